@@ -1,0 +1,1 @@
+"""Entry points: `python -m jobs.NAME PRESET --dotted.override value`."""

@@ -1,0 +1,92 @@
+"""Frozen configurations: presets, dotted overrides, and a resolved JSON that runs again."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import tyro
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+C = TypeVar("C", bound="Config")
+
+
+class UsageError(Exception):
+    """What the person at the keyboard can mend; its text names the remedy. Jobs print it bare."""
+
+
+class Config(BaseModel):
+    """A frozen value. An unknown key, or a value of another type, is an error.
+
+    The sentence under a field is its documentation and its `--help`.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+    )
+
+    def with_overrides(self, overrides: Mapping[str, Any]) -> Self:
+        """A validated copy: `config.with_overrides({"optim.lr": 1e-3})`.
+
+        `UsageError` names the key that the config does not have, or the value that does not fit.
+        """
+        values = self.model_dump(mode="json")
+        for dotted, value in overrides.items():
+            *path, last = dotted.split(".")
+            inner: Any = values
+            for part in path:
+                inner = inner.get(part) if isinstance(inner, dict) else None
+            if not isinstance(inner, dict) or last not in inner:
+                known = ", ".join(sorted(_dotted_names(values)))
+                raise UsageError(f"unknown key {dotted!r}; this config has: {known}")
+            inner[last] = value
+        return type(self).from_json(json.dumps(values))
+
+    def to_json(self) -> str:
+        return self.model_dump_json(indent=1)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """The config that `to_json` wrote; `UsageError` lists every key that does not fit."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            faults = "; ".join(
+                f"{'.'.join(map(str, fault['loc'])) or 'config'}: {fault['msg']}"
+                for fault in error.errors()
+            )
+            raise UsageError(f"{cls.__name__} does not fit: {faults}") from error
+
+
+def _dotted_names(values: dict[str, Any], prefix: str = "") -> list[str]:
+    names = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            names += _dotted_names(value, f"{prefix}{key}.")
+        names.append(f"{prefix}{key}")
+    return names
+
+
+def config_from_args(presets: Mapping[str, C], args: Sequence[str], prog: str) -> C:
+    """`[PRESET | path/to/config.json] [--dotted.override value ...]` → a config.
+
+    The first preset is the default. `UsageError` where the preset or the file is not there;
+    tyro's own message and exit code 2 where an option is wrong.
+    """
+    rest = list(args)
+    name = rest.pop(0) if rest and not rest[0].startswith("-") else next(iter(presets))
+    if name in presets:
+        base = presets[name]
+    elif name.endswith(".json"):
+        path = Path(name)
+        if not path.is_file():
+            raise UsageError(f"{name}: no such config file; presets: {', '.join(presets)}")
+        base = type(next(iter(presets.values()))).from_json(path.read_bytes())
+    else:
+        raise UsageError(f"unknown preset {name!r}; presets: {', '.join(presets)}, or a .json file")
+    return tyro.cli(
+        type(base),
+        default=base,
+        args=rest,
+        prog=f"{prog} [{'|'.join(presets)}|config.json]",
+    )

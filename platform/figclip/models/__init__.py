@@ -1,0 +1,1 @@
+"""The towers, CLIP, and the doors to checkpoints."""

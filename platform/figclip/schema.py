@@ -1,0 +1,192 @@
+"""The nouns of the project: article, figure, panel, pair, rejection, and their Arrow schemas."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import pyarrow as pa
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+Kind = Literal["fig", "scheme", "table", "boxed"]
+"""What holds the graphic: `<fig>`, `<chem-struct-wrap>`, `<table-wrap>` or `<boxed-text>`."""
+
+Box = tuple[int, int, int, int]
+"""`(x0, y0, x1, y1)` in pixels, x1 and y1 exclusive."""
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A paragraph of the article that refers to a figure (an in-line citation, "citance")."""
+
+    text: str
+    """The whole paragraph, white space folded."""
+    section: tuple[str, ...]
+    """Section titles from the outermost to the innermost."""
+    anchor: str
+    """The words of the link itself, for example `1B`."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Part A, B, ... of a compound figure."""
+
+    label: str
+    """Bare (`A`, not `(A)`); empty where none is printed."""
+    box: Box
+    label_box: Box | None
+    caption: str
+    """The words that speak of this panel alone."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One captioned item of an article, as its XML states it; no image is read yet."""
+
+    figure_id: str
+    """The element's `id`; `fig-{n}` (n-th in document order, from 1) where it has none."""
+    kind: Kind
+    label: str
+    """For example `Figure 1`; empty where there is none."""
+    caption: str
+    """Verbatim text: Unicode intact, white space folded, no mark-up. Empty where there is none."""
+    group_caption: str
+    """The caption that a `<fig-group>` shares among its figures; else empty."""
+    graphics: tuple[str, ...]
+    """Every graphic's href as written, alternatives collapsed to one, in document order."""
+    alt_text: str
+    license: str
+    """The figure's own permissions where it states some (third-party material); else empty."""
+    owner: str
+    """Id of the sub-article or response that holds the figure; empty for the article itself."""
+    section: tuple[str, ...]
+    mentions: tuple[Mention, ...]
+
+
+@dataclass(frozen=True)
+class Article:
+    """One parsed article version."""
+
+    pmcid: str
+    """`PMC` and digits."""
+    version: int
+    pmid: int | None
+    doi: str | None
+    title: str
+    journal: str
+    year: int | None
+    article_type: str
+    license: str
+    """Licence code (`CC BY`, `CC0`, ...) of the source, else one derived from the XML, else empty."""
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One image beside one caption: the training row."""
+
+    pair_id: str
+    """`{pmcid}.{version}/{figure_id}/{graphic}`, unique in a corpus."""
+    pmcid: str
+    version: int
+    pmid: int | None
+    doi: str | None
+    title: str
+    journal: str
+    year: int | None
+    license: str
+    figure_license: str
+    article_type: str
+    figure_id: str
+    owner: str
+    graphic: str
+    """Name of the media file that the href resolved to."""
+    label: str
+    caption: str
+    group_caption: str
+    alt_text: str
+    mentions: list[str]
+    """Paragraphs that refer to the figure."""
+    image: bytes
+    """JPEG or PNG bytes, RGB."""
+    width: int
+    """Pixels of `image`."""
+    height: int
+    original_width: int
+    original_height: int
+    image_sha256: str
+    """Of the media file as the source holds it."""
+    split: Split
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Something that did not become a pair, and why."""
+
+    pmcid: str
+    version: int
+    figure_id: str
+    """Empty where the whole article was rejected."""
+    graphic: str
+    """Empty where no single graphic is to blame."""
+    reason: str
+    """A word of a small vocabulary, to count by: `missing_media`, `broken_image`, ..."""
+    detail: str
+    """For people: what was found, in a sentence."""
+
+
+PAIR_SCHEMA = pa.schema(
+    [
+        ("pair_id", pa.string()),
+        ("pmcid", pa.string()),
+        ("version", pa.int32()),
+        ("pmid", pa.int64()),
+        ("doi", pa.string()),
+        ("title", pa.string()),
+        ("journal", pa.string()),
+        ("year", pa.int32()),
+        ("license", pa.string()),
+        ("figure_license", pa.string()),
+        ("article_type", pa.string()),
+        ("figure_id", pa.string()),
+        ("owner", pa.string()),
+        ("graphic", pa.string()),
+        ("label", pa.string()),
+        ("caption", pa.string()),
+        ("group_caption", pa.string()),
+        ("alt_text", pa.string()),
+        ("mentions", pa.list_(pa.string())),
+        ("image", pa.binary()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("original_width", pa.int32()),
+        ("original_height", pa.int32()),
+        ("image_sha256", pa.string()),
+        ("split", pa.string()),
+    ]
+)
+
+REJECTION_SCHEMA = pa.schema(
+    [
+        ("pmcid", pa.string()),
+        ("version", pa.int32()),
+        ("figure_id", pa.string()),
+        ("graphic", pa.string()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+
+PANEL_SCHEMA = pa.schema(
+    [
+        ("label", pa.string()),
+        ("box", pa.list_(pa.int32(), 4)),
+        ("label_box", pa.list_(pa.int32(), 4)),
+        ("caption", pa.string()),
+    ]
+)
+
+
+def table_of(rows: list[Any], schema: pa.Schema) -> pa.Table:
+    """Dataclass rows as an Arrow table; `pa.ArrowInvalid` where a row does not fit `schema`."""
+    return pa.Table.from_pylist([asdict(row) for row in rows], schema=schema)

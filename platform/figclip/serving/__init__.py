@@ -1,0 +1,1 @@
+"""The endpoints: protocol, limits, deployments, and the search page."""

@@ -1,0 +1,1 @@
+"""Where articles come from: PubMed Central's bucket, or a miniature of it."""

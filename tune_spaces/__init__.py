@@ -1,0 +1,1 @@
+"""Sweeps: one question a file, plain values keyed by dotted config names."""
