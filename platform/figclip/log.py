@@ -48,10 +48,8 @@ def with_progress(
 ) -> Iterator[T]:
     """Pass `items` on, and log `what: done/total (rate/s, time left)` every `every_s` seconds."""
     start = last = time.monotonic()
-    done = 0
-    for item in items:
+    for done, item in enumerate(items, start=1):
         yield item
-        done += 1
         now = time.monotonic()
         if now - last >= every_s or done == total:
             last = now

@@ -77,7 +77,7 @@ class Article:
     year: int | None
     article_type: str
     license: str
-    """Licence code (`CC BY`, `CC0`, ...) of the source, else one derived from the XML, else empty."""
+    """Licence code (`CC BY`, `CC0`, ...) of the source, else derived from the XML, else empty."""
     figures: tuple[Figure, ...]
 
 
