@@ -1,0 +1,48 @@
+# Everything sets itself up: `make demo` and `make test` need only Python 3.11 and make.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+PYTEST := $(PY) -m pytest
+
+.PHONY: setup demo test test-full test-cluster check format clean
+
+setup: $(VENV)/.test
+
+# The runtime alone: what `make demo` needs.
+$(VENV)/.run: pyproject.toml constraints.txt
+	@echo "setting up $(VENV): about 5.5 GB, a few minutes"
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) hatchling editables
+	$(PIP) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	$(PIP) --no-build-isolation --editable '.[test]'
+	@touch $@
+
+demo: $(VENV)/.run
+	$(PY) -m jobs.quickstart
+
+test: $(VENV)/.test
+	$(PYTEST) -m "not slow and not cluster"
+	$(PYTEST) -m "cluster and not slow"
+
+test-full: $(VENV)/.test
+	$(PYTEST) -m slow
+
+test-cluster: $(VENV)/.test
+	$(PYTEST) -m cluster
+
+check: $(VENV)/.test
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/.test
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+clean:
+	rm -rf $(VENV) artifacts build dist
