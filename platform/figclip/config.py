@@ -45,6 +45,10 @@ class Config(BaseModel):
     def to_json(self) -> str:
         return self.model_dump_json(indent=1)
 
+    def part(self, base: type[C]) -> C:
+        """The fields of `base`, a class that this config extends, as a `base`."""
+        return base(**{name: getattr(self, name) for name in base.model_fields})
+
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
         """The config that `to_json` wrote; `UsageError` lists every key that does not fit."""

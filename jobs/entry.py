@@ -1,0 +1,82 @@
+"""What all entry points do alike: read the command line, log, join Ray, answer for errors."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Literal, TypeVar
+
+import ray
+from pydantic import PositiveFloat, PositiveInt
+from ray.exceptions import RayTaskError
+
+from figclip.config import Config, UsageError, config_from_args
+from figclip.log import configure_logging
+from figclip.store import Store
+
+log = logging.getLogger(__name__)
+
+
+class Job(Config):
+    """What every job is told beside its own work."""
+
+    store: str = "./artifacts"
+    """Where artifacts are read and published: a folder, or `s3://bucket/prefix`."""
+    log: Literal["text", "json"] = "text"
+    """How log lines are written."""
+    local_cpus: PositiveInt | None = None
+    """Logical CPUs of the Ray that the job starts for itself; unset: the machine's, at least two.
+    Without meaning where the job joins a running cluster."""
+    object_store_mb: PositiveFloat = 1024.0
+    """Shared memory of the Ray that the job starts for itself."""
+
+
+J = TypeVar("J", bound=Job)
+
+
+def run(presets: Mapping[str, J], main: Callable[[J], object], name: str) -> None:
+    """`python -m jobs.NAME ...`: exit code 0, or 2 with one sentence that names the remedy."""
+    try:
+        config = config_from_args(presets, sys.argv[1:], f"python -m jobs.{name}")
+        configure_logging(config.log)
+        main(config)
+    except UsageError as error:
+        sys.exit(_complain(name, error))
+    except RayTaskError as error:
+        cause = error.as_instanceof_cause()
+        if isinstance(cause, UsageError):
+            sys.exit(_complain(name, cause))
+        raise
+
+
+def _complain(name: str, error: Exception) -> int:
+    print(f"jobs.{name}: {error}", file=sys.stderr)
+    return 2
+
+
+@contextmanager
+def joined_ray(config: Job) -> Iterator[None]:
+    """The cluster that the environment names (`ray job submit` does so), else a Ray of its own."""
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(log_to_driver=True)
+    else:
+        ray.init(
+            num_cpus=config.local_cpus or max(2, os.cpu_count() or 2),
+            object_store_memory=int(config.object_store_mb * 2**20),
+            include_dashboard=False,
+            logging_level=logging.WARNING,
+        )
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def keep_config(store: Store, name: str, version: str, config: Job) -> None:
+    """Lay the resolved config beside what it made; `python -m jobs.NAME` runs that file again."""
+    store.folder(name, version).write("_config.json", config.to_json().encode())

@@ -1,0 +1,191 @@
+"""The whole walk, one command: articles → pairs → encoder → embeddings → recall → index.
+
+`python -m jobs.quickstart` makes a small PubMed Central of its own to walk through;
+`--source FOLDER` or `--source s3://pmc-oa-opendata` takes real articles.
+"""
+
+import logging
+import tempfile
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pyarrow.fs as pafs
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+
+from figclip.corpus.ingest import ingest
+from figclip.corpus.rules import CorpusConfig
+from figclip.embedding.bulk import embed
+from figclip.embedding.index import IndexConfig, build_index
+from figclip.evaluation.retrieval import validate
+from figclip.schema import SPLITS
+from figclip.sources.miniature import MiniatureConfig, write_miniature
+from figclip.sources.pmc_cloud import Bucket, open_bucket
+from figclip.store import Manifest, Store
+from figclip.training.pretrain import PretrainConfig, pretrain
+from jobs.entry import Job, joined_ray, keep_config, run
+from jobs.evaluate import evaluate
+from jobs.presets import DEMO, SMOKE
+
+log = logging.getLogger(__name__)
+
+
+class QuickstartJob(Job):
+    """Every artifact of the walk is published under one `version`; a rerun goes on where it was."""
+
+    source: str = "miniature"
+    """`miniature` (generated), a local folder, or `s3://bucket/prefix`."""
+    endpoint: str | None = None
+    """Address of another S3 server."""
+    anonymous: bool = True
+    """Ask S3 without credentials."""
+    version: str = "quickstart"
+    """Name of all artifacts of this walk."""
+    miniature: MiniatureConfig = MiniatureConfig(num_articles=700)
+    """The generated PubMed Central."""
+    corpus: CorpusConfig = CorpusConfig()
+    """From articles to pairs."""
+    train: PretrainConfig = DEMO
+    """From pairs to an encoder. A batch larger than the corpus is cut to fit."""
+    index: IndexConfig = IndexConfig()
+    """From embeddings to an index."""
+    num_workers: PositiveInt = 2
+    """Training processes."""
+    cpus_per_worker: NonNegativeFloat = 0.5
+    """CPUs that Ray sets aside for each; leave some for reading."""
+    cpus_per_read: NonNegativeFloat = 0.25
+    """CPUs that Ray sets aside for one reading and decoding task."""
+    use_gpu: bool = False
+    """Train and embed on GPUs."""
+    cpus_per_task: PositiveFloat = 1.0
+    """CPUs of one ingestion task, and of one embedding actor."""
+    max_tasks: PositiveInt = 2
+    """Ingestion tasks at work at once."""
+    num_queries: PositiveInt = 5
+    """Rows of the picture of retrieved figures."""
+
+
+PRESETS = {
+    "demo": QuickstartJob(),
+    # The walk in little, for tests: its encoder is worth nothing.
+    "smoke": QuickstartJob(
+        miniature=MiniatureConfig(num_articles=48),
+        corpus=CorpusConfig(articles_per_shard=8, validation_fraction=0.15, test_fraction=0.2),
+        train=SMOKE,
+        num_queries=3,
+    ),
+}
+
+
+def main(config: QuickstartJob) -> None:
+    store = Store(config.store)
+    v = config.version
+    source, bucket = opened_source(store, config)
+    with joined_ray(config):
+        log.info("1/5 articles → pairs")
+        pairs = ingest(
+            bucket,
+            store,
+            v,
+            config.corpus,
+            source=source,
+            num_cpus_per_task=config.cpus_per_task,
+            max_tasks=config.max_tasks,
+        )
+        num_train = pairs.counts["splits"]["train"]["pairs"]
+        log.info("2/5 pairs → encoder")
+        pretrain(
+            store,
+            pairs_version=v,
+            version=v,
+            config=fitted(config.train, num_train, config.num_workers),
+            num_workers=config.num_workers,
+            cpus_per_worker=config.cpus_per_worker,
+            cpus_per_read=config.cpus_per_read,
+            use_gpu=config.use_gpu,
+            validate=validate,
+        )
+        log.info("3/5 pairs, encoder → embeddings")
+        embed(
+            store,
+            pairs_version=v,
+            encoder_version=v,
+            version=v,
+            splits=SPLITS,
+            batch_size=64,
+            num_actors=1,
+            cpus_per_actor=config.cpus_per_task,
+            gpus_per_actor=1.0 if config.use_gpu else 0.0,
+        )
+    log.info("4/5 embeddings → index")
+    build_index(store, embeddings_version=v, pairs_version=v, version=v, config=config.index)
+    log.info("5/5 embeddings → recall on held-out articles")
+    evaluate(
+        store, embeddings_version=v, pairs_version=v, version=v, num_queries=config.num_queries
+    )
+    for name in ("pairs", "encoder", "embeddings", "index", "evaluation"):
+        keep_config(store, name, v, config)
+    print(summary(store, pairs, v), flush=True)
+
+
+def opened_source(store: Store, config: QuickstartJob) -> tuple[str, Bucket]:
+    """The bucket to read articles from; the miniature is generated on the first run."""
+    if config.source != "miniature":
+        opened = open_bucket(config.source, endpoint=config.endpoint, anonymous=config.anonymous)
+        return config.source, opened
+    made = config.miniature.model_dump(mode="json")
+    if not store.already_published("miniature", config.version, made):
+        log.info("0/5 drawing a PubMed Central of %d articles", config.miniature.num_articles)
+        with store.publishing("miniature", config.version, config=made) as publication:
+            with tempfile.TemporaryDirectory() as temporary:
+                local = isinstance(store.root.fs, pafs.LocalFileSystem)
+                folder = Path(publication.folder.path) if local else Path(temporary)
+                folder.mkdir(parents=True, exist_ok=True)
+                counts = write_miniature(folder, config.miniature, num_processes=config.max_tasks)
+                publication.counts.update(counts)
+                if not local:
+                    publication.folder.upload(folder)
+    path = store.folder("miniature", config.version).path
+    if isinstance(store.root.fs, pafs.LocalFileSystem):
+        return "miniature", open_bucket(path)
+    query = parse_qs(urlsplit(store.url).query)
+    host = query.get("endpoint_override", [None])[0]
+    endpoint = f"{query.get('scheme', ['https'])[0]}://{host}" if host else None
+    return "miniature", open_bucket(f"s3://{path}", endpoint=endpoint, anonymous=False)
+
+
+def fitted(train: PretrainConfig, num_pairs: int, num_workers: int) -> PretrainConfig:
+    """`train` with a batch that the corpus can fill: half of its pairs at the most."""
+    largest = max(num_pairs // 2 // num_workers, 1) * num_workers
+    if largest >= train.batch_size:
+        return train
+    log.info("%d training pairs: batch cut from %d to %d", num_pairs, train.batch_size, largest)
+    return train.with_overrides({"batch_size": largest})
+
+
+def summary(store: Store, pairs: Manifest, version: str) -> str:
+    """What the walk found, as text for the terminal."""
+    counts = pairs.counts
+    table = store.open("evaluation", version).read("recall.txt").decode()
+    rejections = "\n".join(
+        f"  {reason:<20} {number:>7,}" for reason, number in sorted(counts["rejections"].items())
+    )
+    splits = ", ".join(
+        f"{split} {of['pairs']:,} pairs of {of['articles']:,} articles"
+        for split, of in counts["splits"].items()
+    )
+    grid = store.folder("evaluation", version).path + "/grid.png"
+    return f"""
+{counts["num_articles"]:,} articles, {counts["num_figures"]:,} figures → {counts["num_pairs"]:,} pairs
+({splits})
+{counts["num_rejections"]:,} rejections, each with its reason:
+{rejections or "  none"}
+
+{table}
+Queries and what they find: {grid}
+The search page, on http://127.0.0.1:8000/ :
+  serve run serve_apps.search:app store={store.url} index={version}
+"""
+
+
+if __name__ == "__main__":
+    run(PRESETS, main, "quickstart")

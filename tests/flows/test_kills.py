@@ -1,0 +1,47 @@
+"""The walk, killed at every station, ends with the artifacts of a walk that nobody disturbed."""
+
+from pathlib import Path
+
+import lancedb
+import pytest
+from safetensors.torch import load_file
+from walking import finish, kill_when, rows, table_of
+
+VERSION = "quickstart"
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(840)
+def test_a_walk_killed_at_every_station_ends_like_an_undisturbed_one(tmp_path: Path):
+    calm, killed = tmp_path / "calm", tmp_path / "killed"
+    calm_text = finish(calm, log=tmp_path / "calm.log")
+
+    log = tmp_path / "killed.log"
+    pairs, index = killed / "pairs" / VERSION, killed / "index" / VERSION
+    kill_when(lambda: len(list(pairs.glob("_shards/*.json"))) >= 2, killed, log=log)
+    assert not (pairs / "_manifest.json").exists()
+    kill_when(lambda: has_checkpoint(killed), killed, log=log)
+    assert (pairs / "_manifest.json").exists()
+    assert not (killed / "encoder" / VERSION / "_manifest.json").exists()
+    kill_when(lambda: index.exists() and any(index.rglob("*")), killed, log=log)
+    assert not (index / "_manifest.json").exists()
+    killed_text = finish(killed, log=log)
+
+    assert rows(killed / "pairs" / VERSION).equals(rows(calm / "pairs" / VERSION))
+    weights = [load_file(s / "encoder" / VERSION / "model.safetensors") for s in (calm, killed)]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(weights[0][name].equal(weights[1][name]) for name in weights[0])
+    assert rows(killed / "embeddings" / VERSION).equals(rows(calm / "embeddings" / VERSION))
+    assert index_rows(killed).equals(index_rows(calm))
+    assert table_of(killed_text) == table_of(calm_text)
+
+
+def has_checkpoint(store: Path) -> bool:
+    """Whether training has registered a checkpoint, which a rerun can start from."""
+    return any((store / "runs").rglob("checkpoint_manager_snapshot.json"))
+
+
+def index_rows(store: Path):
+    database = lancedb.connect(store / "index" / VERSION)
+    (name,) = database.list_tables().tables
+    return database.open_table(name).to_arrow().sort_by("pair_id")
