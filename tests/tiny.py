@@ -4,10 +4,12 @@ import hashlib
 import io
 import itertools
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
+from figclip.embedding.vectors import embedding_schema, read_table, split_files, vector_column
 from figclip.schema import PAIR_SCHEMA, Pair, Split, table_of
 from figclip.store import Folder, Store
 
@@ -92,6 +94,29 @@ def publish_tiny_pairs(store: Store, version: str, n: int) -> None:
                 _write_parquet(publication.folder, f"{split}/{number:05d}.parquet", table)
             counts[split] = {"articles": len({pair.pmcid for pair in rows}), "pairs": len(rows)}
         publication.counts.update(num_pairs=n, splits=counts)
+
+
+def unit_vectors(n: int, dim: int, seed: int = 0) -> np.ndarray:
+    """Random directions, float32 [n, dim]."""
+    vectors = np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def publish_tiny_embeddings(
+    store: Store, version: str, pairs_version: str, images: np.ndarray, texts: np.ndarray
+) -> None:
+    """`embeddings/{version}` of the given vectors [n, dim], in the order of the pairs' files."""
+    pairs = store.open("pairs", pairs_version)
+    dim, start = images.shape[1], 0
+    inputs = (f"pairs@{pairs_version}", "encoder@none")
+    with store.publishing("embeddings", version, config={}, inputs=inputs) as publication:
+        for name in split_files(pairs, ("train", "validation", "test")):
+            rows = read_table(pairs, name, ["pair_id", "split"])
+            here = slice(start, start := start + rows.num_rows)
+            columns = [*rows.columns, vector_column(images[here]), vector_column(texts[here])]
+            table = pa.Table.from_arrays(columns, schema=embedding_schema(dim))
+            _write_parquet(publication.folder, name, table)
+        publication.counts.update(num_pairs=start, dim=dim)
 
 
 def _write_parquet(folder: Folder, name: str, table: pa.Table) -> None:

@@ -187,5 +187,5 @@ def test_validate_names_each_metric():
 def test_vectors_that_are_no_unit_vectors_are_refused(fault):
     vectors = unit_vectors(3, 8)
     bad = {"long": 2 * vectors, "nan": vectors * np.nan, "empty": vectors[:0]}[fault]
-    with pytest.raises(ValueError, match="unit vectors|no pairs"):
+    with pytest.raises(ValueError, match=r"unit vectors|no pairs"):
         recall(bad, bad)
