@@ -16,7 +16,7 @@ class OptimConfig(Config):
     lr: PositiveFloat = 5e-4
     """Peak learning rate, reached at the end of the warm-up."""
     weight_decay: NonNegativeFloat = 0.2
-    """Of matrices and embeddings; norms, biases, temperature, position and class tokens have none."""
+    """Of matrices and embeddings; norms, biases, temperature, position, class token have none."""
     beta1: PositiveFloat = 0.9
     beta2: PositiveFloat = 0.98
     eps: PositiveFloat = 1e-6
@@ -64,7 +64,7 @@ def warmup_of(config: OptimConfig, *, batch_size: int, total_samples: int) -> in
     return samples
 
 
-def lr_at(samples: int, *, peak: float, warmup_samples: int, total_samples: int) -> float:
+def lr_at(samples: float, *, peak: float, warmup_samples: int, total_samples: int) -> float:
     """The learning rate after `samples`: linear to `peak`, then half a cosine down to 0.
 
     By samples, not steps, so that the curve keeps its shape whatever the batch size does.
