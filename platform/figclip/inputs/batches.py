@@ -1,0 +1,49 @@
+"""Batches for a training rank: Ray Data reads, decodes and tokenizes ahead, in the exact order."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import ray.data
+
+from figclip.inputs.order import Share, WorkItem, remaining_items
+from figclip.inputs.reader import Batch, Columns, Reader, batch_of
+
+BLOCK_BYTES = 4 * 2**20
+"""A reading task hands on its rows in blocks of about this size, so that the first come early."""
+
+
+def train_batches(
+    reader: Reader,
+    share: Share,
+    *,
+    num_epochs: int,
+    steps_done: int,
+    cpus_per_read: float,
+    max_reads: int,
+) -> Iterator[Batch]:
+    """This rank's batches after `steps_done` steps, over all epochs that are left.
+
+    One pipeline serves all of them, so the next epoch is read while one ends. `max_reads` tasks of
+    `cpus_per_read` CPUs read ahead; they wait where the object store holds enough.
+    """
+    items = list(remaining_items(reader.order, share, num_epochs=num_epochs, steps_done=steps_done))
+    if not items:
+        return
+    dataset = ray.data.from_items([asdict(item) for item in items], override_num_blocks=len(items))
+    dataset = dataset.map_batches(
+        _read_items,
+        fn_args=(reader,),
+        batch_size=None,
+        num_cpus=cpus_per_read,
+        compute=ray.data.TaskPoolStrategy(size=max_reads),
+    )
+    dataset.context.execution_options.preserve_order = True
+    dataset.context.target_max_block_size = BLOCK_BYTES
+    dataset.context.enable_progress_bars = False
+    for columns in dataset.iter_batches(batch_size=share.batch_size, batch_format="numpy"):
+        yield batch_of(columns)
+
+
+def _read_items(items: Columns, reader: Reader) -> Iterator[Columns]:
+    for row in zip(*items.values(), strict=True):
+        yield from reader(WorkItem(**{k: int(v) for k, v in zip(items, row, strict=True)}))

@@ -1,0 +1,118 @@
+"""The order of the samples: a pure function of seed, epoch and position over a list of row groups.
+
+Every epoch permutes the row groups, cuts them into windows of a few groups, and permutes the rows
+inside each window; the epoch's order is the windows one after another. A rank reads a contiguous
+range of it, so each row group is read by one rank (or two at a border), and a run that was stopped
+goes on at the very sample where it stopped.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """A row group of a Parquet file: the smallest piece that is read at once."""
+
+    file: str
+    """Path inside the artifact."""
+    index: int
+    """Number of the group inside its file."""
+    num_rows: int
+
+
+@dataclass(frozen=True)
+class WorkItem:
+    """Rows `start` to `stop` of one window of one epoch, as that window orders them."""
+
+    epoch: int
+    window: int
+    start: int
+    stop: int
+    position: int
+    """Where row `start` stands in the epoch's order; with the epoch it names the sample."""
+
+
+@dataclass(frozen=True)
+class SampleOrder:
+    row_groups: tuple[RowGroup, ...]
+    seed: int | None
+    """None keeps the rows as they lie, every epoch the same."""
+    groups_per_window: int
+    """Row groups whose rows are mixed: more mix better, and are held in memory together."""
+
+    @cached_property
+    def num_rows(self) -> int:
+        return sum(group.num_rows for group in self.row_groups)
+
+    def windows(self, epoch: int) -> list[tuple[RowGroup, ...]]:
+        """The epoch's windows, in order; the last one may hold fewer groups."""
+        groups = [self.row_groups[i] for i in self._permutation(len(self.row_groups), epoch, 0)]
+        size = self.groups_per_window
+        return [tuple(groups[i : i + size]) for i in range(0, len(groups), size)]
+
+    def rows(self, item: WorkItem) -> NDArray[np.int64]:
+        """The item's rows, as numbers into the rows of its window's groups laid end to end."""
+        groups = self.windows(item.epoch)[item.window]
+        num_rows = sum(group.num_rows for group in groups)
+        return self._permutation(num_rows, item.epoch, 1 + item.window)[item.start : item.stop]
+
+    def items(self, epoch: int, start: int, stop: int) -> Iterator[WorkItem]:
+        """What yields the samples `start` to `stop` of the epoch's order, one item a window."""
+        sizes = [sum(group.num_rows for group in window) for window in self.windows(epoch)]
+        begins = [0, *accumulate(sizes)]
+        position = start
+        while position < stop:
+            window = bisect_right(begins, position) - 1
+            end = min(stop, begins[window + 1])
+            first = begins[window]
+            yield WorkItem(epoch, window, position - first, end - first, position)
+            position = end
+
+    def _permutation(self, size: int, *key: int) -> NDArray[np.int64]:
+        """Of `size` things; the key tells one shuffle of a seed from another."""
+        if self.seed is None:
+            return np.arange(size)
+        return np.random.default_rng([self.seed, *key]).permutation(size)
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one rank reads of every epoch, in whole batches of its own."""
+
+    rank: int
+    num_ranks: int
+    batch_size: int
+    """Of this rank."""
+
+    def num_steps(self, num_rows: int) -> int:
+        """Steps of an epoch, the same on every rank; less than one step of rows is left out."""
+        return num_rows // (self.num_ranks * self.batch_size)
+
+    def training_range(self, num_rows: int) -> tuple[int, int]:
+        """Of the epoch's order: equally long on every rank, disjoint, whole batches."""
+        start, _ = self.full_range(num_rows)
+        return start, start + self.num_steps(num_rows) * self.batch_size
+
+    def full_range(self, num_rows: int) -> tuple[int, int]:
+        """Of the epoch's order: no row is left out, lengths differ by at most one row."""
+        start = self.rank * num_rows // self.num_ranks
+        return start, (self.rank + 1) * num_rows // self.num_ranks
+
+
+def remaining_items(
+    order: SampleOrder, share: Share, *, num_epochs: int, steps_done: int
+) -> Iterator[WorkItem]:
+    """What this rank still has to read after `steps_done` steps, counted over all epochs."""
+    num_steps = share.num_steps(order.num_rows)
+    start, stop = share.training_range(order.num_rows)
+    first_epoch, steps_into = divmod(steps_done, num_steps) if num_steps else (num_epochs, 0)
+    for epoch in range(first_epoch, num_epochs):
+        done = steps_into * share.batch_size if epoch == first_epoch else 0
+        yield from order.items(epoch, start + done, stop)

@@ -1,0 +1,47 @@
+"""Everything a run needs to go on: weights, optimiser, position and history, in one file."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+FILE = "state.pt"
+History = list[dict[str, float]]
+
+
+@dataclass
+class Progress:
+    """Where a run stands. The loop moves it on."""
+
+    steps_done: int = 0
+    loss_sum: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+    """Of the steps since the epoch began; on the device, for reading it would wait for that."""
+    history: History = field(default_factory=list)
+    """One row an epoch: `epoch`, `samples`, `loss`, and what validation found."""
+
+
+def save_checkpoint(
+    folder: Path, model: nn.Module, optimizer: Optimizer, progress: Progress
+) -> None:
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "progress": vars(progress),
+    }
+    torch.save(state, folder / FILE)
+
+
+def load_checkpoint(folder: Path, model: nn.Module, optimizer: Optimizer) -> Progress:
+    """Fill the model and the optimiser; nothing but tensors and plain values is unpickled."""
+    state = read_checkpoint(folder)
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    return Progress(**state["progress"])
+
+
+def read_checkpoint(folder: Path) -> dict[str, Any]:
+    """`model`, `optimizer` and `progress` of a checkpoint, on the CPU."""
+    return torch.load(folder / FILE, map_location="cpu", weights_only=True)
