@@ -1,12 +1,12 @@
 """Frozen configurations: presets, dotted overrides, and a resolved JSON that runs again."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import tyro
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticSerializationError, to_json
 
 C = TypeVar("C", bound="Config")
 
@@ -22,7 +22,11 @@ class Config(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        use_attribute_docstrings=True,
+        ser_json_inf_nan="constants",  # an infinite number written as null would not run again
     )
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Self:
@@ -37,10 +41,13 @@ class Config(BaseModel):
             for part in path:
                 inner = inner.get(part) if isinstance(inner, dict) else None
             if not isinstance(inner, dict) or last not in inner:
-                known = ", ".join(sorted(_dotted_names(values)))
+                known = ", ".join(_dotted_names(type(self)))
                 raise UsageError(f"unknown key {dotted!r}; this config has: {known}")
             inner[last] = value
-        return type(self).from_json(json.dumps(values))
+        try:
+            return type(self).from_json(to_json(values, inf_nan_mode="constants"))
+        except PydanticSerializationError as error:
+            raise UsageError(f"a config holds plain values only: {error}") from error
 
     def to_json(self) -> str:
         return self.model_dump_json(indent=1)
@@ -55,15 +62,18 @@ class Config(BaseModel):
                 f"{'.'.join(map(str, fault['loc'])) or 'config'}: {fault['msg']}"
                 for fault in error.errors()
             )
+            if any(fault["type"] == "extra_forbidden" for fault in error.errors()):
+                faults += f"; this config has: {', '.join(_dotted_names(cls))}"
             raise UsageError(f"{cls.__name__} does not fit: {faults}") from error
 
 
-def _dotted_names(values: dict[str, Any], prefix: str = "") -> list[str]:
+def _dotted_names(config: type[Config], prefix: str = "") -> list[str]:
+    """`optim`, `optim.lr`, ...: every key of a config, in its own order."""
     names = []
-    for key, value in values.items():
-        if isinstance(value, dict):
-            names += _dotted_names(value, f"{prefix}{key}.")
+    for key, field in config.model_fields.items():
         names.append(f"{prefix}{key}")
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Config):
+            names += _dotted_names(field.annotation, f"{prefix}{key}.")
     return names
 
 

@@ -39,7 +39,7 @@ def configure_logging(form: Literal["text", "json"] = "text") -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
-    for name in ("figclip", "jobs", "serve_apps"):
+    for name in ("figclip", "jobs", "serve_apps", "__main__"):  # `python -m jobs.x` is __main__
         logging.getLogger(name).setLevel(logging.INFO)
 
 

@@ -1,6 +1,6 @@
 """The nouns of the project: article, figure, panel, pair, rejection, and their Arrow schemas."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -188,5 +188,12 @@ PANEL_SCHEMA = pa.schema(
 
 
 def table_of(rows: list[Any], schema: pa.Schema) -> pa.Table:
-    """Dataclass rows as an Arrow table; `pa.ArrowInvalid` where a row does not fit `schema`."""
+    """Dataclass rows as an Arrow table.
+
+    `ValueError` (`pa.ArrowInvalid` is one) or `TypeError` where a row does not fit `schema`.
+    """
+    for kind in {type(row) for row in rows}:
+        # Arrow would drop a field that the schema lacks, and fill one that the row lacks by nulls.
+        if {field.name for field in fields(kind)} != set(schema.names):
+            raise ValueError(f"{kind.__name__} is no row of the schema {', '.join(schema.names)}")
     return pa.Table.from_pylist([asdict(row) for row in rows], schema=schema)

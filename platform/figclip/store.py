@@ -6,26 +6,31 @@ them; a local folder goes the same way. Files whose names begin with `_` are no 
 and Spark skip them).
 """
 
-import errno
 import json
 import logging
 import os
+import re
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 
 from figclip import __version__
 from figclip.config import UsageError
+from figclip.folder import Folder, clear_disk_errors
+
+__all__ = ["MANIFEST", "Folder", "Manifest", "Publication", "Store", "clear_disk_errors"]
 
 log = logging.getLogger(__name__)
 
 MANIFEST = "_manifest.json"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
 @dataclass(frozen=True)
@@ -48,78 +53,6 @@ class Manifest:
     """Relative path → size in bytes of every data file."""
 
 
-@dataclass(frozen=True)
-class Folder:
-    """A folder on some filesystem: what a stage writes to and reads from."""
-
-    fs: pafs.FileSystem
-    path: str
-
-    def __truediv__(self, name: str) -> "Folder":
-        return Folder(self.fs, f"{self.path}/{name}")
-
-    def read(self, name: str) -> bytes:
-        with self.fs.open_input_file(f"{self.path}/{name}") as file:
-            return file.read()
-
-    def write(self, name: str, data: bytes) -> None:
-        """Write a file whole or not at all, replacing an older one."""
-        target = f"{self.path}/{name}"
-        if isinstance(self.fs, pafs.LocalFileSystem):
-            _write_local(Path(target), data)
-            return
-        with self.fs.open_output_stream(target) as file:  # S3: visible when the upload completes
-            file.write(data)
-
-    def exists(self, name: str) -> bool:
-        return self.fs.get_file_info(f"{self.path}/{name}").type == pafs.FileType.File
-
-    def files(self) -> dict[str, int]:
-        """Relative path → size of every file below, in the order of the paths."""
-        selector = pafs.FileSelector(self.path, recursive=True, allow_not_found=True)
-        found = self.fs.get_file_info(selector)
-        return {
-            info.path[len(self.path) + 1 :]: info.size
-            for info in sorted(found, key=lambda info: info.path)
-            if info.type == pafs.FileType.File
-        }
-
-    def clear(self) -> None:
-        if self.fs.get_file_info(self.path).type == pafs.FileType.Directory:
-            self.fs.delete_dir(self.path)
-
-    def upload(self, folder: Path) -> None:
-        """Copy every file below a local folder to here."""
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                self.write(path.relative_to(folder).as_posix(), path.read_bytes())
-
-    def download(self, folder: Path) -> Path:
-        """A local folder with the same files: this very one where it is local, else a copy."""
-        if isinstance(self.fs, pafs.LocalFileSystem):
-            return Path(self.path)
-        for name in self.files():
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(self.read(name))
-        return folder
-
-
-def _write_local(target: Path, data: bytes) -> None:
-    """Write beside, flush to disk, rename: a reader sees the old file or the new one."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
 class Store:
     """Artifacts under one root: a local path or `s3://bucket/prefix`.
 
@@ -128,15 +61,38 @@ class Store:
     """
 
     def __init__(self, url: str | os.PathLike[str]) -> None:
+        """`UsageError` where the URL is none, or no bucket or folder can be had there."""
         self.url = str(url)
-        if "://" in self.url:
-            fs, path = pafs.FileSystem.from_uri(self.url)
-        else:
-            fs, path = pafs.LocalFileSystem(), str(Path(self.url).absolute())
-        self.root = Folder(fs, path.rstrip("/"))
+        try:
+            if "://" in self.url:
+                fs, path = pafs.FileSystem.from_uri(self.url)
+            else:
+                fs, path = pafs.LocalFileSystem(), str(Path(self.url).absolute())
+            self.root = Folder(fs, path.rstrip("/"))
+            self._refuse_unusable()
+        except (pa.ArrowInvalid, OSError) as error:
+            raise UsageError(
+                f"{self.url} cannot be a store: {error}; name a folder or s3://bucket/prefix"
+            ) from error
+
+    def _refuse_unusable(self) -> None:
+        if self.root.fs.get_file_info(self.root.path).type == pafs.FileType.File:
+            raise UsageError(f"{self.url} is a file; a store is a folder")
+        bucket = self.root.path.partition("/")[0]  # empty where the path is a local one
+        if bucket and self.root.fs.get_file_info(bucket).type == pafs.FileType.NotFound:
+            raise UsageError(f"{self.url}: there is no bucket {bucket!r}; make it or name another")
 
     def folder(self, name: str, version: str) -> Folder:
-        """Where the artifact stands or will stand; says nothing about whether it is published."""
+        """Where the artifact stands or will stand; says nothing about whether it is published.
+
+        `UsageError` where the name or the version could not be the name of one folder.
+        """
+        for word in (name, version):
+            if not NAME.fullmatch(word):
+                raise UsageError(
+                    f"{word!r} cannot name an artifact or a version: letters, digits, and, but "
+                    f"not first, the signs . _ + -"
+                )
         return self.root / name / version
 
     def is_published(self, name: str, version: str) -> bool:
@@ -146,8 +102,10 @@ class Store:
         """Published versions, the oldest first."""
         selector = pafs.FileSelector((self.root / name).path, allow_not_found=True)
         found = [info.base_name for info in self.root.fs.get_file_info(selector)]
-        published = [version for version in found if self.is_published(name, version)]
-        return sorted(published, key=lambda version: self.manifest(name, version).created)
+        published = [v for v in found if NAME.fullmatch(v) and self.is_published(name, v)]
+        return sorted(
+            published, key=lambda version: (self.manifest(name, version).created, version)
+        )
 
     def manifest(self, name: str, version: str) -> Manifest:
         if not self.is_published(name, version):
@@ -156,8 +114,14 @@ class Store:
                 f"{name}@{version} is not published in {self.url}; "
                 f"published versions of {name}: {there}"
             )
-        values = json.loads(self.folder(name, version).read(MANIFEST))
-        return Manifest(**{**values, "inputs": tuple(values["inputs"])})
+        try:
+            values = json.loads(self.folder(name, version).read(MANIFEST))
+            return Manifest(**{**values, "inputs": tuple(values["inputs"])})
+        except (ValueError, TypeError, KeyError) as error:
+            raise UsageError(
+                f"the manifest of {name}@{version} in {self.url} is damaged ({error}); "
+                f"delete the folder and run its job again"
+            ) from error
 
     def open(self, name: str, version: str) -> Folder:
         """The folder of a published artifact; `UsageError` where it is absent or lost a file."""
@@ -182,7 +146,7 @@ class Store:
         if not self.is_published(name, version):
             return False
         found = self.manifest(name, version)
-        if found.config == dict(config) and found.inputs == inputs:
+        if found.config == _as_json(config) and found.inputs == inputs:
             log.info("%s@%s is published already with this config: kept", name, version)
             return True
         raise UsageError(
@@ -211,19 +175,22 @@ class Store:
                 f"a new run needs a new version"
             )
         folder = self.folder(name, version)
-        if not resume:
-            folder.clear()
         publication = Publication(folder, {})
+        resolved = _as_json(config)  # now, for it would be a pity to fail after hours of work
         with clear_disk_errors(self.url):
+            if resume:
+                folder.discard_parts()
+            else:
+                folder.clear()
             yield publication
             manifest = {
                 "name": name,
                 "version": version,
-                "config": dict(config),
+                "config": resolved,
                 "inputs": list(inputs),
-                "counts": publication.counts,
+                "counts": _as_json(publication.counts),
                 "code_revision": code_revision(),
-                "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                "created": datetime.now(UTC).isoformat(timespec="microseconds"),
                 "files": folder.files(),
             }
             folder.write(MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False).encode())
@@ -238,33 +205,29 @@ class Publication:
     counts: dict[str, Any]
 
 
-@contextmanager
-def clear_disk_errors(where: str) -> Iterator[None]:
-    """Turn "no space left" and "read-only" into a sentence that names the remedy."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise UsageError(
-                f"no space left for {where}: free some or choose another --store, then run the "
-                f"same command again; nothing partial was published"
-            ) from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise UsageError(
-                f"{where} is not writable ({error.strerror}): choose another --store"
-            ) from error
-        raise
+def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as they come back from a JSON file; a number of numpy becomes Python's."""
+    return json.loads(json.dumps(dict(values), default=lambda number: number.item()))
 
 
 def code_revision() -> str:
-    """The git commit of this code, or the version of the installed package."""
-    here = Path(__file__).parent
-    git = ["git", "-C", str(here)]
-    try:
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
-        state = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True)
-    except FileNotFoundError:
-        head = None
-    if head is None or head.returncode != 0:
+    """The git commit of this code, or the version of the installed package.
+
+    A package that was installed below somebody else's checkout is not of that commit, so the
+    commit counts only where git tracks this very file.
+    """
+    tracked = _git("ls-files", "--error-unmatch", Path(__file__).name)
+    head = _git("rev-parse", "HEAD")
+    if tracked is None or head is None:
         return f"figclip {__version__}"
-    return head.stdout.strip() + ("+changes" if state.stdout.strip() else "")
+    return head + ("+changes" if _git("status", "--porcelain") else "")
+
+
+def _git(*words: str) -> str | None:
+    """What git says beside this file; `None` where it fails or is not installed."""
+    command = ["git", "-C", str(Path(__file__).parent), *words]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
