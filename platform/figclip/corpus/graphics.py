@@ -1,0 +1,85 @@
+"""The pictures of a figure: every graphic's href, alternatives collapsed to the best one."""
+
+import re
+from collections.abc import Iterator
+
+from lxml import etree
+
+from figclip.corpus.licenses import href_of
+from figclip.corpus.text import local_name
+
+FORMATS = ("jpg", "jpeg", "png", "webp", "tif", "tiff", "gif")
+"""Picture formats by their names' endings, the preferred first: photographs at full size come as
+JPEG, originals as TIFF that is slow to read, thumbnails of old articles as GIF."""
+
+OTHER_HOLDERS = frozenset(
+    """fig fig-group table-wrap chem-struct-wrap boxed-text disp-formula inline-formula
+    supplementary-material inline-supplementary-material table""".split()
+)
+"""What a figure may hold whose pictures are not the figure's: figures, formulas, supplements,
+signs in the cells of a table."""
+
+THUMBNAIL = re.compile(r"thumb|scielo-\d+x\d+", re.IGNORECASE)
+LESSER = re.compile(r"print|black|grayscale", re.IGNORECASE)
+"""A variant for paper, beside which stands one for the screen."""
+
+
+def picture_format(name: str) -> str:
+    """`jpg`, `png`, ... by the name's ending; empty where it is none of a picture's."""
+    ending = name.rpartition(".")[2].lower() if "." in name else ""
+    return ending if ending in FORMATS else ""
+
+
+def graphics_of(holder: etree._Element) -> tuple[str, ...]:
+    """The hrefs of a holder's own pictures, as written, in document order.
+
+    A scheme inside a `<fig>` is the figure's picture; a table as image inside it is not.
+    """
+    if local_name(holder) == "chem-struct-wrap" and next(holder.iterancestors("{*}fig"), None):
+        return ()
+    return tuple(dict.fromkeys(_hrefs(holder, within=local_name(holder))))
+
+
+def _hrefs(element: etree._Element, *, within: str) -> Iterator[str]:
+    for child in element.iterchildren("{*}*"):
+        name = local_name(child)
+        if name == "alternatives":
+            yield from _best(child)
+        elif _is_picture(child):
+            yield href_of(child)
+        elif name not in OTHER_HOLDERS or (name == "chem-struct-wrap" and within == "fig"):
+            yield from _hrefs(child, within=within)
+
+
+def _is_picture(element: etree._Element) -> bool:
+    if not href_of(element):
+        return False
+    name = local_name(element)
+    return name == "graphic" or (name == "media" and _is_image_media(element))
+
+
+def _is_image_media(media: etree._Element) -> bool:
+    return media.get("mimetype") == "image" or picture_format(href_of(media)) != ""
+
+
+def _best(alternatives: etree._Element) -> list[str]:
+    """The best picture; beside a `<table>`, its pages: the best of each file stem."""
+    pictures = [child for child in alternatives.iterchildren("{*}*") if _is_picture(child)]
+    pages: dict[str, list[etree._Element]] = {}
+    one_of_many = alternatives.find("{*}table") is None
+    for picture in pictures:
+        stem = "" if one_of_many else href_of(picture).rpartition(".")[0]
+        pages.setdefault(stem, []).append(picture)
+    full = [min(variants, key=_rank) for variants in pages.values()]
+    return [href_of(picture) for picture in full]
+
+
+def _rank(picture: etree._Element) -> tuple[bool, bool, int]:
+    href = href_of(picture)
+    said = " ".join((picture.get("specific-use", ""), picture.get("content-type", "")))
+    form = picture_format(href)
+    return (
+        bool(THUMBNAIL.search(f"{href} {said}")),
+        bool(LESSER.search(said)),
+        FORMATS.index(form) if form else len(FORMATS),
+    )

@@ -1,0 +1,157 @@
+"""Who an article is: ids, title, journal, year, type, licence.
+
+Old packages (`<article-id pub-id-type="pmc">`, bare digits) are read by pubmed_parser, which knows
+that form; our own reading of the same elements checks it and stands in where it is silent, raises,
+or sets words apart that are written together. The new form is read by ours alone.
+"""
+
+import io
+import logging
+import re
+from dataclasses import dataclass, replace
+
+import pubmed_parser
+from lxml import etree
+
+from figclip.corpus.licenses import article_license
+from figclip.corpus.text import FLOATS, text_of
+
+log = logging.getLogger(__name__)
+
+YEAR = re.compile(r"\b(1[5-9]|2[0-9])[0-9]{2}\b")
+
+
+@dataclass(frozen=True)
+class ArticleMetadata:
+    """What an article's `<front>` says of it; empty or `None` where it is silent."""
+
+    pmcid: str
+    version: int
+    pmid: int | None
+    doi: str | None
+    title: str
+    journal: str
+    year: int | None
+    article_type: str
+    license: str
+
+
+def article_metadata(article: etree._Element) -> ArticleMetadata:
+    """The metadata of an `<article>` in either form."""
+    front = article.find("{*}front")
+    front = article if front is None else front
+    own = _own_reading(article, front)
+    if _is_legacy(front):
+        return _checked(_pubmed_parser_reading(front), own)
+    return own
+
+
+def _own_reading(article: etree._Element, front: etree._Element) -> ArticleMetadata:
+    meta = front.find("{*}article-meta")
+    if meta is None:
+        meta = etree.Element("article-meta")
+    ids = _ids(meta)
+    journals = front.findall("{*}journal-meta//{*}journal-title")
+    return ArticleMetadata(
+        pmcid=_pmcid(ids),
+        version=_version(ids, meta),
+        pmid=_pmid(ids.get("pmid", "")),
+        doi=ids.get("doi") or None,
+        title=_title(meta),
+        journal=text_of(journals[0]) if journals else "",
+        year=min(_years(meta), default=None),
+        article_type=article.get("article-type", ""),
+        license=article_license(meta),
+    )
+
+
+def _ids(meta: etree._Element) -> dict[str, str]:
+    """Type → the first id of that type."""
+    ids: dict[str, str] = {}
+    for element in meta.iterchildren("{*}article-id"):
+        ids.setdefault(element.get("pub-id-type", ""), text_of(element))
+    return ids
+
+
+def _is_legacy(front: etree._Element) -> bool:
+    meta = front.find("{*}article-meta")
+    return meta is not None and _ids(meta).get("pmc", "").isdigit()
+
+
+def _pmcid(ids: dict[str, str]) -> str:
+    for name in ("pmcid", "pmc", "pmcid-ver", "pmcaid"):
+        if found := re.match(r"(?:PMC)?(\d+)", ids.get(name, ""), re.IGNORECASE):
+            return f"PMC{found[1]}"
+    return ""
+
+
+def _version(ids: dict[str, str], meta: etree._Element) -> int:
+    """1 where none is stated, as in all old packages."""
+    if found := re.search(r"\.(\d+)$", ids.get("pmcid-ver", "")):
+        return int(found[1])
+    for element in meta.iterchildren("{*}article-version"):
+        stated = text_of(element)
+        if element.get("article-version-type") == "pmc-version" and stated.isdigit():
+            return int(stated)
+    return 1
+
+
+def _pmid(text: str) -> int | None:
+    return int(text) if text.isdecimal() and int(text) > 0 else None
+
+
+def _title(meta: etree._Element) -> str:
+    """Title and subtitle; footnotes and links to them are no part of it."""
+    group = meta.find("{*}title-group")
+    if group is None:
+        return ""
+    parts = [group.find("{*}article-title"), *group.findall("{*}subtitle")]
+    return " ".join(filter(None, (text_of(part, leave_out=FLOATS | {"fn"}) for part in parts)))
+
+
+def _years(meta: etree._Element) -> list[int]:
+    found = []
+    for date in meta.iterchildren("{*}pub-date"):
+        words = text_of(date.find("{*}year")) or date.get("iso-8601-date") or text_of(date)
+        if year := YEAR.search(words):
+            found.append(int(year[0]))
+    return found
+
+
+def _pubmed_parser_reading(front: etree._Element) -> dict[str, object]:
+    """pubmed_parser's reading of the front matter; empty where it raises.
+
+    It is handed the front alone, parsed by our safe parser and written out anew: no DTD, no
+    entity, and none of the titles and dates of sub-articles that it would add to the article's.
+    """
+    page = etree.Element("article")
+    page.append(etree.fromstring(etree.tostring(front, with_tail=False)))
+    try:
+        return pubmed_parser.parse_pubmed_xml(io.BytesIO(etree.tostring(page)), nxml=True)
+    except Exception as error:  # KeyError without a print date, AttributeError on an empty element
+        log.debug("pubmed_parser raises %r", error)
+        return {}
+
+
+def _checked(theirs: dict[str, object], own: ArticleMetadata) -> ArticleMetadata:
+    """pubmed_parser's ids and journal where it has them; its title and year where ours is silent.
+
+    Its title has a space at every change of type, and its year is that of print, not the earliest.
+    """
+
+    def said(key: str) -> str:
+        return " ".join(str(theirs.get(key) or "").split())
+
+    year = theirs.get("publication_year")
+    return replace(
+        own,
+        pmid=_pmid(said("pmid")) or own.pmid,
+        doi=said("doi") or own.doi,
+        journal=said("journal") if _same(said("journal"), own.journal) else own.journal,
+        title=own.title or said("full_title"),
+        year=own.year or (year if isinstance(year, int) else None),
+    )
+
+
+def _same(theirs: str, own: str) -> bool:
+    return bool(theirs) and (not own or theirs.split() == own.split())
