@@ -168,6 +168,7 @@ def _answered(found: list[Found], **facts: str) -> dict[str, Any]:
 def _tile(found: Found) -> dict[str, Any]:
     return {
         **asdict(found),
+        "label": found.label.rstrip(".: "),
         "name": _name(found),
         "alt": f"{_name(found)}: {_cut(found.caption)}",
         "image": image_path(found),
