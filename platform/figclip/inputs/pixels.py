@@ -1,0 +1,146 @@
+"""Pictures to pixels: decoding within limits, the crop for training, the crop for evaluation."""
+
+import io
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageOps
+from pydantic import PositiveFloat, PositiveInt
+from torch import Tensor
+
+from figclip.config import Config, UsageError
+from figclip.store import Folder
+
+FILE = "pixels.json"
+FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP")
+MAX_PIXELS = 100_000_000
+"""Larger pictures are refused before they are decoded: 300 MB in memory."""
+
+
+class UnreadableImage(ValueError):
+    """These bytes are no picture that we decode; the text says why."""
+
+
+class PixelConfig(Config):
+    """How a picture becomes the square that the image tower sees."""
+
+    size: PositiveInt = 224
+    """Side of the square, in pixels."""
+    mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
+    """Subtracted from red, green and blue in [0, 1]; as it stands, CLIP's."""
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.26862954, 0.26130258, 0.27577711)
+    """What is left is divided by these; as they stand, CLIP's."""
+    scale: tuple[PositiveFloat, PositiveFloat] = (0.9, 1.0)
+    """Share of the picture's area that a training crop keeps, from least to most."""
+    ratio: tuple[PositiveFloat, PositiveFloat] = (3 / 4, 4 / 3)
+    """Width over height of a training crop, from least to most."""
+
+    def save(self, folder: Folder) -> None:
+        folder.write(FILE, self.to_json().encode())
+
+    @classmethod
+    def load(cls, folder: Folder) -> "PixelConfig":
+        if not folder.exists(FILE):
+            raise UsageError(f"{folder.path} has no {FILE}: it is not an encoder's folder")
+        return cls.from_json(folder.read(FILE))
+
+
+def decode(data: bytes, *, size: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """The picture in RGB, upright, on white where it is transparent.
+
+    With `size`, a JPEG is decoded at a half, quarter or eighth as long as its shorter side stays at
+    least twice that: faster, and nearly the same after the resize. Raises `UnreadableImage`.
+    """
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        width, height = image.size
+        if width * height > max_pixels:
+            raise UnreadableImage(f"too_large: {width} x {height} exceed {max_pixels} pixels")
+        if size is not None and image.format == "JPEG":
+            image.draft(image.mode, (2 * size, 2 * size))
+        image.load()
+        return _as_rgb(ImageOps.exif_transpose(image))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if isinstance(error, UnreadableImage):
+            raise
+        raise UnreadableImage(f"{type(error).__name__}: {error}") from error
+
+
+def eval_pixels(image: Image.Image, config: PixelConfig) -> Float[Tensor, "3 side side"]:
+    """Shortest side to `size`, the middle square, normalised: the evaluation recipe of CLIP."""
+    return normalise(eval_crop(image, config), config)
+
+
+def train_pixels(
+    image: Image.Image, config: PixelConfig, seed: int | np.random.Generator
+) -> Float[Tensor, "3 side side"]:
+    """A random crop, resized and normalised; the seed, or the generator's state, decides it."""
+    return normalise(train_crop(image, config, seed), config)
+
+
+def eval_crop(image: Image.Image, config: PixelConfig) -> UInt8[Tensor, "3 side side"]:
+    width, height = image.size
+    shortest = min(width, height)
+    wide, high = (int(config.size * side / shortest) for side in (width, height))
+    resized = image.convert("RGB").resize((wide, high), Image.Resampling.BICUBIC)
+    left, top = round((wide - config.size) / 2), round((high - config.size) / 2)
+    return _planes(resized.crop((left, top, left + config.size, top + config.size)))
+
+
+def train_crop(
+    image: Image.Image, config: PixelConfig, seed: int | np.random.Generator
+) -> UInt8[Tensor, "3 side side"]:
+    left, top, width, height = crop_box(*image.size, config, np.random.default_rng(seed))
+    cropped = image.convert("RGB").crop((left, top, left + width, top + height))
+    return _planes(cropped.resize((config.size, config.size), Image.Resampling.BICUBIC))
+
+
+def normalise(
+    pixels: UInt8[Tensor, "*batch 3 side side"], config: PixelConfig
+) -> Float[Tensor, "*batch 3 side side"]:
+    """Bytes to the floats that the tower takes, on the tensor's own device.
+
+    Bytes are a quarter of the size: send those between processes, and normalise where they arrive.
+    """
+    mean, std = (
+        torch.tensor(values, dtype=torch.float32, device=pixels.device)[:, None, None]
+        for values in (config.mean, config.std)
+    )
+    return pixels.to(torch.float32).div_(255).sub_(mean).div_(std)
+
+
+def crop_box(
+    width: int, height: int, config: PixelConfig, random: np.random.Generator
+) -> tuple[int, int, int, int]:
+    """Left, top, width and height of a random crop: torchvision's RandomResizedCrop.
+
+    Ten tries of an area and a ratio (uniform in its logarithm) that fit into the picture, else the
+    largest middle crop whose ratio is allowed.
+    """
+    for _ in range(10):
+        area = width * height * random.uniform(*config.scale)
+        ratio = math.exp(random.uniform(math.log(config.ratio[0]), math.log(config.ratio[1])))
+        wide, high = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < wide <= width and 0 < high <= height:
+            left, top = random.integers(width - wide + 1), random.integers(height - high + 1)
+            return int(left), int(top), wide, high
+    wide = min(width, round(height * config.ratio[1]))
+    high = min(height, round(width / config.ratio[0]))
+    return (width - wide) // 2, (height - high) // 2, wide, high
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit greys, which Pillow would clip to white
+        grey = np.asarray(image).astype(np.uint32) >> 8
+        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        paper = Image.new("RGBA", layer.size, "white")
+        return Image.alpha_composite(paper, layer).convert("RGB")
+    return image.convert("RGB")
+
+
+def _planes(image: Image.Image) -> UInt8[Tensor, "3 side side"]:
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()

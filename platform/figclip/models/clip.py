@@ -1,0 +1,101 @@
+"""CLIP: an image tower and a text tower that meet on one sphere, and the temperature."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from figclip.config import Config
+from figclip.models.text import TextConfig, TextTower
+from figclip.models.vision import VisionConfig, VisionTower
+
+INITIAL_LOG_SCALE = math.log(1 / 0.07)
+# The logits are kept from being scaled by more than 100: section 2.5 of CLIP, arXiv 2103.00020.
+MAX_LOG_SCALE = math.log(100)
+
+
+class ClipConfig(Config):
+    """Two towers and the dimension in which they meet."""
+
+    vision: VisionConfig = VisionConfig()
+    text: TextConfig = TextConfig()
+    embed_dim: PositiveInt = 512
+    """Length of an embedding."""
+
+    def settled(self) -> "ClipConfig":
+        """The same model, to be built without a hub."""
+        return ClipConfig(
+            vision=self.vision.settled(), text=self.text.settled(), embed_dim=self.embed_dim
+        )
+
+
+BIOMEDCLIP = ClipConfig()
+"""ViT-B/16 at 224 px, BERT-base with 256 tokens: the released BiomedCLIP (arXiv 2303.00915)."""
+
+TINY = ClipConfig(
+    vision=VisionConfig(
+        timm_model="vit_tiny_patch16_224", image_size=128, width=192, depth=6, heads=3
+    ),
+    text=TextConfig(
+        vocab_size=4_096,
+        hidden_size=192,
+        layers=6,
+        heads=3,
+        intermediate_size=768,
+        max_positions=256,
+        context_length=128,
+    ),
+    embed_dim=256,
+)
+"""For two CPU cores."""
+
+
+class Clip(nn.Module):
+    """Embeds images and texts as unit vectors; `logit_scale` is the log of the inverse temperature.
+
+    Parameters are named as in open_clip: `visual.*`, `text.*`, `logit_scale`. Random weights,
+    unless the config asks for pretrained towers.
+    """
+
+    def __init__(self, config: ClipConfig) -> None:
+        super().__init__()
+        self.visual = VisionTower(config.vision, embed_dim=config.embed_dim)
+        self.text = TextTower(config.text, embed_dim=config.embed_dim)
+        self.logit_scale = nn.Parameter(torch.tensor(INITIAL_LOG_SCALE))
+
+    def encode_image(
+        self, pixels: Float[Tensor, "batch 3 side side"]
+    ) -> Float[Tensor, "batch embed_dim"]:
+        return _on_the_sphere(self.visual(pixels))
+
+    def encode_text(
+        self,
+        ids: Int[Tensor, "batch length"],
+        mask: Bool[Tensor, "batch length"] | Int[Tensor, "batch length"],
+    ) -> Float[Tensor, "batch embed_dim"]:
+        """`mask` is true, or 1, where a token is no padding."""
+        return _on_the_sphere(self.text(ids, mask))
+
+    def forward(
+        self,
+        pixels: Float[Tensor, "batch 3 side side"],
+        ids: Int[Tensor, "batch length"],
+        mask: Bool[Tensor, "batch length"] | Int[Tensor, "batch length"],
+    ) -> tuple[
+        Float[Tensor, "batch embed_dim"], Float[Tensor, "batch embed_dim"], Float[Tensor, ""]
+    ]:
+        """Embeddings of the images, embeddings of their captions, inverse temperature."""
+        return self.encode_image(pixels), self.encode_text(ids, mask), self.logit_scale.exp()
+
+    @torch.no_grad()
+    def clamp_scale(self) -> None:
+        """Bring the inverse temperature back into [1, 100]; call it after every step."""
+        self.logit_scale.clamp_(0, MAX_LOG_SCALE)
+
+
+def _on_the_sphere(features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+    """Unit vectors, in fp32 at least: the loss multiplies them by up to 100."""
+    return F.normalize(features.to(torch.promote_types(features.dtype, torch.float32)), dim=-1)

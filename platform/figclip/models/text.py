@@ -1,0 +1,126 @@
+"""The text tower: a BERT, the last hidden state of its first token, and a small projection."""
+
+from typing import Annotated
+
+import torch
+from jaxtyping import Bool, Float, Int
+from pydantic import Field, PositiveInt, model_validator
+from torch import Tensor, nn
+from transformers import AutoConfig, BertConfig, BertModel
+
+from figclip.config import Config, UsageError
+
+
+class TextConfig(Config):
+    """A BERT of these sizes; as they stand, BERT-base with 256 tokens."""
+
+    hf_name: str | None = None
+    """Start from this BERT's weights and take its sizes: a hub name or a local folder."""
+    vocab_size: PositiveInt = 30_522
+    """Rows of the token embedding; at least as many as the tokenizer has tokens."""
+    hidden_size: PositiveInt = 768
+    layers: PositiveInt = 12
+    heads: PositiveInt = 12
+    """Attention heads; must divide `hidden_size`."""
+    intermediate_size: PositiveInt = 3_072
+    max_positions: PositiveInt = 512
+    """Rows of the position embedding."""
+    context_length: PositiveInt = 256
+    """Tokens that a text is cut to, [CLS] and [SEP] among them; at most `max_positions`."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Of hidden states and attention, in training."""
+    gradient_checkpointing: bool = False
+    """Recompute the layers in the backward pass: less memory, a third more work."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "TextConfig":
+        if self.context_length > self.max_positions:
+            raise ValueError(
+                f"context_length {self.context_length} exceeds max_positions {self.max_positions}"
+            )
+        if self.hidden_size % self.heads:
+            raise ValueError(f"{self.heads} heads do not divide hidden_size {self.hidden_size}")
+        return self
+
+    def settled(self) -> "TextConfig":
+        """The same tower in plain sizes, to be built without a hub."""
+        if self.hf_name is None:
+            return self
+        bert = _bert_config_of(self.hf_name)
+        return self.with_overrides(
+            {
+                "hf_name": None,
+                "vocab_size": bert.vocab_size,
+                "hidden_size": bert.hidden_size,
+                "layers": bert.num_hidden_layers,
+                "heads": bert.num_attention_heads,
+                "intermediate_size": bert.intermediate_size,
+                "max_positions": bert.max_position_embeddings,
+            }
+        )
+
+
+class TextTower(nn.Module):
+    """Token ids to features that are not yet normalised.
+
+    The names of the parameters are those of open_clip's Hugging Face towers: `transformer.*`,
+    `proj.0.weight` and `proj.2.weight`.
+    """
+
+    def __init__(self, config: TextConfig, *, embed_dim: int) -> None:
+        super().__init__()
+        sizes = config.settled()
+        middle = (sizes.hidden_size + embed_dim) // 2
+        self.transformer = _bert(sizes, weights_from=config.hf_name)
+        self.proj = nn.Sequential(
+            nn.Linear(sizes.hidden_size, middle, bias=False),
+            nn.GELU(),
+            nn.Linear(middle, embed_dim, bias=False),
+        )
+
+    def forward(
+        self,
+        ids: Int[Tensor, "batch length"],
+        mask: Bool[Tensor, "batch length"] | Int[Tensor, "batch length"],
+    ) -> Float[Tensor, "batch embed_dim"]:
+        """`mask` is true, or 1, where a token is no padding."""
+        hidden = self.transformer(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        features: Tensor = self.proj(hidden[:, 0])
+        return features
+
+
+def _bert(config: TextConfig, *, weights_from: str | None) -> BertModel:
+    bert_config = BertConfig(
+        vocab_size=config.vocab_size,
+        hidden_size=config.hidden_size,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        intermediate_size=config.intermediate_size,
+        max_position_embeddings=config.max_positions,
+        hidden_dropout_prob=config.dropout,
+        attention_probs_dropout_prob=config.dropout,
+        # Which id pads is the vocabulary's affair: the mask hides it, and no row stands apart.
+        pad_token_id=None,
+    )
+    if weights_from is None:
+        bert = BertModel(bert_config, add_pooling_layer=False)
+    else:
+        bert = BertModel.from_pretrained(
+            weights_from, config=bert_config, add_pooling_layer=False, dtype=torch.float32
+        )
+    if config.gradient_checkpointing:
+        bert.gradient_checkpointing_enable({"use_reentrant": False})
+    return bert
+
+
+def _bert_config_of(name: str) -> BertConfig:
+    try:
+        found = AutoConfig.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"no BERT config at {name!r} ({error}): name a local folder with config.json, "
+            f"or a model on the hub while online"
+        ) from error
+    if found.model_type != "bert":
+        raise UsageError(f"{name} is a {found.model_type} model; the text tower takes a bert")
+    return found
