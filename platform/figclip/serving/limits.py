@@ -1,0 +1,198 @@
+"""What a request may ask for: bytes, items, characters, picture formats and pixels.
+
+Everything here happens before a model is touched, so that one bad item costs little and harms
+nobody else. A picture's size is read from its header and judged before its pixels are decoded.
+"""
+
+import base64
+import io
+import re
+
+from PIL import Image
+from pydantic import PositiveInt
+
+from figclip.config import Config
+from figclip.serving.protocol import ApiError, Modality
+
+MAGIC = {
+    "JPEG": re.compile(rb"\xff\xd8\xff"),
+    "PNG": re.compile(rb"\x89PNG\r\n\x1a\n"),
+    "WEBP": re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
+    "GIF": re.compile(rb"GIF8[79]a"),
+    "TIFF": re.compile(rb"II\*\0|MM\0\*"),
+}
+"""The formats that are read, by their first bytes; what a client calls them does not count."""
+
+DATA_URI = re.compile(r"data:[^,;]{0,100}(;[^,;]{0,100}){0,4};base64,", re.IGNORECASE)
+LONE_URL = re.compile(r"https?://\S+", re.IGNORECASE)
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class ImageFault(Exception):
+    """A picture that cannot be read; its text says why, without a subject."""
+
+
+class Limits(Config):
+    """The most that one request may carry."""
+
+    body_bytes: PositiveInt = 32 * 2**20
+    """Of the whole request body."""
+    items: PositiveInt = 256
+    """Texts and images together."""
+    text_characters: PositiveInt = 100_000
+    """Of one text, before it is cut to the model's context."""
+    image_pixels: PositiveInt = 50_000_000
+    """Width × height of one image."""
+    request_pixels: PositiveInt = 100_000_000
+    """Of all images of a request together."""
+    results: PositiveInt = 100
+    """Figures that one search answers with."""
+
+
+def sort_items(
+    inputs: list[str], *, modality: Modality | None, limits: Limits
+) -> list[str | bytes]:
+    """Each item as what it is: a text, or the bytes of an image whose header was checked.
+
+    An `ApiError` names the first item that is to blame.
+    """
+    if len(inputs) > limits.items:
+        raise ApiError(
+            400,
+            f"input: {len(inputs)} items, but a request may carry {limits.items}: send several",
+            param="input",
+            code="too_many_items",
+        )
+    items: list[str | bytes] = []
+    num_pixels = 0
+    for index, value in enumerate(inputs):
+        param = f"input[{index}]"
+        if not _is_image(value, modality, param=param):
+            items.append(checked_text(value, limits=limits, param=param))
+            continue
+        data = checked_image(value, limits=limits, param=param)
+        items.append(data)
+        num_pixels += pixels_of(data)
+        if num_pixels > limits.request_pixels:
+            raise ApiError(
+                413,
+                f"input: the images have more than {limits.request_pixels:,} pixels together: "
+                f"send them in several requests",
+                param="input",
+                code="too_many_pixels",
+            )
+    return items
+
+
+def _is_image(value: str, modality: Modality | None, *, param: str) -> bool:
+    if modality is not None:
+        return modality == "image"
+    if LONE_URL.fullmatch(value):
+        raise ApiError(
+            400,
+            f"{param}: URLs are not fetched: send the image itself as a data: URI, or add "
+            f'"modality": "text" to embed the URL as words',
+            param=param,
+            code="url_not_fetched",
+        )
+    return value[:11].lower() == "data:image/" or DATA_URI.match(value) is not None
+
+
+def checked_text(text: str, *, limits: Limits, param: str) -> str:
+    """The same text; a 400 `ApiError` where it is empty, too long or no Unicode."""
+    if not text.strip():
+        raise ApiError(400, f"{param}: the text is empty", param=param, code="empty_text")
+    if len(text) > limits.text_characters:
+        raise ApiError(
+            400,
+            f"{param}: {len(text):,} characters, but a text may have {limits.text_characters:,}",
+            param=param,
+            code="text_too_long",
+        )
+    if SURROGATE.search(text):
+        raise ApiError(
+            400, f"{param}: half a surrogate pair is no character", param=param, code="bad_unicode"
+        )
+    return text
+
+
+def checked_image(uri: str, *, limits: Limits, param: str) -> bytes:
+    """The bytes of `data:image/...;base64,...`, its header checked; else a 400 `ApiError`."""
+    match = DATA_URI.match(uri)
+    if match is None:
+        raise ApiError(
+            400,
+            f"{param}: an image is sent as data:image/jpeg;base64,... (of the five formats "
+            f"{', '.join(MAGIC)}); a text that begins so needs \"modality\": \"text\"",
+            param=param,
+            code="bad_data_uri",
+        )
+    try:
+        data = base64.b64decode(uri[match.end() :], validate=True)
+    except ValueError as error:
+        raise ApiError(
+            400, f"{param}: the image is no valid base64", param=param, code="bad_base64"
+        ) from error
+    return checked_file(data, limits=limits, param=param)
+
+
+def checked_file(data: bytes, *, limits: Limits, param: str) -> bytes:
+    """The same bytes; a 400 `ApiError` where the header is not that of an image we read."""
+    try:
+        num_pixels = pixels_of(data)
+    except ImageFault as error:
+        raise ApiError(400, f"{param}: {error}", param=param, code="bad_image") from error
+    if num_pixels > limits.image_pixels:
+        raise ApiError(
+            400,
+            f"{param}: the image has {num_pixels:,} pixels, but {limits.image_pixels:,} are the "
+            f"most: send it smaller",
+            param=param,
+            code="too_many_pixels",
+        )
+    return data
+
+
+def pixels_of(data: bytes) -> int:
+    """Width × height by the header alone; `ImageFault` where it is none of ours."""
+    with _opened(data) as image:
+        return image.width * image.height
+
+
+def decode_image(data: bytes, *, max_pixels: int) -> Image.Image:
+    """The first frame, fully decoded, in RGB; `ImageFault` where the file is broken."""
+    with _opened(data) as image:
+        if image.width * image.height > max_pixels:
+            raise ImageFault(f"the image has more than {max_pixels:,} pixels")
+        try:
+            image.load()
+            if image.width * image.height > max_pixels:  # a header may lie about its first frame
+                raise ImageFault(f"the image has more than {max_pixels:,} pixels")
+            return rgb(image)
+        except ImageFault:
+            raise
+        except Exception as error:  # decoders raise whatever their format's parser runs into
+            raise ImageFault("the image is broken or ends early") from error
+
+
+def _opened(data: bytes) -> Image.Image:
+    name = next((name for name, magic in MAGIC.items() if magic.match(data)), None)
+    if name is None:
+        raise ImageFault(f"not an image that is read here ({', '.join(MAGIC)})")
+    try:
+        return Image.open(io.BytesIO(data), formats=[name])
+    except Image.DecompressionBombError as error:
+        raise ImageFault("the image has far too many pixels") from error
+    except Exception as error:  # decoders raise whatever their format's parser runs into
+        raise ImageFault("the image's header is broken") from error
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """Eight bits a channel; what is transparent turns white, 16-bit grey keeps its upper bits."""
+    if image.mode.startswith("I;16"):
+        image = image.point(lambda value: value / 256).convert("L")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        paper = Image.new("RGBA", layer.size, "white")
+        return Image.alpha_composite(paper, layer).convert("RGB")
+    return image.convert("RGB")
