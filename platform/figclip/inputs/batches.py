@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 
 import ray.data
 
@@ -29,10 +30,9 @@ def train_batches(
     items = list(remaining_items(reader.order, share, num_epochs=num_epochs, steps_done=steps_done))
     if not items:
         return
-    dataset = ray.data.from_items([asdict(item) for item in items], override_num_blocks=len(items))
-    dataset = dataset.map_batches(
-        _read_items,
-        fn_args=(reader,),
+    rows = [asdict(item) for item in items]
+    dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+        partial(_read_items, reader=reader),
         batch_size=None,
         num_cpus=cpus_per_read,
         compute=ray.data.TaskPoolStrategy(size=max_reads),

@@ -54,7 +54,7 @@ def captions(pairs: Folder, groups: tuple[RowGroup, ...]) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Reader:
-    """Turns work items into columns: what a reading task runs, and what a test calls without Ray."""
+    """Turns work items into columns: what a reading task runs, and a test calls without Ray."""
 
     pairs: Folder
     order: SampleOrder

@@ -22,7 +22,13 @@ class Recorder:
     """
 
     def __init__(
-        self, target: Folder, *, num_steps: int, steps_per_epoch: int, batch_size: int, every_s: float
+        self,
+        target: Folder,
+        *,
+        num_steps: int,
+        steps_per_epoch: int,
+        batch_size: int,
+        every_s: float,
     ) -> None:
         self._target = target
         self._num_steps = num_steps

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from figclip.inputs.reader import Batch
 from figclip.inputs.pixels import PixelConfig, normalise
+from figclip.inputs.reader import Batch
 from figclip.models.clip import Clip
 from figclip.training.loss import clip_loss, mean_over_ranks
 

@@ -1,0 +1,212 @@
+"""Pairs → an encoder artifact: contrastive pretraining on Ray Train, resumable to the sample."""
+
+import json
+import logging
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2.api.exceptions import WorkerGroupError
+
+from figclip.config import UsageError
+from figclip.inputs.order import RowGroup
+from figclip.inputs.reader import captions, row_groups
+from figclip.inputs.tokens import FILE as TOKENIZER_FILE
+from figclip.inputs.tokens import Tokenizer, open_tokenizer, train_wordpiece
+from figclip.models.clip import Clip
+from figclip.models.weights import clip_with, save_weights
+from figclip.store import Folder, Manifest, Publication, Store
+from figclip.training.checkpoint import read_checkpoint
+from figclip.training.loop import LoopConfig, Task, Validate, run_worker
+from figclip.training.optim import warmup_of
+
+log = logging.getLogger(__name__)
+
+NAME = "encoder"
+RUN_FILE = "run.json"
+
+
+class PretrainConfig(LoopConfig):
+    tokenizer: str | None = None
+    """A `vocab.txt`, `tokenizer.json`, folder or hub name; None trains a WordPiece on the captions
+    of the train split, of `model.text.vocab_size` tokens."""
+
+
+def pretrain(
+    store: Store,
+    *,
+    pairs_version: str,
+    version: str,
+    config: PretrainConfig,
+    num_workers: int,
+    cpus_per_worker: float,
+    use_gpu: bool,
+    validate: Validate | None,
+    cpus_per_read: float = 0.5,
+    reads_per_worker: int = 1,
+    max_failures: int = 1,
+) -> Manifest:
+    """Train on the train split of `pairs@pairs_version`, publish `encoder@version`.
+
+    Called again after a kill, it goes on from the last checkpoint and ends with the same weights.
+    `validate` judges the embeddings of the validation split after every epoch. Besides the workers'
+    CPUs, each worker's `reads_per_worker` reading tasks need `cpus_per_read` CPUs each. A worker
+    group that fails is started again `max_failures` times. `UsageError` names what to mend.
+    """
+    inputs = (f"pairs@{pairs_version}",)
+    values = config.model_dump(mode="json")
+    if store.already_published(NAME, version, values, inputs):
+        return store.manifest(NAME, version)
+    pairs = store.open("pairs", pairs_version)
+    train, validation = row_groups(pairs, "train"), row_groups(pairs, "validation")
+    check_sizes(config, num_rows=_num_rows(train), num_workers=num_workers)
+    if not validation:
+        log.warning("pairs@%s has no validation split: the run is not validated", pairs_version)
+    _warn_of_scarce_cpus(num_workers * (cpus_per_worker + reads_per_worker * cpus_per_read))
+    run = store.root / "runs" / f"{NAME}-{version}"
+    _claim(run, {"config": values, "inputs": list(inputs), "num_workers": num_workers})
+    task = Task(
+        config=LoopConfig(**{name: getattr(config, name) for name in LoopConfig.model_fields}),
+        pairs=pairs,
+        train=train,
+        validation=validation,
+        tokenizer=_tokenizer(run, config, pairs, train),
+        run=run,
+        validate=validate,
+        cpus_per_read=cpus_per_read,
+        reads_per_worker=reads_per_worker,
+    )
+    workers = ScalingConfig(
+        num_workers=num_workers,
+        use_gpu=use_gpu,
+        resources_per_worker={"CPU": cpus_per_worker, **({"GPU": 1} if use_gpu else {})},
+    )
+    state = _fit(task, workers, max_failures)
+    with store.publishing(NAME, version, config=values, inputs=inputs) as publication:
+        _write_encoder(publication, task, state)
+    run.clear()
+    return store.manifest(NAME, version)
+
+
+def check_sizes(config: PretrainConfig, *, num_rows: int, num_workers: int) -> None:
+    """`UsageError` where batch, workers, pairs, pictures or warm-up do not fit one another."""
+    if config.batch_size % num_workers:
+        raise UsageError(
+            f"a batch of {config.batch_size} pairs cannot be shared evenly by {num_workers} "
+            f"workers: set --batch-size to a multiple of {num_workers}"
+        )
+    if num_rows < config.batch_size:
+        raise UsageError(
+            f"{num_rows} training pairs do not fill one batch of {config.batch_size}: "
+            f"set a smaller --batch-size, or ingest more articles"
+        )
+    if config.pixels.size != config.model.vision.image_size:
+        raise UsageError(
+            f"pictures of {config.pixels.size} px do not fit a tower for "
+            f"{config.model.vision.image_size} px: set --pixels.size or --model.vision.image-size"
+        )
+    steps = num_rows // config.batch_size * config.epochs
+    warmup_of(config.optim, batch_size=config.batch_size, total_samples=steps * config.batch_size)
+
+
+def _num_rows(groups: tuple[RowGroup, ...]) -> int:
+    return sum(group.num_rows for group in groups)
+
+
+def _warn_of_scarce_cpus(needed: float) -> None:
+    there = ray.cluster_resources().get("CPU", 0)
+    if needed > there:
+        log.warning(
+            "the run asks for %g CPUs, the cluster has %g: without an autoscaler it waits for "
+            "ever; use fewer workers, or fewer CPUs per worker and per read",
+            needed,
+            there,
+        )
+
+
+def _claim(run: Folder, record: dict[str, Any]) -> None:
+    """Start the run's folder, or find there the same run, to be resumed."""
+    if not run.exists(RUN_FILE):
+        run.clear()
+        run.write(RUN_FILE, json.dumps(record, indent=1).encode())
+        return
+    found = json.loads(run.read(RUN_FILE))
+    differing = [name for name in record if found.get(name) != record[name]]
+    if differing:
+        raise UsageError(
+            f"an unfinished run in {run.path} has another {' and '.join(differing)}: run it with "
+            f"what its {RUN_FILE} says to resume it, take a new version, or delete that folder"
+        )
+    log.info("resuming the run in %s", run.path)
+
+
+def _tokenizer(
+    run: Folder, config: PretrainConfig, pairs: Folder, train: tuple[RowGroup, ...]
+) -> Tokenizer:
+    """The given one, or one trained on the captions; the run's folder keeps it for a resumption."""
+    if run.exists(TOKENIZER_FILE):
+        return Tokenizer.load(run)
+    vocab_size = config.model.text.settled().vocab_size
+    if config.tokenizer is not None:
+        tokenizer = open_tokenizer(config.tokenizer)
+    else:
+        tokenizer = train_wordpiece(captions(pairs, train), vocab_size=vocab_size)
+    if tokenizer.vocab_size > vocab_size:
+        raise UsageError(
+            f"the tokenizer's {tokenizer.vocab_size} tokens exceed the model's {vocab_size}: "
+            f"set --model.text.vocab-size {tokenizer.vocab_size}"
+        )
+    tokenizer.save(run)
+    return tokenizer
+
+
+def _fit(task: Task, workers: ScalingConfig, max_failures: int) -> dict[str, Any]:
+    """Run to the end, from the last checkpoint where there is one; the state at the end."""
+    trainer = TorchTrainer(
+        partial(run_worker, task),
+        scaling_config=workers,
+        torch_config=TorchConfig(backend="nccl" if workers.use_gpu else "gloo"),
+        run_config=RunConfig(
+            name="train",  # Ray Train resumes where a run of this name is in this place
+            storage_path=task.run.path,
+            storage_filesystem=task.run.fs,
+            failure_config=FailureConfig(max_failures=max_failures),
+            checkpoint_config=CheckpointConfig(num_to_keep=2),
+        ),
+    )
+    try:
+        result = trainer.fit()
+    except WorkerGroupError as error:
+        for failure in error.worker_failures.values():
+            if isinstance(failure, UsageError | OSError):
+                raise failure from error
+        raise
+    assert result.checkpoint is not None
+    with result.checkpoint.as_directory() as folder:
+        return read_checkpoint(Path(folder))
+
+
+def _write_encoder(publication: Publication, task: Task, state: dict[str, Any]) -> None:
+    config, folder, progress = task.config, publication.folder, state["progress"]
+    clip: Clip = clip_with(state["model"], config.model, origin="the last checkpoint")
+    save_weights(folder, clip, config.model)
+    task.tokenizer.save(folder)
+    config.pixels.save(folder)
+    folder.write("history.json", json.dumps(progress["history"], indent=1).encode())
+    curves = task.run / "tensorboard"
+    for name in curves.files():
+        (folder / "_tensorboard").write(name, curves.read(name))
+    last = dict(progress["history"][-1])
+    publication.counts.update(
+        num_train_pairs=_num_rows(task.train),
+        num_validation_pairs=_num_rows(task.validation),
+        num_parameters=sum(parameter.numel() for parameter in clip.parameters()),
+        num_steps=progress["steps_done"],
+        num_epochs=last.pop("epoch"),
+        samples_seen=last.pop("samples"),
+        final_loss=last.pop("loss"),
+        validation=last,
+    )
