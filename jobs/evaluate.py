@@ -34,3 +34,22 @@ class EvaluateJob(Job):
 
 
 PRESETS = {"test": EvaluateJob(), "validation": EvaluateJob(split="validation")}
+
+
+def main(config: EvaluateJob) -> Manifest:
+    store = Store(config.store)
+    manifest = evaluate(
+        store,
+        embeddings_version=config.embeddings,
+        pairs_version=config.pairs,
+        version=config.version,
+        split=config.split,
+        num_queries=config.num_queries,
+    )
+    keep_config(store, "evaluation", config.version, config)
+    print(store.open("evaluation", config.version).read("recall.txt").decode())
+    return manifest
+
+
+if __name__ == "__main__":
+    run(PRESETS, main, "evaluate")

@@ -3,11 +3,10 @@
 from pydantic import NonNegativeFloat, PositiveInt
 
 from figclip.evaluation.retrieval import validate
-from figclip.models.clip import BIOMEDCLIP
 from figclip.store import Manifest, Store
 from figclip.training.pretrain import PretrainConfig, pretrain
 from jobs.entry import Job, joined_ray, keep_config, run
-from jobs.presets import TINY
+from jobs.presets import DEMO, PAPER
 
 
 class PretrainJob(Job, PretrainConfig):
@@ -28,16 +27,8 @@ class PretrainJob(Job, PretrainConfig):
 
 
 PRESETS = {
-    "tiny": PretrainJob(**dict(TINY), version="tiny"),
-    # Supplementary Table 9 of the paper, at its first batch size.
-    "biomedclip": PretrainJob(
-        model=BIOMEDCLIP,
-        batch_size=4096,
-        epochs=32,
-        num_workers=16,
-        cpus_per_worker=8,
-        use_gpu=True,
-    ),
+    "tiny": PretrainJob(**dict(DEMO), version="tiny"),
+    "biomedclip": PretrainJob(**dict(PAPER), num_workers=16, cpus_per_worker=8, use_gpu=True),
 }
 
 
