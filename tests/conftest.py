@@ -1,7 +1,9 @@
 """One Ray cluster a session, the path of the real articles, and shape checks while tests run."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jaxtyping import install_import_hook
@@ -39,3 +41,43 @@ def ray_cluster() -> Iterator[None]:
     )
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """URL of an S3 server that runs in this process and forgets everything afterwards."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line for every request
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_client(s3_server: str) -> Any:
+    """A client with the rights to make buckets and to write."""
+    import boto3
+
+    return boto3.client(
+        "s3",
+        endpoint_url=s3_server,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+
+
+@pytest.fixture(scope="session")
+def upload_public(s3_client: Any) -> Callable[..., None]:
+    """`upload_public(folder, bucket, prefix="")`: the files of a folder, readable by everyone."""
+
+    def upload(folder: Path, bucket: str, prefix: str = "") -> None:
+        s3_client.create_bucket(Bucket=bucket, ACL="public-read")
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            key = prefix + path.relative_to(folder).as_posix()
+            s3_client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes(), ACL="public-read")
+
+    return upload

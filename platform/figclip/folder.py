@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,22 +97,33 @@ def _is_part(name: str) -> bool:
 
 @contextmanager
 def clear_disk_errors(where: str) -> Iterator[None]:
-    """Turn "no space left", "read-only" and S3's refusals into a sentence that names the remedy."""
+    """Turn "no space left", "read-only" and S3's refusals into a `UsageError` with the remedy.
+
+    The text of the error is what counts: pyarrow gives its errors of S3 no number, and from a task
+    Ray hands on neither number nor type, but the whole text.
+    """
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise UsageError(
-                f"no space left for {where}: free some or choose another --store, then run the "
-                f"same command again; nothing partial was published"
-            ) from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise UsageError(
-                f"{where} is not writable ({error.strerror}): choose another --store"
-            ) from error
-        if "AWS Error" in str(error):  # pyarrow gives its errors of S3 no number
-            raise UsageError(
-                f"{where} failed: {error}; check bucket, endpoint and credentials, then run the "
-                f"same command again"
-            ) from error
-        raise
+    except Exception as error:
+        remedy = _remedy(str(error), where)
+        if remedy is None:
+            raise
+        raise UsageError(remedy) from error
+
+
+def _remedy(text: str, where: str) -> str | None:
+    if told := re.search(r"^figclip\.config\.UsageError: (.+)$", text, re.MULTILINE):
+        return told[1]  # a task has said it already
+    again = "then run the same command again"
+    found = re.search(r"\[Errno (\d+)\]", text)
+    match int(found[1]) if found else None:
+        case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
+            return (
+                f"no space left for {where}: free some or choose another --store, {again}; "
+                f"nothing partial was published"
+            )
+        case errno.EACCES | errno.EROFS | errno.EPERM | errno.ENOTDIR as number:
+            return f"{where} is not writable ({os.strerror(number)}): choose another --store"
+    if "AWS Error" in text:
+        return f"{where} failed: {text}; check bucket, endpoint and credentials, {again}"
+    return None

@@ -1,0 +1,105 @@
+"""The nouns and their Arrow schemas say the same."""
+
+from dataclasses import FrozenInstanceError, fields
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from figclip.schema import (
+    PAIR_SCHEMA,
+    PANEL_SCHEMA,
+    REJECTION_SCHEMA,
+    SPLITS,
+    Pair,
+    Panel,
+    Rejection,
+    table_of,
+)
+
+SCHEMAS = {Pair: PAIR_SCHEMA, Rejection: REJECTION_SCHEMA, Panel: PANEL_SCHEMA}
+
+text = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
+pixels = st.integers(0, 2**31 - 1)
+boxes = st.tuples(pixels, pixels, pixels, pixels)
+pairs = st.builds(
+    Pair,
+    **{field.name: text for field in fields(Pair) if field.type == "str" or field.type is str},
+    version=st.integers(1, 99),
+    pmid=st.none() | st.integers(1, 2**40),
+    doi=st.none() | text,
+    year=st.none() | st.integers(1800, 2100),
+    mentions=st.lists(text, max_size=3),
+    image=st.binary(max_size=20),
+    width=pixels,
+    height=pixels,
+    original_width=pixels,
+    original_height=pixels,
+    split=st.sampled_from(SPLITS),
+)
+rejections = st.builds(
+    Rejection,
+    *[text],
+    version=st.integers(1, 99),
+    figure_id=text,
+    graphic=text,
+    reason=text,
+    detail=text,
+)
+panels = st.builds(Panel, label=text, box=boxes, label_box=st.none() | boxes, caption=text)
+
+
+@pytest.mark.parametrize("noun", SCHEMAS)
+def test_a_schema_has_the_fields_of_its_noun_in_their_order(noun: Any):
+    assert SCHEMAS[noun].names == [field.name for field in fields(noun)]
+
+
+@given(rows=st.lists(pairs, max_size=3) | st.lists(rejections, max_size=3))
+@settings(max_examples=30, deadline=None)
+def test_rows_come_back_from_a_parquet_file_as_they_were(rows: list[Any]):
+    noun = type(rows[0]) if rows else Pair
+    sink = pa.BufferOutputStream()
+    pq.write_table(table_of(rows, SCHEMAS[noun]), sink)
+    table = pq.read_table(pa.BufferReader(sink.getvalue()))
+    assert table.schema == SCHEMAS[noun]
+    assert [noun(**row) for row in table.to_pylist()] == rows
+
+
+@given(rows=st.lists(panels, max_size=3))
+@settings(max_examples=20, deadline=None)
+def test_boxes_keep_their_four_numbers(rows: list[Panel]):
+    found = table_of(rows, PANEL_SCHEMA).to_pylist()
+    assert [(row["box"], row["label_box"]) for row in found] == [
+        (list(row.box), row.label_box and list(row.label_box)) for row in rows
+    ]
+
+
+REJECTION = Rejection("PMC1", 1, "", "", "reason", "detail")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        Rejection(1, 1, "", "", "", ""),  # type: ignore[arg-type]
+        Rejection("PMC1", 2**31, "", "", "", ""),
+        Rejection("PMC1", "one", "", "", "", ""),  # type: ignore[arg-type]
+        Rejection("\ud800", 1, "", "", "", ""),
+        Panel("A", (0, 0, 1, 1), None, ""),
+    ],
+)
+def test_a_row_that_does_not_fit_is_an_error(row: Any):
+    with pytest.raises((ValueError, TypeError)):
+        table_of([REJECTION, row], REJECTION_SCHEMA)
+
+
+def test_a_row_of_another_noun_is_not_filled_up_with_nulls():
+    with pytest.raises(ValueError, match="Rejection is no row of the schema pair_id"):
+        table_of([REJECTION], PAIR_SCHEMA)
+
+
+def test_nouns_are_frozen():
+    with pytest.raises(FrozenInstanceError):
+        REJECTION.reason = "other"  # type: ignore[misc]

@@ -1,0 +1,217 @@
+"""Objects by key: the folder and the S3 server must be one and the same to who reads them."""
+
+import hashlib
+import pickle
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from figclip.config import UsageError
+from figclip.sources.buckets import (
+    CorruptObject,
+    LocalBucket,
+    MissingObject,
+    S3Bucket,
+    bucket_at,
+    fetch_verified,
+)
+
+NAMES = st.text("ab.-/", min_size=1, max_size=6)
+
+
+def write(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+@given(paths=st.lists(st.lists(st.text("ab.-", min_size=1, max_size=3), max_size=3)), prefix=NAMES)
+@settings(max_examples=40, deadline=None)
+def test_a_folder_lists_its_keys_as_s3_does_sorted_by_their_whole_text(paths, prefix):
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        for parts in paths:
+            path = folder.joinpath(*(f"{part}x" for part in parts), "file")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        every = [path.relative_to(folder).as_posix() for path in folder.rglob("file")]
+        bucket = LocalBucket(folder)
+        assert list(bucket.keys("")) == sorted(every)
+        for start in {prefix.lstrip("/"), *(key[: len(prefix)] for key in every)}:
+            if ".." not in start.split("/"):
+                expected = sorted(key for key in every if key.startswith(start))
+                assert list(bucket.keys(start)) == expected
+
+
+def test_a_folder_and_a_prefix_on_s3_hold_the_same(
+    tmp_path: Path, s3_server: str, upload_public: Callable[..., None]
+):
+    files = {"a/1.json": b"one", "a.b": b"", "a/ü %41+.jpg": b"two", "ab/c": b"\0" * 9}
+    local = LocalBucket(write(tmp_path, files))
+    upload_public(tmp_path, "seam", "some/prefix/")
+    remote = bucket_at("s3://seam/some/prefix/", endpoint=s3_server, anonymous=True)
+    assert remote.name == "seam/some/prefix"
+    assert str(remote) == "s3://seam/some/prefix"
+    for prefix in ("", "a", "a/", "a/1", "b"):
+        assert list(remote.keys(prefix)) == list(local.keys(prefix))
+    assert {key: remote.get(key) for key in remote.keys("")} == files
+    assert {key: local.get(key) for key in local.keys("")} == files
+    for bucket in (local, remote):
+        for key in ("a", "a/", "nothing", "a/1.json/x", "../seam"):
+            with pytest.raises(MissingObject, match=r"there is no|outside"):
+                bucket.get(key)
+
+
+def test_more_keys_than_one_page_of_s3_are_all_listed(
+    s3_server: str, s3_client: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "3")
+    s3_client.create_bucket(Bucket="pages", ACL="public-read")
+    bucket = S3Bucket("pages", endpoint=s3_server)
+    expected = [f"k{number}" for number in range(8)]
+    for key in expected:
+        s3_client.put_object(Bucket="pages", Key=key, Body=b"")
+    assert list(bucket.keys("k")) == expected
+
+
+def test_buckets_pickle_also_after_their_use(tmp_path: Path, s3_server: str, s3_client: Any):
+    s3_client.create_bucket(Bucket="pickled", ACL="public-read")
+    for bucket in (LocalBucket(tmp_path), S3Bucket("pickled", endpoint=s3_server)):
+        assert list(bucket.keys("")) == []
+        assert pickle.loads(pickle.dumps(bucket)) == bucket
+
+
+def test_errors_pickle_with_their_text():
+    for error in (MissingObject("there is no x"), CorruptObject("x has the md5 y")):
+        again = pickle.loads(pickle.dumps(error))
+        assert type(again) is type(error)
+        assert str(again) == str(error)
+    assert "'" not in str(MissingObject("there is no x"))
+
+
+def test_bytes_of_another_md5_are_not_handed_out(tmp_path: Path):
+    bucket = LocalBucket(write(tmp_path, {"x": b"right"}))
+    right = hashlib.md5(b"right").hexdigest()
+    assert fetch_verified(bucket, "x", right.upper()) == b"right"
+    with pytest.raises(CorruptObject, match=right):
+        fetch_verified(bucket, "x", hashlib.md5(b"wrong").hexdigest())
+
+
+@contextmanager
+def server_that_answers(answers: list[tuple[int, bytes, int]]) -> Iterator[tuple[str, list[str]]]:
+    """A server that gives (status, body, stated length) in turn, then repeats the last one.
+
+    Beside its URL it hands over the `Authorization` header of every request so far.
+    """
+    seen: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body, length = answers[min(len(seen), len(answers) - 1)]
+            seen.append(self.headers.get("Authorization", ""))
+            self.send_response(status)
+            self.send_header("Content-Length", str(length))
+            self.end_headers()
+            self.wfile.write(body)
+            self.close_connection = True
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", seen
+    server.shutdown()
+    server.server_close()
+
+
+def s3_error(code: str) -> bytes:
+    return f"<Error><Code>{code}</Code><Message>told so</Message></Error>".encode()
+
+
+def answer(status: int, body: bytes) -> tuple[int, bytes, int]:
+    return status, body, len(body)
+
+
+def test_a_connection_that_breaks_off_is_tried_again():
+    with server_that_answers([(200, b"half", 8), answer(200, b"halfhalf")]) as (url, seen):
+        assert S3Bucket("any", endpoint=url).get("key") == b"halfhalf"
+        assert len(seen) == 2
+
+
+def test_a_server_that_asks_to_slow_down_is_asked_again():
+    slow = answer(503, s3_error("SlowDown"))
+    with server_that_answers([slow, answer(200, b"data")]) as (url, seen):
+        assert S3Bucket("any", endpoint=url).get("key") == b"data"
+        assert len(seen) == 2
+
+
+def test_tries_come_to_an_end_and_say_so():
+    with (
+        server_that_answers([(200, b"half", 8)]) as (url, seen),
+        pytest.raises(UsageError, match=r"broke off 2 times.*run the same command again"),
+    ):
+        S3Bucket("any", endpoint=url, num_tries=2).get("key")
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("anonymous", [True, False])
+def test_requests_are_signed_only_when_credentials_are_wanted(
+    anonymous: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "who")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    with server_that_answers([answer(200, b"data")]) as (url, seen):
+        S3Bucket("any", endpoint=url, anonymous=anonymous).get("key")
+    assert [text.startswith("AWS4-HMAC-SHA256 Credential=who/") for text in seen] == [not anonymous]
+
+
+@pytest.mark.parametrize(
+    ("anonymous", "remedy"), [(True, "name credentials"), (False, "check the credentials")]
+)
+def test_a_refusal_names_the_credentials(
+    anonymous: bool, remedy: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "who")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    with server_that_answers([answer(403, s3_error("AccessDenied"))]) as (url, _):
+        bucket = S3Bucket("any", endpoint=url, anonymous=anonymous)
+        with pytest.raises(UsageError, match=rf"refuses key: .*{remedy}"):
+            bucket.get("key")
+        with pytest.raises(UsageError, match=rf"refuses to list it: .*{remedy}"):
+            list(bucket.keys(""))
+
+
+def test_credentials_that_are_nowhere_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    bucket = S3Bucket("any", endpoint="http://127.0.0.1:1", anonymous=False, num_tries=1)
+    with pytest.raises(UsageError, match="set AWS_ACCESS_KEY_ID"):
+        bucket.get("key")
+
+
+def test_the_public_bucket_is_not_sought_at_the_endpoint_of_the_store(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    from figclip.sources.buckets import _client
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    public = _client(S3Bucket("pmc-oa-opendata", num_tries=1))
+    private = _client(S3Bucket("pmc-oa-opendata", anonymous=False, num_tries=1))
+    assert "amazonaws.com" in public.meta.endpoint_url
+    assert private.meta.endpoint_url == "http://127.0.0.1:9"
