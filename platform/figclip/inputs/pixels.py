@@ -162,4 +162,4 @@ def _middle(image: Image.Image) -> Image.Image:
 
 
 def _planes(image: Image.Image) -> UInt8[Tensor, "3 side side"]:
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(np.asarray(image).transpose(2, 0, 1).copy())
