@@ -40,7 +40,7 @@ def mathml_text(element: etree._Element) -> str:
     name = etree.QName(element).localname
     parts = [mathml_text(child) for child in element if isinstance(child.tag, str)]
     match name, parts:
-        case ("annotation" | "annotation-xml" | "mphantom" | "none" | "mprescripts"), _:
+        case (("annotation" | "annotation-xml" | "mphantom" | "none" | "mprescripts"), _):
             return ""
         case "mspace", _:
             return " "
@@ -52,7 +52,7 @@ def mathml_text(element: etree._Element) -> str:
             return f"{base}^{_grouped(up)}" if up else base
         case "msub", [base, down]:
             return f"{base}_{_grouped(down)}" if down else base
-        case ("msubsup" | "munderover"), [base, down, up]:
+        case (("msubsup" | "munderover"), [base, down, up]):
             return f"{base}_{_grouped(down)}^{_grouped(up)}"
         case "munder", [base, down]:
             return f"{base}_{_grouped(down)}"

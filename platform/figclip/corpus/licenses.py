@@ -88,7 +88,9 @@ def stated_rights(holder: etree._Element) -> str:
     """What a figure says of its own rights: licence, copyright, source; empty where it is silent."""
     words: list[str] = []
     for permissions in holder.iterchildren("{*}permissions"):
-        terms = list(permissions.iterchildren("{*}license")) + list(permissions.iter("{*}license_ref"))
+        terms = list(permissions.iterchildren("{*}license")) + list(
+            permissions.iter("{*}license_ref")
+        )
         if terms:
             code = next((c for w in permission_words(permissions) if (c := license_code(w))), "")
             words.append(code or " ".join(text_of(term) or href_of(term) for term in terms))
