@@ -12,13 +12,15 @@ from lxml import etree
 PROLOG = re.compile(rb"(?:\s+|<\?.*?\?>|<!--.*?-->)*+", re.DOTALL)
 DOCTYPE = re.compile(
     rb"""<!DOCTYPE (?: "[^"]*" | '[^']*' | [^"'\[>] )*+
-    (?: \[ (?P<subset> (?: <!--.*?--> | <\?.*?\?> | "[^"]*" | '[^']*' | [^"'\]] )*+ ) \] \s* )? >""",
+    (?: \[ (?P<subset> (?: <!--.*?--> | <\?.*?\?> | "[^"]*" | '[^']*' | [^"'\]] )*+ ) \] \s* )?
+    >""",
     re.DOTALL | re.VERBOSE,
 )
 COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
 ENTITY_DECLARATION = re.compile(
     rb"""<!ENTITY \s+ (?P<parameter>%\s+)? (?P<name>[^\s%]+) \s+
-    (?: (?P<external>SYSTEM|PUBLIC)\b (?P<location>[^>]*) | "(?P<double>[^"]*)" | '(?P<single>[^']*)' )""",
+    (?: (?P<external>SYSTEM|PUBLIC)\b (?P<location>[^>]*)
+      | "(?P<double>[^"]*)" | '(?P<single>[^']*)' )""",
     re.VERBOSE,
 )
 REFERENCE = re.compile(rb"<!\[CDATA\[.*?\]\]>|&([A-Za-z_][\w.-]*);", re.DOTALL)

@@ -135,7 +135,7 @@ def _log_progress(shards: ray.data.Dataset, *, total: int) -> None:
 
 
 def make_shard(
-    row: Mapping[str, Any], *, bucket: Bucket, folder: Folder, config: CorpusConfig
+    row: dict[str, Any], *, bucket: Bucket, folder: Folder, config: CorpusConfig
 ) -> dict[str, int]:
     """Read and write the shard of a row, unless a task that got lost had finished it."""
     number = int(row["shard"])
@@ -157,7 +157,7 @@ def _root_cause(error: BaseException) -> BaseException:
 
 def _mend(folder: Folder, counts: Sequence[ShardCounts], config: CorpusConfig) -> dict[str, Split]:
     """The split of every article with pairs; articles that it moves are moved in their files."""
-    deal = {
+    deal: dict[str, Any] = {
         "seed": config.split_seed,
         "validation_fraction": config.validation_fraction,
         "test_fraction": config.test_fraction,

@@ -85,7 +85,7 @@ def href_of(element: etree._Element) -> str:
 
 
 def stated_rights(holder: etree._Element) -> str:
-    """What a figure says of its own rights: licence, copyright, source; empty where it is silent."""
+    """What a figure says of its own rights: licence, copyright, source; empty where silent."""
     words: list[str] = []
     for permissions in holder.iterchildren("{*}permissions"):
         terms = list(permissions.iterchildren("{*}license")) + list(

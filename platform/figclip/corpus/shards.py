@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 import pyarrow as pa
@@ -84,7 +84,7 @@ def plan_shards(versions: Iterable[str], articles_per_shard: int) -> list[list[s
     """Cut version ids into shards; all versions of an article stand in one, in stable order."""
     articles = [list(ids) for _, ids in groupby(sorted(set(versions), key=_order), key=_pmcid)]
     starts = range(0, len(articles), articles_per_shard)
-    return [sum(articles[start : start + articles_per_shard], []) for start in starts]
+    return [list(chain(*articles[start : start + articles_per_shard])) for start in starts]
 
 
 def _order(version_id: str) -> tuple[str, int]:

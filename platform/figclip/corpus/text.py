@@ -23,12 +23,13 @@ FLOATS = FIGURES | {
 UNSEEN = frozenset({"alt-text", "long-desc", "annotation", "annotation-xml"})
 """Said about a thing instead of shown."""
 
-BLOCKS = FLOATS | frozenset(
-    """attrib break caption caption-group code copyright-holder copyright-statement
+_BLOCKS = """
+    attrib break caption caption-group code copyright-holder copyright-statement
     def def-item def-list disp-formula disp-formula-group disp-quote fn fn-group graphic label
     license license-p list list-item media object-id p permissions preformat question sec speaker
-    speech statement table tbody td term tfoot th thead title tr verse-group verse-line""".split()
-)
+    speech statement table tbody td term tfoot th thead title tr verse-group verse-line
+"""
+BLOCKS = FLOATS | frozenset(_BLOCKS.split())
 """Elements that begin and end a line: their text never touches their neighbours'. All others are
 inline: their text runs on as it is written."""
 
