@@ -4,6 +4,8 @@ import re
 
 from lxml import etree
 
+from figclip.corpus.document import local_name
+
 INVISIBLE = re.compile("[\u2061-\u2064\u200b]")
 """Function application, invisible times, separator, plus: typesetting hints, not signs."""
 
@@ -37,7 +39,7 @@ def tex_text(tex: str) -> str:
 
 def mathml_text(element: etree._Element) -> str:
     """Presentation MathML as a line; an element this does not know reads as its parts in a row."""
-    name = etree.QName(element).localname
+    name = local_name(element)
     parts = [mathml_text(child) for child in element if isinstance(child.tag, str)]
     match name, parts:
         case (("annotation" | "annotation-xml" | "mphantom" | "none" | "mprescripts"), _):

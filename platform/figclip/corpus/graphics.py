@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from lxml import etree
 
+from figclip.corpus.document import local_name
 from figclip.corpus.licenses import href_of
-from figclip.corpus.text import local_name
 
 FORMATS = ("jpg", "jpeg", "png", "webp", "tif", "tiff", "gif")
 """Picture formats by their names' endings, the preferred first: photographs at full size come as

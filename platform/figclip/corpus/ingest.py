@@ -8,6 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import ray
@@ -111,8 +112,7 @@ def _read_shards(
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     shards = ray.data.from_items(items, override_num_blocks=min(len(items), MOST_BLOCKS)).map(
-        make_shard,
-        fn_kwargs={"bucket": bucket, "folder": folder, "config": config},
+        partial(make_shard, bucket=bucket, folder=folder, config=config),
         num_cpus=num_cpus,
         compute=ray.data.TaskPoolStrategy(size=max_tasks),
     )
@@ -136,7 +136,7 @@ def _log_progress(shards: ray.data.Dataset, *, total: int) -> None:
 
 def make_shard(
     row: dict[str, Any], *, bucket: Bucket, folder: Folder, config: CorpusConfig
-) -> dict[str, int]:
+) -> dict[str, Any]:
     """Read and write the shard of a row, unless a task that got lost had finished it."""
     number = int(row["shard"])
     version_ids = row["version_ids"].split()

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 from lxml import etree
 
-from figclip.corpus.text import fold, local_name, text_of
+from figclip.corpus.document import local_name
+from figclip.corpus.text import fold, text_of
 
 ADDRESS = re.compile(r"creativecommons\.org/(licen[cs]es|publicdomain)/([a-z]+(?:-[a-z]+)*)", re.I)
 CODE = re.compile(r"\bCC[\s-]*(0|BY(?:[\s-]+(?:NC|ND|SA)\b)*)", re.I)
