@@ -6,19 +6,22 @@ fetched and nothing expands; what the DTD would have supplied (`&alpha;`) is put
 
 import html.entities
 import re
+from functools import lru_cache
 
 from lxml import etree
 
 PROLOG = re.compile(rb"(?:\s+|<\?.*?\?>|<!--.*?-->)*+", re.DOTALL)
 DOCTYPE = re.compile(
     rb"""<!DOCTYPE (?: "[^"]*" | '[^']*' | [^"'\[>] )*+
-    (?: \[ (?P<subset> (?: <!--.*?--> | <\?.*?\?> | "[^"]*" | '[^']*' | [^"'\]] )*+ ) \] \s* )? >""",
+    (?: \[ (?P<subset> (?: <!--.*?--> | <\?.*?\?> | "[^"]*" | '[^']*' | [^"'\]] )*+ ) \] \s* )?
+    >""",
     re.DOTALL | re.VERBOSE,
 )
 COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
 ENTITY_DECLARATION = re.compile(
     rb"""<!ENTITY \s+ (?P<parameter>%\s+)? (?P<name>[^\s%]+) \s+
-    (?: (?P<external>SYSTEM|PUBLIC)\b (?P<location>[^>]*) | "(?P<double>[^"]*)" | '(?P<single>[^']*)' )""",
+    (?: (?P<external>SYSTEM|PUBLIC)\b (?P<location>[^>]*)
+      | "(?P<double>[^"]*)" | '(?P<single>[^']*)' )""",
     re.VERBOSE,
 )
 REFERENCE = re.compile(rb"<!\[CDATA\[.*?\]\]>|&([A-Za-z_][\w.-]*);", re.DOTALL)
@@ -116,11 +119,11 @@ def _declared_entities(subset: bytes) -> dict[bytes, bytes]:
 
 
 def _parse(xml: bytes) -> etree._Element:
+    parser = etree.XMLParser(**PARSER)
     try:
-        return etree.fromstring(xml, etree.XMLParser(**PARSER))
+        return etree.fromstring(xml, parser)
     except etree.XMLSyntaxError as error:
-        faults = list(error.error_log)
-        if faults and all(fault.type == UNDEFINED_PREFIX for fault in faults):
+        if parser.error_log and all(fault.type == UNDEFINED_PREFIX for fault in parser.error_log):
             # `xlink:href` without its declaration means what it always means.
             return etree.fromstring(xml, etree.XMLParser(**PARSER, recover=True))
         message = str(error.msg)
@@ -128,3 +131,14 @@ def _parse(xml: bytes) -> etree._Element:
         raise JatsError("unsafe_xml" if unsafe else "malformed_xml", message) from error
     except ValueError as error:  # an unknown encoding
         raise JatsError("malformed_xml", str(error)) from error
+
+
+@lru_cache(maxsize=4096)
+def _local(tag: str) -> str:
+    return tag.rpartition("}")[2].rpartition(":")[2]
+
+
+def local_name(element: etree._Element) -> str:
+    """The element's name without namespace; empty for comments and processing instructions."""
+    tag = element.tag
+    return _local(tag) if isinstance(tag, str) else ""

@@ -68,7 +68,7 @@ def resolve_media(href: str, names: Collection[str]) -> str | None:
     """The media file that a graphic's href means, or `None`.
 
     The href's last part as it stands; else without regard to case; else the file of the same stem,
-    the best format first. `info:doi/10.1371/journal.pone.X.g001` is PLOS's way to write `pone.X.g001`.
+    the best format first. PLOS writes `info:doi/10.1371/journal.pone.X.g001` for `pone.X.g001`.
     `None` too where two files answer equally well.
     """
     last = href.replace("\\", "/").rpartition("/")[2]

@@ -4,6 +4,8 @@ import re
 
 from lxml import etree
 
+from figclip.corpus.document import local_name
+
 INVISIBLE = re.compile("[\u2061-\u2064\u200b]")
 """Function application, invisible times, separator, plus: typesetting hints, not signs."""
 
@@ -37,10 +39,10 @@ def tex_text(tex: str) -> str:
 
 def mathml_text(element: etree._Element) -> str:
     """Presentation MathML as a line; an element this does not know reads as its parts in a row."""
-    name = etree.QName(element).localname
+    name = local_name(element)
     parts = [mathml_text(child) for child in element if isinstance(child.tag, str)]
     match name, parts:
-        case ("annotation" | "annotation-xml" | "mphantom" | "none" | "mprescripts"), _:
+        case (("annotation" | "annotation-xml" | "mphantom" | "none" | "mprescripts"), _):
             return ""
         case "mspace", _:
             return " "
@@ -52,7 +54,7 @@ def mathml_text(element: etree._Element) -> str:
             return f"{base}^{_grouped(up)}" if up else base
         case "msub", [base, down]:
             return f"{base}_{_grouped(down)}" if down else base
-        case ("msubsup" | "munderover"), [base, down, up]:
+        case (("msubsup" | "munderover"), [base, down, up]):
             return f"{base}_{_grouped(down)}^{_grouped(up)}"
         case "munder", [base, down]:
             return f"{base}_{_grouped(down)}"

@@ -5,17 +5,18 @@ from collections.abc import Iterator
 
 from lxml import etree
 
+from figclip.corpus.document import local_name
 from figclip.corpus.licenses import href_of
-from figclip.corpus.text import local_name
 
 FORMATS = ("jpg", "jpeg", "png", "webp", "tif", "tiff", "gif")
 """Picture formats by their names' endings, the preferred first: photographs at full size come as
 JPEG, originals as TIFF that is slow to read, thumbnails of old articles as GIF."""
 
-OTHER_HOLDERS = frozenset(
-    """fig fig-group table-wrap chem-struct-wrap boxed-text disp-formula inline-formula
-    supplementary-material inline-supplementary-material table""".split()
-)
+_OTHERS = """
+    fig fig-group table-wrap chem-struct-wrap boxed-text disp-formula inline-formula
+    supplementary-material inline-supplementary-material table
+"""
+OTHER_HOLDERS = frozenset(_OTHERS.split())
 """What a figure may hold whose pictures are not the figure's: figures, formulas, supplements,
 signs in the cells of a table."""
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 from lxml import etree
 
-from figclip.corpus.document import JatsError, parse_document
+from figclip.corpus.document import JatsError, local_name, parse_document
 from figclip.corpus.graphics import graphics_of
 from figclip.corpus.licenses import stated_rights
 from figclip.corpus.mentions import mentions_of, section_path
 from figclip.corpus.metadata import article_metadata
-from figclip.corpus.text import FIGURES, local_name, text_of
+from figclip.corpus.text import FIGURES, text_of
 from figclip.schema import Article, Figure, Kind, Mention
 
 __all__ = ["JatsError", "parse_article"]

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 from lxml import etree
 
-from figclip.corpus.text import fold, local_name, text_of
+from figclip.corpus.document import local_name
+from figclip.corpus.text import fold, text_of
 
 ADDRESS = re.compile(r"creativecommons\.org/(licen[cs]es|publicdomain)/([a-z]+(?:-[a-z]+)*)", re.I)
 CODE = re.compile(r"\bCC[\s-]*(0|BY(?:[\s-]+(?:NC|ND|SA)\b)*)", re.I)
@@ -85,10 +86,12 @@ def href_of(element: etree._Element) -> str:
 
 
 def stated_rights(holder: etree._Element) -> str:
-    """What a figure says of its own rights: licence, copyright, source; empty where it is silent."""
+    """What a figure says of its own rights: licence, copyright, source; empty where silent."""
     words: list[str] = []
     for permissions in holder.iterchildren("{*}permissions"):
-        terms = list(permissions.iterchildren("{*}license")) + list(permissions.iter("{*}license_ref"))
+        terms = list(permissions.iterchildren("{*}license")) + list(
+            permissions.iter("{*}license_ref")
+        )
         if terms:
             code = next((c for w in permission_words(permissions) if (c := license_code(w))), "")
             words.append(code or " ".join(text_of(term) or href_of(term) for term in terms))

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 from lxml import etree
 
-from figclip.corpus.text import FLOATS, local_name, text_of
+from figclip.corpus.document import local_name
+from figclip.corpus.text import FLOATS, text_of
 from figclip.schema import Mention
 
 HEADED = ("{*}sec", "{*}app", "{*}abstract", "{*}ack")

@@ -83,9 +83,7 @@ def _images(
             yield name, _image(name, fetch, longest_side)
 
 
-def _image(
-    name: str, fetch: Callable[[str], bytes], longest_side: int | None
-) -> StoredImage | str:
+def _image(name: str, fetch: Callable[[str], bytes], longest_side: int | None) -> StoredImage | str:
     try:
         return store_image(fetch(name), longest_side=longest_side)
     except MissingObject as error:

@@ -111,9 +111,7 @@ def long_caption(max_chars: int) -> Rule:
     return rule
 
 
-def split_of(
-    pmcid: str, *, seed: int, validation_fraction: float, test_fraction: float
-) -> Split:
+def split_of(pmcid: str, *, seed: int, validation_fraction: float, test_fraction: float) -> Split:
     """An article's split: a pure function of its id, so that no corpus moves it and none leaks."""
     place = _place(pmcid, seed)
     if place < test_fraction:

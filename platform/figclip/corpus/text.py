@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 
 from lxml import etree
 
+from figclip.corpus.document import local_name
 from figclip.corpus.formulas import mathml_text, tex_text
 
 FIGURES = frozenset({"fig", "fig-group"})
@@ -23,28 +23,18 @@ FLOATS = FIGURES | {
 UNSEEN = frozenset({"alt-text", "long-desc", "annotation", "annotation-xml"})
 """Said about a thing instead of shown."""
 
-BLOCKS = FLOATS | frozenset(
-    """attrib break caption caption-group code copyright-holder copyright-statement
+_BLOCKS = """
+    attrib break caption caption-group code copyright-holder copyright-statement
     def def-item def-list disp-formula disp-formula-group disp-quote fn fn-group graphic label
     license license-p list list-item media object-id p permissions preformat question sec speaker
-    speech statement table tbody td term tfoot th thead title tr verse-group verse-line""".split()
-)
+    speech statement table tbody td term tfoot th thead title tr verse-group verse-line
+"""
+BLOCKS = FLOATS | frozenset(_BLOCKS.split())
 """Elements that begin and end a line: their text never touches their neighbours'. All others are
 inline: their text runs on as it is written."""
 
 WHITE_SPACE = re.compile(r"[ \t\r\n]+")
 """White space of XML; a no-break or a thin space is a character of its own and stays."""
-
-
-@lru_cache(maxsize=4096)
-def _local(tag: str) -> str:
-    return tag.rpartition("}")[2].rpartition(":")[2]
-
-
-def local_name(element: etree._Element) -> str:
-    """The element's name without namespace; empty for comments and processing instructions."""
-    tag = element.tag
-    return _local(tag) if isinstance(tag, str) else ""
 
 
 def fold(text: str) -> str:
