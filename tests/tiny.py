@@ -7,9 +7,16 @@ import itertools
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from PIL import Image, ImageDraw
 
 from figclip.embedding.vectors import embedding_schema, read_table, split_files, vector_column
+from figclip.inputs.pixels import PixelConfig
+from figclip.inputs.tokens import train_wordpiece
+from figclip.models.clip import Clip, ClipConfig
+from figclip.models.text import TextConfig
+from figclip.models.vision import VisionConfig
+from figclip.models.weights import save_weights
 from figclip.schema import PAIR_SCHEMA, Pair, Split, table_of
 from figclip.store import Folder, Store
 
@@ -94,6 +101,34 @@ def publish_tiny_pairs(store: Store, version: str, n: int) -> None:
                 _write_parquet(publication.folder, f"{split}/{number:05d}.parquet", table)
             counts[split] = {"articles": len({pair.pmcid for pair in rows}), "pairs": len(rows)}
         publication.counts.update(num_pairs=n, splits=counts)
+
+
+TINY_CLIP = ClipConfig(
+    vision=VisionConfig(
+        timm_model="vit_tiny_patch16_224", image_size=32, width=32, depth=2, heads=2, patch_size=8
+    ),
+    text=TextConfig(
+        vocab_size=600,
+        hidden_size=32,
+        layers=2,
+        heads=2,
+        intermediate_size=64,
+        max_positions=32,
+        context_length=24,
+    ),
+    embed_dim=16,
+)
+
+
+def publish_tiny_encoder(store: Store, version: str) -> None:
+    """`encoder/{version}`: two small towers of random weights, 32 px, 24 tokens, 16 dimensions."""
+    captions = [pair.caption for pair in tiny_pairs(64)]
+    torch.manual_seed(0)
+    with store.publishing("encoder", version, config={"tiny": True}) as publication:
+        save_weights(publication.folder, Clip(TINY_CLIP), TINY_CLIP)
+        train_wordpiece(captions, vocab_size=TINY_CLIP.text.vocab_size).save(publication.folder)
+        PixelConfig(size=TINY_CLIP.vision.image_size).save(publication.folder)
+        publication.counts.update(dim=TINY_CLIP.embed_dim)
 
 
 def unit_vectors(n: int, dim: int, seed: int = 0) -> np.ndarray:

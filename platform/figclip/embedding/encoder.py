@@ -1,0 +1,154 @@
+"""An encoder artifact at work: pictures and texts in, unit vectors out."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from figclip.config import UsageError
+from figclip.inputs.pixels import PixelConfig, UnreadableImage, decode, eval_crop, normalise
+from figclip.inputs.tokens import Tokenizer
+from figclip.models.clip import Clip
+from figclip.models.weights import load_clip
+from figclip.store import Folder
+
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class TextEmbeddings:
+    """n texts as vectors, and what the tokenizer made of them."""
+
+    vectors: np.ndarray
+    """float32 unit vectors, [n, dim]."""
+    num_tokens: np.ndarray
+    """int64 [n]: tokens of each whole text, [CLS] and [SEP] among them."""
+    truncated: np.ndarray
+    """bool [n]: the text was longer than the context, and its end was not read."""
+
+
+class Encoder:
+    """A loaded encoder. Any number of threads may use it at once."""
+
+    def __init__(
+        self,
+        clip: Clip,
+        tokenizer: Tokenizer,
+        pixels: PixelConfig,
+        *,
+        name: str,
+        context_length: int,
+        dim: int,
+        device: str | torch.device = "cpu",
+        precision: Precision = "fp32",
+    ) -> None:
+        self.name = name
+        self.dim = dim
+        self.context_length = context_length
+        self.pixels = pixels
+        self.device = torch.device(device)
+        self._clip = clip.eval().requires_grad_(False).to(self.device)
+        self._tokenizer = tokenizer
+        self._precision = precision
+
+    @classmethod
+    def open(
+        cls, folder: Folder, *, device: str | torch.device = "cpu", precision: Precision = "fp32"
+    ) -> "Encoder":
+        """The encoder of a published folder, named `{name}@{version}` after it.
+
+        `UsageError` where a file is missing, or the files do not belong together.
+        """
+        clip, config = load_clip(folder)
+        tokenizer, pixels = Tokenizer.load(folder), PixelConfig.load(folder)
+        if tokenizer.vocab_size > config.text.vocab_size:
+            raise UsageError(
+                f"{folder.path}: the tokenizer has {tokenizer.vocab_size} tokens, the model "
+                f"{config.text.vocab_size}; they are not of one training run"
+            )
+        if pixels.size != config.vision.image_size:
+            raise UsageError(
+                f"{folder.path}: pixels.json makes pictures of {pixels.size} px, the model takes "
+                f"{config.vision.image_size} px; they are not of one training run"
+            )
+        return cls(
+            clip,
+            tokenizer,
+            pixels,
+            name="@".join(folder.path.split("/")[-2:]),
+            context_length=config.text.context_length,
+            dim=config.embed_dim,
+            device=device,
+            precision=precision,
+        )
+
+    def encode_images(
+        self, images: Sequence[Image.Image | bytes], *, batch_size: int = 64
+    ) -> np.ndarray:
+        """Unit vectors, float32 [n, dim], in the order of the images.
+
+        `UnreadableImage` names the place of the first that cannot be decoded.
+        """
+        parts = [
+            self.encode_pixels(self.pixels_of(images[start : start + batch_size], first=start))
+            for start in range(0, len(images), batch_size)
+        ]
+        return self._joined(parts)
+
+    def pixels_of(self, images: Sequence[Image.Image | bytes], *, first: int = 0) -> Tensor:
+        """The model's view of the images, uint8 [n, 3, side, side]; no use of the device.
+
+        `first` is the number of the first image, for the message of `UnreadableImage`.
+        """
+        views = [self._view(image, number) for number, image in enumerate(images, start=first)]
+        side = self.pixels.size
+        return torch.stack(views) if views else torch.empty((0, 3, side, side), dtype=torch.uint8)
+
+    @torch.inference_mode()
+    def encode_pixels(self, pixels: Tensor) -> np.ndarray:
+        """Unit vectors, float32 [n, dim], of what `pixels_of` made."""
+        if not len(pixels):
+            return self._joined([])
+        with self._autocast():
+            found = self._clip.encode_image(normalise(pixels.to(self.device), self.pixels))
+        return found.float().cpu().numpy()
+
+    @torch.inference_mode()
+    def encode_texts(self, texts: Sequence[str], *, batch_size: int = 64) -> TextEmbeddings:
+        """Embed texts, in their order; a text beyond the context is cut, and said to be.
+
+        Texts of like length share a batch and are padded to its longest only: attention sees no
+        padding, so each vector is the one that the text would get alone.
+        """
+        batch = self._tokenizer(texts, self.context_length)
+        lengths = batch.num_tokens.clamp(max=self.context_length)
+        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
+        for rows in torch.argsort(lengths, stable=True).split(batch_size):
+            if not len(rows):
+                continue
+            longest = int(lengths[rows].max())
+            ids, mask = (part[rows, :longest].to(self.device) for part in (batch.ids, batch.mask))
+            with self._autocast():
+                found = self._clip.encode_text(ids, mask)
+            vectors[rows.numpy()] = found.float().cpu().numpy()
+        num_tokens = batch.num_tokens.numpy()
+        return TextEmbeddings(vectors, num_tokens, num_tokens > self.context_length)
+
+    def _view(self, image: Image.Image | bytes, number: int) -> Tensor:
+        try:
+            return eval_crop(decode(image) if isinstance(image, bytes) else image, self.pixels)
+        except UnreadableImage as error:
+            raise UnreadableImage(f"image {number}: {error}") from error
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        if self._precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def _joined(self, parts: list[np.ndarray]) -> np.ndarray:
+        return np.concatenate([np.empty((0, self.dim), dtype=np.float32), *parts])
