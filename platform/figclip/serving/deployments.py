@@ -12,12 +12,14 @@ import torch
 from fastapi import FastAPI
 from ray import serve
 from ray.exceptions import RayActorError
-from ray.serve import Application
+from ray.serve import Application, Deployment
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from figclip.embedding.encoder import Encoder
 from figclip.embedding.index import open_index
+from figclip.models.clip import ClipConfig
+from figclip.models.weights import CONFIG_FILE
 from figclip.serving.api import (
     EmbedImages,
     EmbedTexts,
@@ -69,6 +71,7 @@ class EncoderReplica:
         self._limits = limits
         self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._decode_thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
+        batched: Any
         for batched in (self._embed_text, self._embed_view):
             batched.set_max_batch_size(machines.max_batch_size)
             batched.set_batch_wait_timeout_s(machines.batch_wait_s)
@@ -76,10 +79,6 @@ class EncoderReplica:
     async def check_health(self) -> None:
         """Ray replaces a replica whose model thread does not answer any more."""
         await asyncio.get_running_loop().run_in_executor(self._model_thread, int)
-
-    def card(self) -> dict[str, Any]:
-        encoder = self._encoder
-        return {"dim": encoder.dim, "context_length": encoder.context_length}
 
     async def embed_texts(self, texts: list[str]) -> list[Vector]:
         return list(await asyncio.gather(*map(self._embed_text, texts)))
@@ -121,16 +120,16 @@ class EncoderReplica:
 class _Gateway:
     """Speaks HTTP and asks the encoder; its application is made where it runs."""
 
-    app: FastAPI
+    routes: FastAPI
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return self.app
+        return self.routes
 
 
 class EmbeddingsGateway(_Gateway):
-    async def __init__(self, encoder: DeploymentHandle, model: ModelCard, limits: Limits) -> None:
+    def __init__(self, encoder: DeploymentHandle, model: ModelCard, limits: Limits) -> None:
         embed_texts, embed_images = calls_of(encoder)
-        self.app = json_app(
+        self.routes = json_app(
             embeddings_router(model, embed_texts, embed_images, limits=limits),
             health_router(embedding_probe(embed_texts, embed_images)),
             title="figclip embeddings",
@@ -140,7 +139,7 @@ class EmbeddingsGateway(_Gateway):
 class SearchGateway(_Gateway):
     """Holds the open index; the pictures that the page shows come from there."""
 
-    async def __init__(
+    def __init__(
         self,
         encoder: DeploymentHandle,
         store_url: str,
@@ -150,8 +149,8 @@ class SearchGateway(_Gateway):
         num_results: int,
     ) -> None:
         embed_texts, embed_images = calls_of(encoder)
-        index = await asyncio.to_thread(open_index, Store(store_url), index_version)
-        self.app = search_app(
+        index = open_index(Store(store_url), index_version)
+        self.routes = search_app(
             FigureSearch(index, embed_texts, embed_images, limits),
             health_router(embedding_probe(embed_texts, embed_images)),
             about=about,
@@ -214,28 +213,34 @@ def search_application(
     )
 
 
-def _encoder(store: Store, version: str, machines: Machines, limits: Limits) -> Application:
-    store.open("encoder", version)
-    return (
-        serve.deployment(EncoderReplica)
-        .options(
-            name="Encoder",
-            num_replicas=machines.encoder_replicas,
-            ray_actor_options={
-                "num_cpus": machines.encoder_cpus,
-                "num_gpus": machines.encoder_gpus,
-            },
-            max_ongoing_requests=4 * machines.max_batch_size,
-            max_queued_requests=machines.max_queued_requests,
-        )
-        .bind(store.url, version, machines, limits)
+def model_card(store: Store, encoder_version: str) -> ModelCard:
+    """How `/v1/models` shows a published encoder."""
+    config = ClipConfig.from_json(store.open("encoder", encoder_version).read(CONFIG_FILE))
+    created = datetime.fromisoformat(store.manifest("encoder", encoder_version).created)
+    return ModelCard(
+        id=f"encoder@{encoder_version}",
+        created=int(created.timestamp()),
+        dim=config.embed_dim,
+        context_length=config.text.context_length,
     )
 
 
-def _gateway(kind: type[_Gateway], machines: Machines) -> Any:
-    return serve.deployment(serve.ingress()(kind)).options(
+def _encoder(store: Store, version: str, machines: Machines, limits: Limits) -> Application:
+    store.open("encoder", version)
+    deployed = serve.deployment(
+        name="Encoder",
+        num_replicas=machines.encoder_replicas,
+        ray_actor_options={"num_cpus": machines.encoder_cpus, "num_gpus": machines.encoder_gpus},
+        max_ongoing_requests=4 * machines.max_batch_size,
+        max_queued_requests=machines.max_queued_requests,
+    )(EncoderReplica)
+    return deployed.bind(store.url, version, machines, limits)
+
+
+def _gateway(kind: type[_Gateway], machines: Machines) -> Deployment:
+    return serve.deployment(
         name="Gateway",
         num_replicas=machines.gateway_replicas,
         ray_actor_options={"num_cpus": machines.gateway_cpus},
         max_ongoing_requests=machines.max_queued_requests + 4 * machines.max_batch_size,
-    )
+    )(serve.ingress()(kind))

@@ -126,7 +126,7 @@ def checked_image(uri: str, *, limits: Limits, param: str) -> bytes:
         raise ApiError(
             400,
             f"{param}: an image is sent as data:image/jpeg;base64,... (of the five formats "
-            f"{', '.join(MAGIC)}); a text that begins so needs \"modality\": \"text\"",
+            f'{", ".join(MAGIC)}); a text that begins so needs "modality": "text"',
             param=param,
             code="bad_data_uri",
         )
