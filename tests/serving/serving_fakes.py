@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from figclip.serving.limits import ImageFault, decode_image
+from figclip.serving.limits import ImageFault, Limits, decode_image
 from figclip.serving.protocol import ModelCard, Refusal, Vector
 
 DIM = 16
@@ -41,7 +41,7 @@ class FakeEncoder:
 
     def _image(self, data: bytes) -> Vector | Refusal:
         try:
-            return Vector(unit(decode_image(data, max_pixels=10**8).tobytes()))
+            return Vector(unit(decode_image(data, limits=Limits()).tobytes()))
         except ImageFault as error:
             return Refusal(str(error))
 

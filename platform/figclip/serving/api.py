@@ -1,7 +1,6 @@
 """The JSON routes, built from the callables that embed and search; no Ray, so a test calls them."""
 
 import asyncio
-import base64
 import io
 import logging
 from collections.abc import Awaitable, Callable
@@ -123,9 +122,7 @@ def check_model(request: EmbeddingsRequest, model: ModelCard) -> None:
 
 
 def _no_such_model(model: ModelCard) -> ApiError:
-    return ApiError(
-        404, f"the model here is {model.id!r}", param="model", code="model_not_found"
-    )
+    return ApiError(404, f"the model here is {model.id!r}", param="model", code="model_not_found")
 
 
 async def embed_items(

@@ -12,6 +12,7 @@ from PIL import Image
 from pydantic import PositiveInt
 
 from figclip.config import Config
+from figclip.inputs.pixels import decode
 from figclip.serving.protocol import ApiError, Modality
 
 MAGIC = {
@@ -43,6 +44,8 @@ class Limits(Config):
     """Of one text, before it is cut to the model's context."""
     image_pixels: PositiveInt = 50_000_000
     """Width × height of one image."""
+    aspect_ratio: PositiveInt = 100
+    """Longer over shorter side of an image, which is resized by its shorter side."""
     request_pixels: PositiveInt = 100_000_000
     """Of all images of a request together."""
     results: PositiveInt = 100
@@ -72,7 +75,7 @@ def sort_items(
             continue
         data = checked_image(value, limits=limits, param=param)
         items.append(data)
-        num_pixels += pixels_of(data)
+        num_pixels += check_header(data, limits=limits)
         if num_pixels > limits.request_pixels:
             raise ApiError(
                 413,
@@ -123,7 +126,7 @@ def checked_image(uri: str, *, limits: Limits, param: str) -> bytes:
         raise ApiError(
             400,
             f"{param}: an image is sent as data:image/jpeg;base64,... (of the five formats "
-            f"{', '.join(MAGIC)}); a text that begins so needs \"modality\": \"text\"",
+            f'{", ".join(MAGIC)}); a text that begins so needs "modality": "text"',
             param=param,
             code="bad_data_uri",
         )
@@ -139,60 +142,37 @@ def checked_image(uri: str, *, limits: Limits, param: str) -> bytes:
 def checked_file(data: bytes, *, limits: Limits, param: str) -> bytes:
     """The same bytes; a 400 `ApiError` where the header is not that of an image we read."""
     try:
-        num_pixels = pixels_of(data)
+        check_header(data, limits=limits)
     except ImageFault as error:
         raise ApiError(400, f"{param}: {error}", param=param, code="bad_image") from error
-    if num_pixels > limits.image_pixels:
-        raise ApiError(
-            400,
-            f"{param}: the image has {num_pixels:,} pixels, but {limits.image_pixels:,} are the "
-            f"most: send it smaller",
-            param=param,
-            code="too_many_pixels",
-        )
     return data
 
 
-def pixels_of(data: bytes) -> int:
-    """Width × height by the header alone; `ImageFault` where it is none of ours."""
-    with _opened(data) as image:
-        return image.width * image.height
-
-
-def decode_image(data: bytes, *, max_pixels: int) -> Image.Image:
-    """The first frame, fully decoded, in RGB; `ImageFault` where the file is broken."""
-    with _opened(data) as image:
-        if image.width * image.height > max_pixels:
-            raise ImageFault(f"the image has more than {max_pixels:,} pixels")
-        try:
-            image.load()
-            if image.width * image.height > max_pixels:  # a header may lie about its first frame
-                raise ImageFault(f"the image has more than {max_pixels:,} pixels")
-            return rgb(image)
-        except ImageFault:
-            raise
-        except Exception as error:  # decoders raise whatever their format's parser runs into
-            raise ImageFault("the image is broken or ends early") from error
-
-
-def _opened(data: bytes) -> Image.Image:
+def check_header(data: bytes, *, limits: Limits) -> int:
+    """Width × height by the header alone; `ImageFault` where the image is none that is read."""
     name = next((name for name, magic in MAGIC.items() if magic.match(data)), None)
     if name is None:
-        raise ImageFault(f"not an image that is read here ({', '.join(MAGIC)})")
+        raise ImageFault(f"not an image of a format that is read here: {', '.join(MAGIC)}")
     try:
-        return Image.open(io.BytesIO(data), formats=[name])
+        with Image.open(io.BytesIO(data), formats=[name]) as image:
+            width, height = image.size
     except Image.DecompressionBombError as error:
-        raise ImageFault("the image has far too many pixels") from error
-    except Exception as error:  # decoders raise whatever their format's parser runs into
+        raise ImageFault(f"the image has more than {limits.image_pixels:,} pixels") from error
+    except Exception as error:  # Pillow's readers raise whatever their parsing runs into
         raise ImageFault("the image's header is broken") from error
+    if width * height > limits.image_pixels:
+        raise ImageFault(
+            f"the image has {width * height:,} pixels, but {limits.image_pixels:,} are the most"
+        )
+    if max(width, height) > limits.aspect_ratio * min(width, height):
+        raise ImageFault(f"the image is more than {limits.aspect_ratio} times as long as wide")
+    return width * height
 
 
-def rgb(image: Image.Image) -> Image.Image:
-    """Eight bits a channel; what is transparent turns white, 16-bit grey keeps its upper bits."""
-    if image.mode.startswith("I;16"):
-        image = image.point(lambda value: value / 256).convert("L")
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        paper = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(paper, layer).convert("RGB")
-    return image.convert("RGB")
+def decode_image(data: bytes, *, limits: Limits) -> Image.Image:
+    """The first frame, fully decoded, in RGB; `ImageFault` where the file is broken."""
+    check_header(data, limits=limits)
+    try:
+        return decode(data, max_pixels=limits.image_pixels)
+    except Exception as error:  # Pillow's decoders raise whatever they run into, not one kind
+        raise ImageFault("the image is broken or ends early") from error

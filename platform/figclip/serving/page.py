@@ -20,7 +20,6 @@ from figclip.serving.api import json_app, read_body
 from figclip.serving.limits import checked_file
 from figclip.serving.protocol import ApiError
 from figclip.serving.search import (
-    THUMBNAIL_SIDE,
     FigureSearch,
     Found,
     article_url,
@@ -109,12 +108,7 @@ def page_router(search: FigureSearch, *, about: str, num_results: int) -> APIRou
             data = await uploaded(request, max_bytes=search.limits.body_bytes)
             checked_file(data, limits=search.limits, param="image")
             found = await search.by_image(data, k=num_results)
-            small = await asyncio.to_thread(
-                thumbnail,
-                data,
-                longest_side=THUMBNAIL_SIDE,
-                max_pixels=search.limits.image_pixels,
-            )
+            small = await asyncio.to_thread(thumbnail, data, limits=search.limits)
         except ApiError as error:
             return show(request, error.status, asked=True, error=error.message)
         preview = f"data:image/jpeg;base64,{base64.b64encode(small).decode()}"

@@ -115,10 +115,10 @@ def _no_such_figure() -> ApiError:
     return ApiError(404, message, param="pair_id", code="figure_not_found")
 
 
-def thumbnail(data: bytes, *, longest_side: int, max_pixels: int) -> bytes:
-    """A JPEG that fits a square of `longest_side` pixels; `ImageFault` where `data` is broken."""
-    image = decode_image(data, max_pixels=max_pixels)
-    image.thumbnail((longest_side, longest_side))
+def thumbnail(data: bytes, *, limits: Limits) -> bytes:
+    """A JPEG that fits a square of `THUMBNAIL_SIDE`; `ImageFault` where `data` is broken."""
+    image = decode_image(data, limits=limits)
+    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     out = io.BytesIO()
     image.save(out, "JPEG", quality=85)
     return out.getvalue()

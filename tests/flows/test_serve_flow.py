@@ -1,0 +1,195 @@
+"""Both services on a real Ray, spoken to by the clients that people have."""
+
+import base64
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+import openai
+import pytest
+from tiny import drawn, publish_tiny_embeddings, publish_tiny_encoder, publish_tiny_pairs
+
+from figclip.embedding.encoder import Encoder
+from figclip.embedding.index import IndexConfig, build_index
+from figclip.embedding.vectors import read_table, split_files
+from figclip.schema import SPLITS
+from figclip.store import Store
+from serve_apps import embeddings, search
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
+
+CHROMIUM = shutil.which("chromium")
+# `publish_tiny_embeddings` says that they come from encoder@none.
+ENCODER = "none"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Forty drawn pairs, an encoder of random weights, and the index of its vectors."""
+    store = Store(tmp_path_factory.mktemp("artifacts"))
+    publish_tiny_pairs(store, "tiny", 40)
+    publish_tiny_encoder(store, ENCODER)
+    encoder = Encoder.open(store.open("encoder", ENCODER), device="cpu")
+    pairs = store.open("pairs", "tiny")
+    rows = [
+        row for name in split_files(pairs, SPLITS) for row in read_table(pairs, name).to_pylist()
+    ]
+    images = encoder.encode_images([row["image"] for row in rows])
+    texts = encoder.encode_texts([row["caption"] for row in rows]).vectors
+    publish_tiny_embeddings(store, "tiny", "tiny", images, texts)
+    build_index(
+        store, embeddings_version="tiny", pairs_version="tiny", version="tiny", config=IndexConfig()
+    )
+    return store
+
+
+@pytest.fixture(scope="module")
+def url(ray_cluster: None, store: Store) -> Iterator[str]:
+    """Both applications behind one port: embeddings at /, the search at /search."""
+    from ray import serve
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    small = {"store": store.url, "cpus": 0.5, "gateway_cpus": 0.25}
+    serve.start(http_options={"host": "127.0.0.1", "port": port})
+    try:
+        serve.run(embeddings.app(embeddings.EmbeddingsArgs(**small)), name="embeddings")
+        serve.run(search.app(search.SearchArgs(**small)), name="search", route_prefix="/search")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        serve.shutdown()
+
+
+@pytest.fixture
+def client(url: str) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+
+
+def uri(picture: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+
+
+def test_the_openai_client_gets_the_vectors_that_the_encoder_gives(
+    client: openai.OpenAI, store: Store
+):
+    encoder = Encoder.open(store.open("encoder", ENCODER), device="cpu")
+    text, picture = "A red disc on the left.", drawn("blue", "ring", "right")
+    answer = client.embeddings.create(model="encoder@none", input=[text, uri(picture), text])
+    got = np.array([item.embedding for item in answer.data], dtype=np.float32)
+    np.testing.assert_allclose(got[0], encoder.encode_texts([text]).vectors[0], atol=1e-5)
+    np.testing.assert_allclose(got[1], encoder.encode_images([picture])[0], atol=1e-5)
+    np.testing.assert_array_equal(got[0], got[2])
+    num_tokens = int(encoder.encode_texts([text]).num_tokens[0])
+    assert answer.usage.prompt_tokens == answer.usage.total_tokens == 2 * num_tokens
+
+
+def test_float_and_base64_are_the_same_numbers(client: openai.OpenAI):
+    ways = [
+        client.embeddings.create(
+            model="encoder@none", input=["a bar", uri(drawn("red", "bar", "left"))], **options
+        )
+        for options in ({}, {"encoding_format": "float"})
+    ]
+    plain, numbers = ([item.embedding for item in way.data] for way in ways)
+    np.testing.assert_array_equal(np.float32(plain), np.float32(numbers))
+
+
+def test_a_text_beyond_the_context_is_said_to_be_cut(url: str):
+    body = {"model": "encoder@none", "input": ["grey square", "grey square " * 40]}
+    answer = httpx.post(f"{url}/v1/embeddings", json=body, timeout=30).json()
+    assert [item["truncated"] for item in answer["data"]] == [False, True]
+    assert answer["usage"]["prompt_tokens"] < 2 * 24 + 1
+
+
+def test_an_unknown_model_is_not_found(client: openai.OpenAI):
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.embeddings.create(model="text-embedding-3-small", input="a")
+    assert caught.value.code == "model_not_found"
+
+
+def test_one_broken_picture_among_good_requests_harms_only_its_own(url: str):
+    good = drawn("green", "disc", "left")
+    truncated = good[: len(good) * 2 // 3]
+
+    def ask(picture: bytes) -> httpx.Response:
+        body = {"model": "encoder@none", "input": ["a", uri(picture)]}
+        return httpx.post(f"{url}/v1/embeddings", json=body, timeout=60)
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(ask, [good] * 15 + [truncated] + [good] * 16))
+    bad = answers.pop(15)
+    assert bad.status_code == 400
+    assert bad.json()["error"]["param"] == "input[1]"
+    assert {answer.status_code for answer in answers} == {200}
+    vectors = np.array([answer.json()["data"][1]["embedding"] for answer in answers])
+    assert np.ptp(vectors, axis=0).max() < 1e-5
+
+
+def test_both_services_say_that_they_are_alive_and_ready(url: str):
+    for place in ("/healthz", "/readyz", "/search/healthz", "/search/readyz"):
+        assert httpx.get(url + place, timeout=30).status_code == 200, place
+
+
+def test_the_search_finds_a_picture_of_the_index_by_itself(url: str, store: Store):
+    pairs = store.open("pairs", "tiny")
+    row = read_table(pairs, "train/00000.parquet").to_pylist()[3]
+    answer = httpx.post(
+        f"{url}/search/api/search", json={"image": uri(row["image"]), "k": 3}, timeout=30
+    ).json()
+    first = answer["results"][0]
+    assert first["score"] == pytest.approx(1, abs=1e-4)
+    same = httpx.get(f"{url}/search{first['image_path']}", timeout=30)
+    assert same.headers["content-type"] == "image/jpeg"
+
+
+def test_figures_like_a_figure_do_not_name_itself(url: str):
+    texts = httpx.get(f"{url}/search/api/search", params={"q": "a red disc", "k": 1}, timeout=30)
+    one = texts.json()["results"][0]["pair_id"]
+    like = httpx.get(f"{url}/search/api/search", params={"like": one, "k": 39}, timeout=30).json()
+    ids = [result["pair_id"] for result in like["results"]]
+    assert len(set(ids)) == 39
+    assert one not in ids
+
+
+def test_the_page_finds_by_an_uploaded_picture(url: str):
+    files = {"image": ("x.png", drawn("red", "bar", "left"), "image/png")}
+    page = httpx.post(f"{url}/search/", files=files, timeout=30)
+    assert page.status_code == 200
+    assert page.text.count('class="tile"') == 12
+    assert "data:image/jpeg;base64," in page.text
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+def test_a_browser_shows_the_pictures_of_the_page(url: str, tmp_path: Path):
+    from PIL import Image
+
+    shot = tmp_path / "page.png"
+    options = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --hide-scrollbars "
+        "--disable-background-networking --disable-component-update --disable-sync "
+        f"--user-data-dir={tmp_path / 'profile'} --window-size=1280,1000 --screenshot={shot}"
+    )
+    subprocess.run(
+        [str(CHROMIUM), *options.split(), f"{url}/search/?q=a+red+disc"],
+        check=True,
+        timeout=90,
+        capture_output=True,
+    )
+    with Image.open(shot) as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    assert num_like(pixels, (255, 255, 255)) > 50_000  # the tiles
+    colored = sum(
+        num_like(pixels, color) for color in ((200, 30, 30), (30, 160, 60), (40, 60, 200))
+    )
+    assert colored > 5_000  # what was drawn in the pictures
+
+
+def num_like(pixels: np.ndarray, color: tuple[int, int, int]) -> int:
+    """Pixels within 12 of a colour, for JPEG's sake."""
+    return int((np.abs(pixels - np.array(color)).max(axis=-1) <= 12).sum())
