@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
@@ -161,7 +161,7 @@ def grain(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     return field[top : top + height, left : left + width]
 
 
-def clouds(rng: np.random.Generator, height: int, width: int, cells: int) -> np.ndarray:
+def clouds(rng: np.random.Generator, height: int, width: int, *, cells: int) -> np.ndarray:
     """Smooth noise [height, width] of about unit size, `cells` waves along the shorter side."""
     step = min(height, width) / cells
     rows, columns = max(2, round(height / step)), max(2, round(width / step))
@@ -181,10 +181,11 @@ def scanned(
     """A grey picture as a scanner gives it: blurred, grainy, unevenly textured where it is lit."""
     soft = image.convert("L").filter(ImageFilter.GaussianBlur(blur))
     values = np.asarray(soft, dtype=np.float32)
+    height, width = values.shape
     lit = np.minimum(values / 60.0, 1.0)
-    values = values + noise * grain(rng, *values.shape) * (0.3 + lit)
+    values = values + noise * grain(rng, height, width) * (0.3 + lit)
     if texture:
-        values = values + texture * lit * clouds(rng, *values.shape, cells)
+        values = values + texture * lit * clouds(rng, height, width, cells=cells)
     return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).convert("RGB")
 
 
@@ -192,12 +193,12 @@ def tinted(
     image: Image.Image, rng: np.random.Generator, *, noise: float, uneven: float = 0.0
 ) -> Image.Image:
     """A colour picture with sensor noise and uneven light."""
-    values = np.asarray(image, dtype=np.float32)
-    height, width = values.shape[:2]
-    light = noise * grain(rng, height, width)
+    width, height = image.size
+    light = 128 + noise * grain(rng, height, width)
     if uneven:
-        light = light + uneven * clouds(rng, height, width, 5)
-    return Image.fromarray(np.clip(values + light[..., None], 0, 255).astype(np.uint8))
+        light = light + uneven * clouds(rng, height, width, cells=5)
+    layer = Image.fromarray(light.astype(np.uint8))
+    return ImageChops.add(image, Image.merge("RGB", (layer, layer, layer)), offset=-128)
 
 
 def washed(image: Image.Image, mask: Image.Image, colour: Colour, opacity: float) -> Image.Image:
@@ -214,20 +215,28 @@ def font(size: int) -> ImageFont.FreeTypeFont:
     return found
 
 
+def ink_box(text: str, size: int) -> tuple[int, int, int, int]:
+    """The box of the ink of a text that is printed at (0, 0)."""
+    x0, y0, x1, y1 = font(size).getbbox(text, stroke_width=_weight(size))
+    return math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1)
+
+
 def write_text(
     image: Image.Image, position: tuple[int, int], text: str, colour: Colour, size: int
-) -> tuple[int, int, int, int]:
-    """Print `text` with its upper left ink at `position`; returns the box of its ink.
+) -> None:
+    """Print `text` with the upper left of its ink at `position`.
 
     Only panel labels and lengths of scale bars are ever printed.
     """
+    x0, y0, _, _ = ink_box(text, size)
+    at = (position[0] - x0, position[1] - y0)
     draw = ImageDraw.Draw(image)
-    weight = max(0, round(size / 22))
-    box = draw.textbbox((0, 0), text, font=font(size), stroke_width=weight)
-    left, top = position[0] - box[0], position[1] - box[1]
-    draw.text((left, top), text, fill=colour, font=font(size), stroke_width=weight)
-    x0, y0, x1, y1 = draw.textbbox((left, top), text, font=font(size), stroke_width=weight)
-    return math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1)
+    draw.text(at, text, fill=colour, font=font(size), stroke_width=_weight(size))
+
+
+def _weight(size: int) -> int:
+    """Stroke that makes the regular font as bold as labels are."""
+    return round(size / 22)
 
 
 SCALE_BARS = {20: 0.12, 50: 0.18, 100: 0.25, 200: 0.34}

@@ -177,13 +177,13 @@ def _marker(pen: Pen, shape: str, x: float, y: float, fill: Colour, r: float) ->
 
 def lines_title(a: Attributes) -> str:
     names = a["colours"].split(" and ")[: int(NUMBERS[a["curves"]])]
-    noun = "curves" if len(names) > 1 else "curve"
-    return f"Line chart with a {' and a '.join(names)} {noun}".replace("a orange", "an orange")
+    noun = "two curves" if len(names) > 1 else "one curve"
+    return f"Line chart with {noun} ({' and '.join(names)})"
 
 
 def lines_facts(a: Attributes) -> list[str]:
     verb = "The curves show" if a["curves"] == "two" else "The curve shows"
-    facts = [f"{verb} a {a['curve']}.".replace("a exp", "an exp").replace("a osc", "an osc")]
+    facts = [f"{verb} a {a['curve']}."]
     facts += shade_fact(a)
     if a["fill"] == "yes":
         curve = "upper curve" if a["curves"] == "two" else "curve"

@@ -83,8 +83,8 @@ def _loop(pen: Pen, first: Point, last: Point, is_down: bool) -> None:
             (first[0] + (x - first[0]) * 0.45, first[1]), (x, first[1]), COLOURS["red"], 0.016
         )
     else:
-        pen.line([last, (last[0], 0.06), (first[0], 0.06)], COLOURS["red"], 0.016)
-        pen.arrow((first[0], first[1] - 0.14), (first[0], 0.06), COLOURS["red"], 0.016)
+        pen.line([last, (last[0], 0.2), (first[0], 0.2)], COLOURS["red"], 0.016)
+        pen.arrow((first[0], first[1] - 0.14), (first[0], 0.2), COLOURS["red"], 0.016)
 
 
 def flow_title(a: Attributes) -> str:

@@ -77,7 +77,7 @@ def draw_histology(a: Attributes, rng: np.random.Generator, size: tuple[int, int
 
 def _mottle(pen: Pen, rng: np.random.Generator, ground: Colour, second: Colour) -> None:
     width, height = pen.image.size
-    mask = np.clip(70 + 60 * clouds(rng, height, width, 12), 0, 160).astype(np.uint8)
+    mask = np.clip(70 + 60 * clouds(rng, height, width, cells=12), 0, 160).astype(np.uint8)
     pen.image.paste(Image.new("RGB", pen.image.size, second), mask=Image.fromarray(mask))
 
 
@@ -87,11 +87,12 @@ def _mixed(first: Colour, other: Colour, part: float) -> Colour:
 
 
 def _nuclei(pen: Pen, rng: np.random.Generator, count: int, colour: Colour) -> None:
+    luma = np.asarray(pen.image.convert("L"))
     places = rng.random((count, 2))
     radii = rng.uniform(0.008, 0.0145, (count, 2))
     shades = rng.uniform(0, 0.35, count)
     for (x, y), (rx, ry), shade in zip(places.tolist(), radii.tolist(), shades, strict=True):
-        if min(pen.image.getpixel((int(x * pen.span[0]), int(y * pen.span[1])))) > 240:
+        if luma[int(y * len(luma)), int(x * luma.shape[1])] > 243:
             continue  # a lumen holds no nuclei
         pen.ellipse(x, y, rx, ry, _mixed(colour, (255, 255, 255), float(shade)))
 
@@ -182,7 +183,8 @@ def histology_facts(a: Attributes) -> list[str]:
     if a["region"] != "none":
         facts.insert(0, f"An area of {a['feature']} lies {place}.")
     if a["arrow"] != "none":
-        facts.append(f"A {a['arrow']} arrow points at it.")
+        goal = "centre" if a["region"] in ("none", "centre") else f"{a['region']} area"
+        facts.append(f"A {a['arrow']} arrow points at the {goal}.")
     return [*facts, f"Scale bar at the {a['corner']}, {a['bar']} µm."]
 
 
@@ -229,13 +231,9 @@ def draw_fluorescence(
         shade = rng.uniform(0.75, 1.0)
         blue = (round(70 * shade), round(90 * shade), round(255 * shade))
         nuclei.blob(rng, x, y, radius * 0.42, radius * 0.36, blue, turn=turn)
-    glow = marker.image.filter(ImageFilter.GaussianBlur(radius * marker.unit * 0.12))
-    image = ImageChops.add(glow, marker.image.filter(ImageFilter.GaussianBlur(1)))
-    height, width = size[1], size[0]
-    uneven = np.clip(175 + 55 * clouds(rng, height, width, 34), 60, 255).astype(np.uint8)
-    image = ImageChops.multiply(image, Image.fromarray(uneven).convert("RGB"))
+    image = _glowing(marker, rng, radius, CHANNELS[a["colour"]])
     if a["nuclei"] == "stained":
-        image = ImageChops.lighter(image, nuclei.image.filter(ImageFilter.GaussianBlur(1.2)))
+        image = ImageChops.lighter(image, nuclei.image.filter(ImageFilter.BoxBlur(1)))
     image = tinted(image, rng, noise=7)
     if a["box"] != "none":
         pen = Pen(size, (0, 0, 0))
@@ -246,6 +244,17 @@ def draw_fluorescence(
         image = pen.image
     scale_bar(image, int(a["bar"]), a["corner"], COLOURS["white"])
     return image
+
+
+def _glowing(pen: Pen, rng: np.random.Generator, radius: float, colour: Colour) -> Image.Image:
+    """What was drawn in white, as unevenly stained light of one colour."""
+    sharp = pen.image.getchannel("R")
+    glow = sharp.filter(ImageFilter.GaussianBlur(radius * pen.unit * 0.12))
+    light = ImageChops.add(sharp.filter(ImageFilter.BoxBlur(1)), glow)
+    width, height = light.size
+    uneven = np.clip(175 + 55 * clouds(rng, height, width, cells=34), 60, 255).astype(np.uint8)
+    light = ImageChops.multiply(light, Image.fromarray(uneven))
+    return Image.merge("RGB", [light.point(lambda v, c=c: v * c // 255) for c in colour])
 
 
 def _square(
@@ -285,7 +294,7 @@ def _cell(
     turn: float,
 ) -> None:
     x, y = at
-    colour = CHANNELS[a["colour"]]
+    colour = COLOURS["white"]
     dim = _mixed(colour, (0, 0, 0), 0.55)
     match a["pattern"]:
         case "filamentous":
@@ -309,15 +318,15 @@ def _cell(
 
 
 def fluorescence_title(a: Attributes) -> str:
-    return f"Immunofluorescence of {a['marker']} ({a['colour']})"
+    return f"Immunofluorescence of {a['marker']}"
 
 
 def fluorescence_facts(a: Attributes) -> list[str]:
     where = "everywhere in the field" if a["spread"] == "everywhere" else f"in the {a['spread']}"
     facts = [
-        f"There are {a['cells']} star-shaped cells {where}."
+        f"There are {a['cells']} star-shaped cells in {a['colour']} {where}."
         if a["pattern"] == "star-shaped"
-        else f"There is {a['pattern']} staining of {a['cells']} cells {where}.",
+        else f"There is {a['colour']} {a['pattern']} staining of {a['cells']} cells {where}.",
         "Nuclei are blue (DAPI)." if a["nuclei"] == "stained" else "Nuclei are not stained.",
     ]
     if a["box"] != "none":

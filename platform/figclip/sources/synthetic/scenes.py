@@ -1,6 +1,7 @@
 """What can be seen in one picture: a kind of image, its attributes, and the words for them."""
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ Drawing = Callable[[Attributes, np.random.Generator, tuple[int, int]], Image.Ima
 NUMBERS = {
     number: str(value)
     for value, number in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve".split()
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
     )
 }
 """Number word → digits: captions spell small counts."""
@@ -48,15 +49,20 @@ class Scene:
 
     @property
     def title(self) -> str:
-        return self.kind.title(self.attributes)
+        return _with_articles(self.kind.title(self.attributes))
 
     @property
     def facts(self) -> list[str]:
-        return self.kind.facts(self.attributes)
+        return [_with_articles(fact) for fact in self.kind.facts(self.attributes)]
 
     def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
         """The picture in RGB, `size` = (width, height) pixels."""
         return self.kind.draw(self.attributes, rng, size)
+
+
+def _with_articles(words: str) -> str:
+    """`A orange box` → `An orange box`."""
+    return re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", words)
 
 
 def invent_scene(kind: Kind, rng: random.Random, like: Scene | None = None) -> Scene:

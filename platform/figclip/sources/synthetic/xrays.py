@@ -211,7 +211,8 @@ def draw_ultrasound(a: Attributes, rng: np.random.Generator, size: tuple[int, in
         pen.rectangle(spot[0] - radius, spot[1], spot[0] + radius, 1.0, grey(205))
     pen.blob(rng, *spot, radius * 1.25, radius, grey(2 if dark else 250), wobble=0.08)
     soft = np.asarray(pen.image.convert("L").filter(ImageFilter.GaussianBlur(size[0] / 120)))
-    speckle = 1 + 0.16 * grain(rng, *soft.shape) + 0.38 * clouds(rng, *soft.shape, 60)
+    height, width = soft.shape
+    speckle = 1 + 0.16 * grain(rng, height, width) + 0.38 * clouds(rng, height, width, cells=60)
     values = np.clip(soft * np.abs(speckle), 0, 255).astype(np.uint8)
     image = ImageChops.multiply(Image.fromarray(values), _beam(a["probe"], size)).convert("RGB")
     return _with_flow(image, rng, a, spot, radius)
