@@ -16,6 +16,7 @@ from figclip.corpus.ingest import ingest
 from figclip.corpus.rules import CorpusConfig
 from figclip.embedding.bulk import embed
 from figclip.embedding.index import IndexConfig, build_index
+from figclip.evaluation.report import EvaluationConfig, evaluate
 from figclip.evaluation.retrieval import validate
 from figclip.schema import SPLITS
 from figclip.sources.miniature import MiniatureConfig, write_miniature
@@ -23,7 +24,6 @@ from figclip.sources.pmc_cloud import Bucket, open_bucket
 from figclip.store import Manifest, Store
 from figclip.training.pretrain import PretrainConfig, pretrain
 from jobs.entry import Job, joined_ray, keep_config, run
-from jobs.evaluate import evaluate
 from jobs.presets import DEMO, SMOKE
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,8 @@ class QuickstartJob(Job):
     """From pairs to an encoder. A batch larger than the corpus is cut to fit."""
     index: IndexConfig = IndexConfig()
     """From embeddings to an index."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+    """From embeddings to recall and a picture."""
     num_workers: PositiveInt = 2
     """Training processes."""
     cpus_per_worker: NonNegativeFloat = 0.5
@@ -60,8 +62,6 @@ class QuickstartJob(Job):
     """CPUs of one ingestion task, and of one embedding actor."""
     max_tasks: PositiveInt = 2
     """Ingestion tasks at work at once."""
-    num_queries: PositiveInt = 5
-    """Rows of the picture of retrieved figures."""
 
 
 PRESETS = {
@@ -71,7 +71,6 @@ PRESETS = {
         miniature=MiniatureConfig(num_articles=48),
         corpus=CorpusConfig(articles_per_shard=8, validation_fraction=0.15, test_fraction=0.2),
         train=SMOKE,
-        num_queries=3,
     ),
 }
 
@@ -120,7 +119,7 @@ def main(config: QuickstartJob) -> None:
     build_index(store, embeddings_version=v, pairs_version=v, version=v, config=config.index)
     log.info("5/5 embeddings → recall on held-out articles")
     evaluate(
-        store, embeddings_version=v, pairs_version=v, version=v, num_queries=config.num_queries
+        store, embeddings_version=v, pairs_version=v, version=v, config=config.evaluation
     )
     for name in ("pairs", "encoder", "embeddings", "index", "evaluation"):
         keep_config(store, name, v, config)
@@ -165,7 +164,7 @@ def fitted(train: PretrainConfig, num_pairs: int, num_workers: int) -> PretrainC
 def summary(store: Store, pairs: Manifest, version: str) -> str:
     """What the walk found, as text for the terminal."""
     counts = pairs.counts
-    table = store.open("evaluation", version).read("recall.txt").decode()
+    table = store.open("evaluation", version).read("recall.md").decode()
     rejections = "\n".join(
         f"  {reason:<20} {number:>7,}" for reason, number in sorted(counts["rejections"].items())
     )
