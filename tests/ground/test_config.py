@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import PositiveFloat, ValidationError
 
@@ -58,12 +58,14 @@ runs = st.builds(
 )
 
 
+@settings(max_examples=50, deadline=None)
 @given(config=runs)
 def test_a_config_comes_back_from_its_json(config: Run):
     assert Run.from_json(config.to_json()) == config
     assert Run.from_json(config.to_json().encode()) == config
 
 
+@settings(max_examples=50, deadline=None)
 @given(config=runs, other=runs)
 def test_overriding_every_key_gives_the_other_config(config: Run, other: Run):
     flat: dict[str, Any] = {key: getattr(other, key) for key in Run.model_fields if key != "optim"}
@@ -72,6 +74,7 @@ def test_overriding_every_key_gives_the_other_config(config: Run, other: Run):
     assert config.with_overrides(flat | {"optim": other.optim}) == other
 
 
+@settings(max_examples=50, deadline=None)
 @given(config=runs)
 def test_no_override_changes_nothing_and_an_override_leaves_the_config_as_it_was(config: Run):
     before = config.to_json()
@@ -151,17 +154,10 @@ def test_the_first_preset_is_the_default_and_options_override_it():
     assert from_args() == PRESETS["tiny"]
     assert from_args("large") == PRESETS["large"]
     assert from_args("--seed", "3") == Run(seed=3)
-    options = [
-        "--optim.lr",
-        "1e-3",
-        "--kinds",
-        "fig",
-        "table",
-        "--longest-side",
-        "None",
-        "--no-is-small",
-    ]
-    config = from_args("large", *options, "--licenses", "CC BY", "CC0")
+    config = from_args(
+        *("large", "--optim.lr", "1e-3", "--kinds", "fig", "table", "--longest-side", "None"),
+        *("--no-is-small", "--licenses", "CC BY", "CC0"),
+    )
     assert config == PRESETS["large"].with_overrides(
         {
             "optim.lr": 1e-3,
