@@ -3,7 +3,9 @@
 import math
 
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
@@ -174,6 +176,7 @@ def test_shapes_that_do_not_belong_together_are_refused():
         ({"timm_model": "resnet18", "width": 32, "heads": None, "depth": None}, "resnet18"),
         ({"heads": 3}, "vit_tiny_patch16_224"),
         ({"patch_dropout": 1.0}, "patch_dropout"),
+        ({"pretrained": True}, "has its own sizes"),
     ],
 )
 def test_a_trunk_that_cannot_be_is_an_error_that_names_it(overrides, words):
@@ -224,3 +227,24 @@ def test_a_text_model_that_is_no_bert_is_refused(tmp_path):
 def test_the_tiny_model_is_small_enough_for_two_cores():
     with torch.device("meta"):
         assert num_parameters(Clip(TINY)) < 8_000_000
+
+
+def test_a_pretrained_trunk_takes_timms_weights_at_any_image_size(tmp_path, monkeypatch):
+    peer = timm.create_model("vit_tiny_patch16_224", num_classes=21_843)
+    save_file(peer.state_dict(), tmp_path / "model.safetensors")
+    monkeypatch.setattr(
+        timm.models._hub, "hf_hub_download", lambda **asked: tmp_path / asked["filename"]
+    )
+    config = VisionConfig(timm_model="vit_tiny_patch16_224", image_size=96, pretrained=True)
+    trunk = VisionTower(config, embed_dim=8).trunk
+    torch.testing.assert_close(trunk.blocks[3].attn.qkv.weight, peer.blocks[3].attn.qkv.weight)
+    assert trunk.pos_embed.shape == (1, 1 + 36, 192)
+
+
+def test_pretrained_weights_out_of_reach_are_an_error(monkeypatch):
+    def out_of_reach(**_):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(timm.models._hub, "hf_hub_download", out_of_reach)
+    with pytest.raises(UsageError, match="neither in the cache nor to be fetched"):
+        VisionTower(VisionConfig(timm_model="vit_tiny_patch16_224", pretrained=True), embed_dim=8)

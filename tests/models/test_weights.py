@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from figclip.config import UsageError
+from figclip.models import weights
 from figclip.models.clip import Clip, ClipConfig
 from figclip.models.text import TextConfig
 from figclip.models.vision import VisionConfig
@@ -74,9 +75,9 @@ def test_what_was_saved_is_loaded_bit_for_bit(folder):
 
 
 def test_a_saved_model_asks_no_hub(folder):
-    asked = SMALL.with_overrides({"vision.pretrained": True})
-    save_weights(folder, Clip(SMALL), asked)
-    assert load_clip(folder)[1] == SMALL
+    plain = SMALL.with_overrides({"vision": {"timm_model": "vit_tiny_patch16_224"}})
+    save_weights(folder, Clip(plain), plain.with_overrides({"vision.pretrained": True}))
+    assert load_clip(folder)[1] == plain
 
 
 def test_a_folder_without_an_encoder_is_an_error_that_names_the_files(folder):
@@ -143,3 +144,25 @@ def test_a_source_that_is_not_there_is_an_error(tmp_path):
         load_open_clip(tmp_path / "nothing")
     with pytest.raises(UsageError, match="has neither open_clip_model"):
         load_open_clip(tmp_path)
+
+
+def test_a_repository_on_the_hub_is_fetched_and_read_as_a_folder(tmp_path, monkeypatch):
+    vision = VisionConfig(timm_model="vit_tiny_patch16_224")
+    config = SMALL.with_overrides({"vision": vision.model_dump(), "text.hidden_size": 64})
+    config = config.with_overrides({"text.heads": 1})
+    write_open_clip(tmp_path, Clip(config).state_dict())
+    asked = []
+    monkeypatch.setattr(
+        weights, "snapshot_download", lambda name, **_: asked.append(name) or str(tmp_path)
+    )
+    assert load_open_clip("hf-hub:somebody/clip")[1] == config
+    assert asked == ["somebody/clip"]
+
+
+def test_a_hub_out_of_reach_is_an_error(monkeypatch):
+    def out_of_reach(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(weights, "snapshot_download", out_of_reach)
+    with pytest.raises(UsageError, match="go online, or name a local folder"):
+        load_open_clip("somebody/clip")
