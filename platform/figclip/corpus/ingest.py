@@ -114,7 +114,7 @@ def _read_shards(
     shards = ray.data.from_items(items, override_num_blocks=min(len(items), MOST_BLOCKS)).map(
         partial(make_shard, bucket=bucket, folder=folder, config=config),
         num_cpus=num_cpus,
-        compute=ray.data.TaskPoolStrategy(size=max_tasks),
+        compute=ray.data.TaskPoolStrategy(size=min(max_tasks, len(items))),
     )
     try:
         _log_progress(shards, total=sum(len(plan[n]) for n in todo))
