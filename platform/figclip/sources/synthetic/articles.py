@@ -220,7 +220,8 @@ def _graphic(hrefs: tuple[str, ...]) -> str:
 
 def _group(group: FigureGroup) -> str:
     figures = "".join(figure_xml(figure) for figure in group.figures)
-    return f'<fig-group position="float"><caption><p>{group.caption}</p></caption>{figures}</fig-group>'
+    caption = f"<caption><p>{group.caption}</p></caption>"
+    return f'<fig-group position="float">{caption}{figures}</fig-group>'
 
 
 def _back() -> str:

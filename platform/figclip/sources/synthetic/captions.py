@@ -5,6 +5,7 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from figclip.sources.synthetic.prose import invent_prose
 from figclip.sources.synthetic.scenes import Scene
@@ -63,7 +64,7 @@ def num_pre_tokens(markup: str) -> int:
 def draw_length(rng: random.Random) -> int:
     """A caption length in pre-tokens + 2 from the quantiles, linear between them."""
     share = rng.random()
-    for (low, a), (high, b) in zip(LENGTH_QUANTILES, LENGTH_QUANTILES[1:], strict=False):
+    for (low, a), (high, b) in pairwise(LENGTH_QUANTILES):
         if share <= high:
             return round(a + (b - a) * (share - low) / (high - low))
     return LENGTH_QUANTILES[-1][1]
@@ -83,7 +84,10 @@ def compose(
 def _single(scene: Scene, room: int, prose: list[str], rng: random.Random) -> Caption:
     title = f"{scene.title}."
     room -= num_pre_tokens(title)
-    facts, room = _fitting(scene.facts, room)
+    first, *others = scene.facts
+    told = num_pre_tokens(first) * 0.4 <= room  # a title alone fits many pictures
+    facts, room = _fitting(others, room - num_pre_tokens(first) * told)
+    facts = [first, *facts] if told else facts
     extra, room = _fitting(prose, room)
     rest = facts + extra
     rng.shuffle(rest)

@@ -1,5 +1,7 @@
 """Flow charts and heat maps: drawings that are read as a whole."""
 
+from itertools import pairwise
+
 import numpy as np
 from PIL import Image
 
@@ -17,7 +19,7 @@ def draw_flow(a: Attributes, rng: np.random.Generator, size: tuple[int, int]) ->
     line = {"left": 0.3, "right": 0.7, "none": 0.5}[a["branch"]] if is_down else 0.5
     spots = [_turned(line, 0.13 + 0.74 * k / (steps - 1), is_down) for k in range(steps)]
     half = 0.3 / steps
-    for (x0, y0), (x1, y1) in zip(spots, spots[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(spots):
         pen.arrow(_toward((x1, y1), (x0, y0), half), (x0, y0), INK, 0.014)
     if a["branch"] != "none":
         _branch(pen, a, spots[steps // 2], half, is_down)

@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from figclip.sources.synthetic.canvas import COLOURS, Colour, Pen, tinted
+from figclip.sources.synthetic.fields import mixed
 from figclip.sources.synthetic.scenes import NUMBERS, Attributes, Kind
 
 # Look → ground, band.
@@ -33,15 +34,15 @@ def draw_gel(a: Attributes, rng: np.random.Generator, size: tuple[int, int]) -> 
     pitch = (right - left) / lanes
     for lane in range(lanes):
         x = left + (lane + 0.5) * pitch
-        pen.rectangle(x - 0.42 * pitch, 0.0, x + 0.42 * pitch, 1.0, _mix(ground, ink, 0.07))
+        pen.rectangle(x - 0.42 * pitch, 0.0, x + 0.42 * pitch, 1.0, mixed(ground, ink, 0.07))
         _lane(pen, rng, a, (lane, lanes), x, 0.36 * pitch, (ground, ink))
     if has_ladder:
         x = 0.09 if a["ladder"] == "left" else 0.91
         for y in np.geomspace(0.1, 0.92, 9):
-            pen.rectangle(x - 0.055, y - 0.008, x + 0.055, y + 0.008, _mix(ground, ink, 0.8))
+            pen.rectangle(x - 0.055, y - 0.008, x + 0.055, y + 0.008, mixed(ground, ink, 0.8))
     if a["smear"] == "yes":
         x = left + (lanes - 0.5) * pitch
-        pen.rectangle(x - 0.4 * pitch, 0.1, x + 0.4 * pitch, 0.95, _mix(ground, ink, 0.55))
+        pen.rectangle(x - 0.4 * pitch, 0.1, x + 0.4 * pitch, 0.95, mixed(ground, ink, 0.55))
     image = tinted(
         pen.image.filter(ImageFilter.GaussianBlur(size[1] / 160)), rng, noise=5, uneven=7
     )
@@ -52,11 +53,6 @@ def draw_gel(a: Attributes, rng: np.random.Generator, size: tuple[int, int]) -> 
         pen.rectangle(*box, outline=COLOURS[a["box colour"]], width=0.016)
         return pen.image
     return image
-
-
-def _mix(first: Colour, other: Colour, part: float) -> Colour:
-    r, g, b = (round(p + (q - p) * part) for p, q in zip(first, other, strict=True))
-    return r, g, b
 
 
 def _lane(
@@ -77,7 +73,7 @@ def _lane(
         thick = 0.018 + 0.022 * strength
         part = max(0.1, min(1.0, strength)) * rng.uniform(0.92, 1.0)
         box = (x - half, y - thick, x + half, y + thick)
-        pen.rectangle(*box, _mix(*colours, part), radius=0.02)
+        pen.rectangle(*box, mixed(*colours, part), radius=0.02)
 
 
 NAMES = (

@@ -1,12 +1,16 @@
 """Every kind of image that the miniature draws."""
 
-from figclip.sources.synthetic.charts import BARS, LINES, SCATTER, SURVIVAL
+from figclip.sources.synthetic.charts import BARS, LINES
+from figclip.sources.synthetic.clinical_plots import SCATTER, SURVIVAL
+from figclip.sources.synthetic.ct import CT
 from figclip.sources.synthetic.diagrams import FLOW, HEAT
+from figclip.sources.synthetic.fluorescence import FLUORESCENCE
 from figclip.sources.synthetic.gels import GEL
-from figclip.sources.synthetic.microscopy import FLUORESCENCE, HISTOLOGY
-from figclip.sources.synthetic.scans import CT, MRI
+from figclip.sources.synthetic.histology import HISTOLOGY
+from figclip.sources.synthetic.mri import MRI
 from figclip.sources.synthetic.scenes import Kind
-from figclip.sources.synthetic.xrays import ULTRASOUND, XRAY
+from figclip.sources.synthetic.ultrasound import ULTRASOUND
+from figclip.sources.synthetic.xrays import XRAY
 
 KINDS: tuple[Kind, ...] = (
     CT,

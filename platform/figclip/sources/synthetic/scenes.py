@@ -14,7 +14,7 @@ Drawing = Callable[[Attributes, np.random.Generator, tuple[int, int]], Image.Ima
 NUMBERS = {
     number: str(value)
     for value, number in enumerate(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+        ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
     )
 }
 """Number word → digits: captions spell small counts."""
@@ -49,7 +49,8 @@ class Scene:
 
     @property
     def title(self) -> str:
-        return _with_articles(self.kind.title(self.attributes))
+        title = _with_articles(self.kind.title(self.attributes))
+        return title[0].upper() + title[1:]
 
     @property
     def facts(self) -> list[str]:

@@ -54,7 +54,7 @@ def invent_authors(rng: random.Random) -> tuple[tuple[str, str], ...]:
 def invent_abstract(rng: random.Random) -> str:
     subject = rng.choice(SUBJECTS)
     return (
-        f"The causes of {subject} are not fully understood. Here we examined {rng.randint(12, 480)} "
+        f"The causes of {subject} are unclear. Here we examined {rng.randint(12, 480)} "
         f"cases over {rng.randint(2, 14)} years (95% CI, {rng.randint(1, 9)}.{rng.randint(1, 9)}–"
         f"{rng.randint(10, 19)}.{rng.randint(1, 9)}; <italic>P</italic> &lt; 0.05). The findings "
         f"suggest that {subject} may be recognised earlier than reported before "
