@@ -1,6 +1,7 @@
 """The miniature is a bucket in the cloud layout, the same bytes each time, oddities included."""
 
 import csv
+import errno
 import gzip
 import hashlib
 import io
@@ -91,6 +92,18 @@ def test_the_same_miniature_is_kept_and_another_is_refused(tmp_path: Path) -> No
     with pytest.raises(UsageError, match="choose another folder"):
         write_miniature(folder, MiniatureConfig(num_articles=2))
     assert snapshot(folder) == before
+
+
+def test_a_full_disk_leaves_nothing_and_names_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UsageError, match="no space left"):
+        write_miniature(tmp_path / "bucket", MiniatureConfig(num_articles=1))
+    assert not list(tmp_path.iterdir())
 
 
 def test_every_url_of_the_metadata_names_an_object_with_that_md5(bucket: Path) -> None:

@@ -21,6 +21,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from figclip.config import Config, UsageError
 from figclip.log import with_progress
 from figclip.sources.synthetic.publications import invent_article
+from figclip.store import clear_disk_errors
 
 log = logging.getLogger(__name__)
 
@@ -54,12 +55,16 @@ def write_miniature(
         return counts
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    written = _write_articles(part, config, num_processes)
-    counts = _write_truth(part, config, written)
-    if folder.is_dir():
-        folder.rmdir()
-    part.rename(folder)
+    try:
+        with clear_disk_errors(str(folder)):
+            part.mkdir(parents=True)
+            written = _write_articles(part, config, num_processes)
+            counts = _write_truth(part, config, written)
+            if folder.is_dir():
+                folder.rmdir()
+            part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     log.info("wrote a miniature to %s: %s", folder, counts)
     return counts
 
