@@ -16,7 +16,7 @@ from lxml import etree
 from PIL import Image, UnidentifiedImageError
 
 from figclip.config import UsageError
-from figclip.sources.miniature import MiniatureConfig, write_miniature
+from figclip.sources.miniature import ELIGIBLE_LICENSES, MiniatureConfig, write_miniature
 from figclip.sources.synthetic.oddities import ODDITIES
 
 FORTY = MiniatureConfig(num_articles=40, seed=3)
@@ -188,7 +188,7 @@ def test_captions_in_the_xml_are_those_of_the_truth(
     for line in truth:
         by_version.setdefault(line["version"], []).append(line)
     for version, lines in by_version.items():
-        found = Counter()
+        found: Counter[str] = Counter()
         for figure in figures_of(bucket, version):
             parts = figure.xpath("./*[local-name()='caption']/*")
             found[" ".join("".join(part.itertext()) for part in parts)] += 1
@@ -266,6 +266,22 @@ def test_oddities_are_what_they_say(bucket: Path, summaries: list[dict[str, Any]
     assert holds("no_id", "//fig[not(@id)]")
     assert holds("sub_article", "//sub-article//fig")
     assert holds("third_party", "//fig/permissions")
+
+
+def test_one_version_of_each_valid_article_is_eligible(
+    bucket: Path, summaries: list[dict[str, Any]]
+) -> None:
+    entries = {f"{entry['pmcid']}.{entry['version']}": entry for entry in metadata(bucket)}
+    chosen: dict[str, tuple[bool, int]] = {}
+    for version, entry in entries.items():
+        kind = document(bucket, version).xpath("string(//*[local-name()='article']/@article-type)")
+        barred = entry["is_retracted"] or entry["is_historical_ocr"] or kind == "correction"
+        licensed = entry["license_code"] in ELIGIBLE_LICENSES and entry["is_pmc_openaccess"]
+        if licensed and not barred:
+            rank = (not entry["is_manuscript"], entry["version"])
+            chosen[entry["pmcid"]] = max(rank, chosen.get(entry["pmcid"], rank))
+    expected = {f"{pmcid}.{version}" for pmcid, (_, version) in chosen.items()}
+    assert {s["version"] for s in summaries if s["is_eligible"]} == expected
 
 
 def test_formats_are_what_they_say(bucket: Path, summaries: list[dict[str, Any]]) -> None:

@@ -2,7 +2,8 @@
 
 The same seed and number of articles give the same bytes, on any number of processes. Beside the
 objects stand `truth.jsonl` (one line a figure: panels, labels, sub-captions, attributes) and
-`truth.json` (one entry an article version: what ingestion must find).
+`truth.json` (one entry an article version: what ingestion must find). There a version is eligible
+if it is the chosen one of an open, valid article under one of `ELIGIBLE_LICENSES`.
 """
 
 import gzip
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 BUCKET = "pmc-oa-opendata"
 INVENTORY = f"inventory-reports/{BUCKET}/metadata"
 DAY = "2026-11-18T01-00Z"
+ELIGIBLE_LICENSES = ("CC BY", "CC0")
 REVISION = 1
 """To be raised whenever the same config gives other bytes."""
 
