@@ -2,7 +2,8 @@
 
 The same seed and number of articles give the same bytes, on any number of processes. Beside the
 objects stand `truth.jsonl` (one line a figure: panels, labels, sub-captions, attributes) and
-`truth.json` (one entry an article version: what ingestion must find).
+`truth.json` (one entry an article version: what ingestion must find). There a version is eligible
+if it is the chosen one of an open, valid article under one of `ELIGIBLE_LICENSES`.
 """
 
 import gzip
@@ -21,12 +22,14 @@ from pydantic import NonNegativeInt, PositiveInt
 from figclip.config import Config, UsageError
 from figclip.log import with_progress
 from figclip.sources.synthetic.publications import invent_article
+from figclip.store import clear_disk_errors
 
 log = logging.getLogger(__name__)
 
 BUCKET = "pmc-oa-opendata"
 INVENTORY = f"inventory-reports/{BUCKET}/metadata"
 DAY = "2026-11-18T01-00Z"
+ELIGIBLE_LICENSES = ("CC BY", "CC0")
 REVISION = 1
 """To be raised whenever the same config gives other bytes."""
 
@@ -54,12 +57,16 @@ def write_miniature(
         return counts
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    written = _write_articles(part, config, num_processes)
-    counts = _write_truth(part, config, written)
-    if folder.is_dir():
-        folder.rmdir()
-    part.rename(folder)
+    try:
+        with clear_disk_errors(str(folder)):
+            part.mkdir(parents=True)
+            written = _write_articles(part, config, num_processes)
+            counts = _write_truth(part, config, written)
+            if folder.is_dir():
+                folder.rmdir()
+            part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     log.info("wrote a miniature to %s: %s", folder, counts)
     return counts
 

@@ -85,7 +85,7 @@ def _single(scene: Scene, room: int, prose: list[str], rng: random.Random) -> Ca
     title = f"{scene.title}."
     room -= num_pre_tokens(title)
     first, *others = scene.facts
-    told = num_pre_tokens(first) * 0.4 <= room  # a title alone fits many pictures
+    told = room > -3  # a title alone fits many pictures
     facts, room = _fitting(others, room - num_pre_tokens(first) * told)
     facts = [first, *facts] if told else facts
     extra, room = _fitting(prose, room)

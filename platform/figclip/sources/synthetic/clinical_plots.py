@@ -87,13 +87,13 @@ SCATTER = Kind(
     is_dark=False,
 )
 
-ENDS = {"high": 0.75, "moderate": 0.45, "low": 0.12}
+ENDS = {"high": 0.82, "moderate": 0.55, "low": 0.32}
 
 
 def draw_survival(a: Attributes, rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
     pen = axes(size, a)
     first, second = a["colours"].split(" and ")
-    gap = {"wide": 0.42, "narrow": 0.1}[a["gap"]]
+    gap = {"wide": 0.29, "narrow": 0.08}[a["gap"]]
     end = ENDS[a["end"]]
     for name, last in ((first, end), (second, max(0.03, end - gap))):
         steps = np.sort(rng.random(16)) ** (2.2 if a["drop"] == "early" else 0.6)

@@ -22,7 +22,7 @@ def draw_ct(a: Attributes, rng: np.random.Generator, size: tuple[int, int]) -> I
     pen = Pen(size, (0, 0, 0), square=True)
     soft = {"soft-tissue window": 1.0, "bone window": 0.45, "narrow window": 1.4}[a["window"]]
     body = {"chest": _chest, "abdomen": _abdomen, "head": _head, "pelvis": _pelvis}[a["organ"]]
-    centre, reach = body(pen, rng, soft, 190 if a["contrast"] == "yes" else 120)
+    centre, reach = body(pen, rng, soft, 215 if a["contrast"] == "yes" else 105)
     if a["fluid"] != "none":
         x = 0.68 if a["fluid"] == "left" else 0.32
         pen.blob(rng, x, 0.67, 0.15, 0.055, grey(200 * soft), wobble=0.1)

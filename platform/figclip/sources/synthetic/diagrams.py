@@ -141,6 +141,7 @@ SCALES: dict[str, tuple[Colour, Colour, Colour]] = {
     "green to red": ((20, 180, 60), (15, 15, 15), (225, 30, 30)),
     "purple to yellow": ((68, 2, 86), (34, 145, 140), (253, 231, 40)),
 }
+GAPS = {"upper": 0.2, "middle": 0.5, "lower": 0.8}
 HOT = {
     "upper left": (0.25, 0.25),
     "upper right": (0.75, 0.25),
@@ -160,8 +161,11 @@ def draw_heat(a: Attributes, rng: np.random.Generator, size: tuple[int, int]) ->
         cx, cy = HOT[a["hot"]]
         level = ((abs(x - cx) < 0.26) & (abs(y - cy) < 0.26)).astype(float)
     level = np.clip(0.12 + 0.76 * level + rng.normal(0, 0.09, level.shape), 0, 1)
+    if a["gap"] != "none":
+        level[round(cells * GAPS[a["gap"]])] = np.nan
     stops = np.array(SCALES[a["scale"]], dtype=float)
     colours = np.stack([np.interp(level, (0, 0.5, 1), stops[:, c]) for c in range(3)], axis=-1)
+    colours[np.isnan(level)] = 255
     pen = Pen(size, (255, 255, 255), detail=2)
     top, right = (0.2 if a["tree"] == "top" else 0.08), 0.84
     left = 0.2 if a["tree"] == "left" else 0.08
@@ -170,6 +174,8 @@ def draw_heat(a: Attributes, rng: np.random.Generator, size: tuple[int, int]) ->
     box = (round(x0), round(y0), round(x1), round(y1))
     pen.image.paste(grid.resize((box[2] - box[0], box[3] - box[1]), Image.Resampling.NEAREST), box)
     _tree(pen, a["tree"], (left, top, right))
+    if a["strip"] != "none":
+        pen.rectangle(left, 0.945, right, 0.99, COLOURS[a["strip"]])
     _legend(pen, stops)
     return pen.finished()
 
@@ -211,6 +217,10 @@ def heat_facts(a: Attributes) -> list[str]:
     facts = [f"High values lie {where}.", f"The cells are {a['cells']}."]
     if a["tree"] != "none":
         facts.append(f"A dendrogram is drawn at the {a['tree']}.")
+    if a["strip"] != "none":
+        facts.append(f"The strip below the map is {a['strip']}.")
+    if a["gap"] != "none":
+        facts.append(f"A row in the {a['gap']} part is empty.")
     return facts
 
 
@@ -222,6 +232,8 @@ HEAT = Kind(
         "hot": tuple(HOT),
         "cells": ("coarse", "fine"),
         "tree": ("none", "top", "left"),
+        "strip": ("none", "red", "green", "blue", "orange", "purple", "black"),
+        "gap": ("none", "none", *GAPS),
     },
     shared=("tree",),
     title=heat_title,

@@ -17,7 +17,14 @@ CHANNELS: dict[str, Colour] = {
     "yellow": (255, 230, 30),
     "orange": (255, 140, 10),
 }
-MARKERS = ("tubulin", "actin", "vimentin", "GFP", "cadherin")
+# Where a protein is found → one that is found there.
+MARKERS = {
+    "filamentous": "tubulin",
+    "punctate": "LAMP1",
+    "membrane": "E-cadherin",
+    "cytoplasmic": "GFP",
+    "star-shaped": "GFAP",
+}
 
 
 def draw_fluorescence(
@@ -119,7 +126,7 @@ def _cell(
 
 
 def fluorescence_title(a: Attributes) -> str:
-    return f"Immunofluorescence of {a['marker']}"
+    return f"Immunofluorescence of {MARKERS[a['pattern']]}"
 
 
 def fluorescence_facts(a: Attributes) -> list[str]:
@@ -139,17 +146,16 @@ FLUORESCENCE = Kind(
     name="fluorescence",
     family="microscopy",
     choices={
-        "marker": MARKERS,
         "colour": tuple(CHANNELS),
         "nuclei": ("stained", "stained", "unstained"),
-        "pattern": ("filamentous", "punctate", "membrane", "cytoplasmic", "star-shaped"),
+        "pattern": tuple(MARKERS),
         "cells": ("two", "four", "nine", "many"),
         "spread": ("everywhere", "everywhere", "left half", "right half"),
         "box": ("none", *PLACES),
         "bar": LENGTHS,
         "corner": CORNERS,
     },
-    shared=("marker", "nuclei", "bar", "corner"),
+    shared=("pattern", "nuclei", "bar", "corner"),
     title=fluorescence_title,
     facts=fluorescence_facts,
     draw=draw_fluorescence,

@@ -106,7 +106,7 @@ def gel_facts(a: Attributes) -> list[str]:
         else "No ladder is shown."
     )
     if a["box"] != "none":
-        facts.append(f"A {a['box colour']} box frames the {a['box']} bands.")
+        facts.append(f"A {a['box colour']} box frames the {a['box']} part.")
     if a["smear"] == "yes":
         facts.append("The last lane is smeared.")
     return facts

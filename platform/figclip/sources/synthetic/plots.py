@@ -22,7 +22,7 @@ def axes(size: tuple[int, int], a: Attributes) -> Pen:
     if a.get("shade", "none") != "none":
         wide = (RIGHT - LEFT) / 3
         x = LEFT + wide * THIRDS[a["shaded part"]]
-        shade = tuple(round(255 - (255 - c) * 0.42) for c in COLOURS[a["shade"]])
+        shade = tuple(round(255 - (255 - c) * 0.5) for c in COLOURS[a["shade"]])
         pen.rectangle(x, TOP, x + wide, BOTTOM, (shade[0], shade[1], shade[2]))
     ticks = np.linspace(0, 1, 6).tolist()
     for part in ticks:
