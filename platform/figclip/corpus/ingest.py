@@ -6,6 +6,7 @@ was killed goes on with the shards that are missing, and ends with the same file
 
 import json
 import logging
+import pickle
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -116,16 +117,15 @@ def _read_shards(
         num_cpus=num_cpus,
         compute=ray.data.TaskPoolStrategy(size=min(max_tasks, len(items))),
     )
-    try:
-        _log_progress(shards, total=sum(len(plan[n]) for n in todo))
-    except ray.exceptions.RayError as error:
-        raise _root_cause(error) from error
+    _follow(shards, total=sum(len(plan[n]) for n in todo))
 
 
-def _log_progress(shards: ray.data.Dataset, *, total: int) -> None:
-    """Run the flow, and say how far it is each time that shards are finished."""
+def _follow(shards: ray.data.Dataset, *, total: int) -> None:
+    """Run the flow, say how far it is as shards are finished, and raise a task's fault."""
     start, last, done = time.monotonic(), -PROGRESS_EVERY_S, 0
     for row in shards.iter_rows():
+        if row["fault"]:
+            raise pickle.loads(row["fault"])
         done += row["num_versions"]
         now = time.monotonic()
         if now - last >= PROGRESS_EVERY_S or done == total:
@@ -137,22 +137,19 @@ def _log_progress(shards: ray.data.Dataset, *, total: int) -> None:
 def make_shard(
     row: dict[str, Any], *, bucket: Bucket, folder: Folder, config: CorpusConfig
 ) -> dict[str, Any]:
-    """Read and write the shard of a row, unless a task that got lost had finished it."""
-    number = int(row["shard"])
-    version_ids = row["version_ids"].split()
-    if not folder.exists(counts_name(number)):
-        write_shard(folder, number, read_shard(bucket, version_ids, config))
-    return {"shard": number, "num_versions": len(version_ids)}
+    """Read and write the shard of a row, unless a task that got lost had finished it.
 
-
-def _root_cause(error: BaseException) -> BaseException:
-    """What went wrong in the task itself, where it is something that a person can mend."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, UsageError | OSError):
-            return seen
-        seen = getattr(seen, "cause", None) or seen.__cause__
-    return error
+    A fault that a person can mend (a full disk, a refused key) comes back as a value: Ray would
+    wrap it, and leave its class and number behind.
+    """
+    number, version_ids = int(row["shard"]), row["version_ids"].split()
+    fault = b""
+    try:
+        if not folder.exists(counts_name(number)):
+            write_shard(folder, number, read_shard(bucket, version_ids, config))
+    except (UsageError, OSError) as error:
+        fault = pickle.dumps(error)
+    return {"shard": number, "num_versions": len(version_ids), "fault": fault}
 
 
 def _mend(folder: Folder, counts: Sequence[ShardCounts], config: CorpusConfig) -> dict[str, Split]:
