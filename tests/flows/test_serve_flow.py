@@ -59,8 +59,12 @@ def url(ray_cluster: None, store: Store) -> Iterator[str]:
     small = {"store": store.url, "cpus": 0.5, "gateway_cpus": 0.25}
     serve.start(http_options={"host": "127.0.0.1", "port": port})
     try:
-        serve.run(embeddings.app(embeddings.EmbeddingsArgs(**small)), name="embeddings")
-        serve.run(search.app(search.SearchArgs(**small)), name="search", route_prefix="/search")
+        serve.run_many(
+            [
+                serve.RunTarget(embeddings.app(embeddings.EmbeddingsArgs(**small)), "embeddings"),
+                serve.RunTarget(search.app(search.SearchArgs(**small)), "search", "/search"),
+            ]
+        )
         yield f"http://127.0.0.1:{port}"
     finally:
         serve.shutdown()

@@ -12,7 +12,6 @@ from PIL import Image
 from pydantic import PositiveInt
 
 from figclip.config import Config
-from figclip.inputs.pixels import decode
 from figclip.serving.protocol import ApiError, Modality
 
 MAGIC = {
@@ -171,6 +170,8 @@ def check_header(data: bytes, *, limits: Limits) -> int:
 
 def decode_image(data: bytes, *, limits: Limits) -> Image.Image:
     """The first frame, fully decoded, in RGB; `ImageFault` where the file is broken."""
+    from figclip.inputs.pixels import decode  # brings torch, which the gateways do without
+
     check_header(data, limits=limits)
     try:
         return decode(data, max_pixels=limits.image_pixels)
