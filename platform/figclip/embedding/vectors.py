@@ -99,7 +99,7 @@ def vector_blocks(
 
 def sampled_vectors(folder: Folder, names: list[str], num_pairs: int, *, seed: int) -> np.ndarray:
     """Image and caption vectors of at most `num_pairs` pairs drawn by `seed`, [q, dim]."""
-    sizes = [_num_rows(folder, name) for name in names]
+    sizes = [num_rows(folder, name) for name in names]
     total = sum(sizes)
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.choice(total, min(num_pairs, total), replace=False))
@@ -113,6 +113,7 @@ def sampled_vectors(folder: Folder, names: list[str], num_pairs: int, *, seed: i
     return np.concatenate(sampled)
 
 
-def _num_rows(folder: Folder, name: str) -> int:
+def num_rows(folder: Folder, name: str) -> int:
+    """Rows of a file, read from its footer."""
     with folder.fs.open_input_file((folder / name).path) as file:
         return pq.ParquetFile(file).metadata.num_rows

@@ -154,7 +154,7 @@ def rank_both_ways(
     The first pass finds each query's best right score, the second counts against it.
     """
     n, where = len(images), torch.device(device)
-    image, text, group = (torch.from_numpy(array).to(where) for array in (images, texts, groups))
+    image, text, group = (torch.tensor(array, device=where) for array in (images, texts, groups))
     best = torch.full((2, n), -torch.inf, dtype=torch.float64, device=where)
     counts = torch.zeros((2, 3, n), dtype=torch.int64, device=where)
     is_alone = len(np.unique(groups)) == n

@@ -69,6 +69,12 @@ class Tokenizer:
         """Rows that a token embedding needs."""
         return max(self._wordpiece.get_vocab().values()) + 1
 
+    @property
+    def vocabulary(self) -> list[str]:
+        """The tokens in the order of their ids: the lines of a `vocab.txt`."""
+        ids = self._wordpiece.get_vocab()
+        return sorted(ids, key=ids.__getitem__)
+
     def tokens(self, text: str) -> list[str]:
         """The pieces of a text, cleaned but not cut, without [CLS] and [SEP]."""
         return self._wordpiece.encode(clean_text(text), add_special_tokens=False).tokens

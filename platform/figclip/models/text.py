@@ -1,5 +1,6 @@
 """The text tower: a BERT, the last hidden state of its first token, and a small projection."""
 
+import logging
 from typing import Annotated
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 from transformers import AutoConfig, BertConfig, BertModel
 
 from figclip.config import Config, UsageError
+
+log = logging.getLogger(__name__)
 
 
 class TextConfig(Config):
@@ -46,7 +49,12 @@ class TextConfig(Config):
         """The same tower in plain sizes, to be built without a hub."""
         if self.hf_name is None:
             return self
-        bert = _bert_config_of(self.hf_name)
+        bert = find_bert_config(self.hf_name)
+        if bert is None:
+            raise UsageError(
+                f"no BERT at {self.hf_name!r}: name a local folder with config.json and weights, "
+                f"or a model of the hub while online"
+            )
         return self.with_overrides(
             {
                 "hf_name": None,
@@ -113,14 +121,20 @@ def _bert(config: TextConfig, *, weights_from: str | None) -> BertModel:
     return bert
 
 
-def _bert_config_of(name: str) -> BertConfig:
+def find_bert_config(name: str, *, offline: bool = False) -> BertConfig | None:
+    """The config of a BERT in a local folder, in the cache or (not `offline`) on the hub.
+
+    None where there is none; `UsageError` where it is not a BERT as this tower builds it.
+    """
     try:
-        found = AutoConfig.from_pretrained(name)
+        found = AutoConfig.from_pretrained(name, local_files_only=offline)
     except (OSError, ValueError) as error:
-        raise UsageError(
-            f"no BERT config at {name!r} ({error}): name a local folder with config.json, "
-            f"or a model on the hub while online"
-        ) from error
+        log.info("no config of %s: %s", name, error)
+        return None
     if found.model_type != "bert":
         raise UsageError(f"{name} is a {found.model_type} model; the text tower takes a bert")
+    ours = BertConfig()
+    for option in ("hidden_act", "layer_norm_eps", "type_vocab_size"):
+        if getattr(found, option) != getattr(ours, option):
+            raise UsageError(f"{name} has {option} {getattr(found, option)!r}, unlike BERT's own")
     return found

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import timm
 from jaxtyping import Float
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from figclip.config import Config, UsageError
@@ -32,6 +32,12 @@ class VisionConfig(Config):
     """Recompute the blocks in the backward pass: less memory, a third more work."""
     pretrained: bool = False
     """Start from timm's weights of that name, fetched from its hub or cache."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "VisionConfig":
+        if self.pretrained and (self.width or self.depth or self.heads or self.patch_size):
+            raise ValueError(f"pretrained {self.timm_model} has its own sizes: leave them empty")
+        return self
 
     def settled(self) -> "VisionConfig":
         """The same tower, to be built without a hub: for weights that come from elsewhere."""

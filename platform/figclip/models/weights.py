@@ -4,17 +4,18 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
+from safetensors import SafetensorError
 from safetensors.torch import load, load_file, save
 from torch import Tensor
-from transformers import AutoConfig
 
 from figclip.config import UsageError
 from figclip.models.clip import BIOMEDCLIP, Clip, ClipConfig
-from figclip.models.text import TextConfig
+from figclip.models.text import TextConfig, find_bert_config
 from figclip.models.vision import VisionConfig
 from figclip.store import Folder
 
@@ -117,9 +118,15 @@ def _read_open_clip_weights(folder: Path) -> dict[str, Tensor]:
     path = next((folder / name for name in OPEN_CLIP_WEIGHTS if (folder / name).is_file()), None)
     if path is None:
         raise UsageError(f"{folder} has neither {' nor '.join(OPEN_CLIP_WEIGHTS)}")
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, UnpicklingError, RuntimeError, EOFError) as error:
+        raise UsageError(
+            f"{path} holds no plain tensors, or not all of them ({type(error).__name__}); "
+            f"fetch it again"
+        ) from error
     return state
 
 
@@ -141,16 +148,12 @@ def _open_clip_config(folder: Path, state: Mapping[str, Tensor]) -> ClipConfig:
 def _check_architecture(vision: Mapping[str, Any], text: Mapping[str, Any]) -> None:
     """The towers are as ours, or `UsageError` names the option that is not."""
     expected = [
-        (vision.get("timm_pool", ""), ("", "token"), "vision_cfg.timm_pool"),
-        (vision.get("timm_proj", "linear"), ("linear",), "vision_cfg.timm_proj"),
-        (text.get("hf_proj_type"), ("mlp",), "text_cfg.hf_proj_type"),
-        (
-            text.get("hf_pooler_type"),
-            ("cls_last_hidden_state_pooler",),
-            "text_cfg.hf_pooler_type",
-        ),
+        ("vision_cfg.timm_pool", vision.get("timm_pool", "avg"), ("", "token")),
+        ("vision_cfg.timm_proj", vision.get("timm_proj", "linear"), ("linear",)),
+        ("text_cfg.hf_proj_type", text.get("hf_proj_type", "mlp"), ("mlp",)),
+        ("text_cfg.hf_pooler_type", text.get("hf_pooler_type"), ("cls_last_hidden_state_pooler",)),
     ]
-    faults = [f"{name} = {value!r}" for value, allowed, name in expected if value not in allowed]
+    faults = [f"{name} = {value!r}" for name, value, allowed in expected if value not in allowed]
     faults += [
         f"no {name}"
         for name, there in (
@@ -187,16 +190,13 @@ def _text_config(text: Mapping[str, Any], state: Mapping[str, Tensor]) -> TextCo
 
 
 def _num_heads(hf_model_name: str, hidden_size: int) -> int:
-    try:
-        heads: int = AutoConfig.from_pretrained(
-            hf_model_name, local_files_only=True
-        ).num_attention_heads
-    except (OSError, ValueError):
-        if hidden_size % BERT_HEAD_WIDTH:
-            raise UsageError(
-                f"the config of {hf_model_name} is not in the cache, and it alone tells the number "
-                f"of heads: go online once, or name a local folder in text_cfg.hf_model_name"
-            ) from None
-        heads = hidden_size // BERT_HEAD_WIDTH
-        log.info("%s is not in the cache: taken to have %d heads", hf_model_name, heads)
+    if bert := find_bert_config(hf_model_name, offline=True):
+        return bert.num_attention_heads
+    if hidden_size % BERT_HEAD_WIDTH:
+        raise UsageError(
+            f"only the config of {hf_model_name} tells the number of attention heads, and it is "
+            f"not in the cache: name a local folder with its config.json in text_cfg.hf_model_name"
+        )
+    heads = hidden_size // BERT_HEAD_WIDTH
+    log.info("the config of %s is not in the cache: taken to have %d heads", hf_model_name, heads)
     return heads

@@ -1,0 +1,128 @@
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import publish_tiny_embeddings, publish_tiny_pairs, unit_vectors
+
+from figclip.config import UsageError
+from figclip.embedding.vectors import Embeddings, read_table, split_files
+from figclip.evaluation.report import (
+    EvaluationConfig,
+    evaluate,
+    grid_ranking,
+    recall_table,
+    report_text,
+    split_captions,
+    split_images,
+)
+from figclip.evaluation.retrieval import caption_groups, recall
+from figclip.store import Store
+
+N, DIM = 60, 16
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    store = Store(tmp_path)
+    publish_tiny_pairs(store, "p", N)
+    vectors = unit_vectors(N, DIM)
+    noisy = vectors + 0.1 * unit_vectors(N, DIM, seed=1)
+    noisy /= np.linalg.norm(noisy, axis=1, keepdims=True)
+    publish_tiny_embeddings(store, "e", "p", noisy, vectors)
+    return store
+
+
+def evaluated(store: Store, config: EvaluationConfig | None = None, **versions: str):
+    names = {"embeddings_version": "e", "pairs_version": "p", "version": "v", **versions}
+    return evaluate(store, config=config or EvaluationConfig(num_queries=3), **names)
+
+
+def test_an_evaluation_holds_a_table_its_numbers_and_a_picture(store):
+    manifest = evaluated(store)
+    folder = store.open("evaluation", "v")
+    num_pairs = len(split_captions(store.open("pairs", "p"), "test"))
+    assert manifest.counts["num_pairs"] == num_pairs
+    assert manifest.counts["text_to_image_recall_at_1"] == 1
+    assert manifest.counts["chance_at_1"] == pytest.approx(1 / num_pairs)
+    text = folder.read("recall.md").decode()
+    assert f"{num_pairs} pairs of the test split" in text
+    assert "recall@10" in text
+    numbers = json.loads(folder.read("recall.json"))
+    assert numbers["of_pairs"]["text_to_image"]["expected"]["1"] == 1
+    assert Image.open(io.BytesIO(folder.read("grid.png"))).width > 1000
+
+
+def test_the_table_says_recall_beside_chance():
+    vectors = unit_vectors(50, 8)
+    table = recall_table(recall(vectors, vectors))
+    header, _, first, *_ = table.splitlines()
+    assert [cell.strip() for cell in header.split("|")[2:5]] == [
+        "text → image",
+        "image → text",
+        "chance",
+    ]
+    cells = [cell.strip() for cell in first.strip("|").split("|")]
+    assert cells == ["recall@1", "100.00 %", "100.00 %", "2.00 %", "50.0 × chance", "50.0 × chance"]
+    assert len({len(line) for line in table.splitlines()}) == 1
+
+
+def test_ties_and_repeated_captions_are_spoken_of_only_where_there_are_some():
+    vectors = unit_vectors(20, 8)
+    unique = recall(vectors, vectors)
+    assert "tie" not in report_text(unique, unique, split="test")
+    assert "identical caption" not in report_text(unique, unique, split="test")
+    doubled = vectors[[*range(19), 0]]
+    groups = caption_groups([str(n) for n in [*range(19), 0]])
+    text = report_text(recall(vectors, doubled), recall(vectors, doubled, groups=groups), split="x")
+    assert "image → text: median rank 1; 2 queries tie" in text
+    assert "identical caption counted as right" in text
+
+
+def test_the_grid_shows_each_captions_nearest_figures_and_its_own_rank():
+    found = Embeddings(
+        [str(n) for n in range(30)], unit_vectors(30, 4), unit_vectors(30, 4, seed=1)
+    )
+    captions = [f"caption {n // 2}" for n in range(30)]
+    ranked = grid_ranking(found, captions, EvaluationConfig(num_queries=10, num_shown=3))
+    assert len({captions[row.query] for row in ranked}) == 10
+    for row in ranked:
+        scores = [float(np.dot(image, found.texts[row.query])) for image in found.images]
+        order = sorted(range(30), key=lambda n: -scores[n])
+        assert list(row.shown) == order[:3]
+        assert row.rank == order.index(row.query) + 1
+
+
+def test_images_are_found_by_their_number_in_the_split(store):
+    pairs = store.open("pairs", "p")
+    tables = [read_table(pairs, name) for name in split_files(pairs, ["train"])]
+    images = [image for table in tables for image in table["image"].to_pylist()]
+    numbers = {0, 7, 8, 19, len(images) - 1}
+    assert split_images(pairs, "train", numbers) == {n: images[n] for n in numbers}
+
+
+def test_a_split_that_was_not_embedded_is_refused(store):
+    folder = store.folder("embeddings", "e")
+    for name in split_files(folder, ["test"]):
+        Path((folder / name).path).unlink()
+    manifest = Path(folder.path) / "_manifest.json"
+    values = json.loads(manifest.read_bytes())
+    values["files"] = {name: size for name, size in values["files"].items() if "test" not in name}
+    manifest.write_text(json.dumps(values))
+    with pytest.raises(UsageError, match="embed that split"):
+        evaluated(store)
+    assert not store.is_published("evaluation", "v")
+
+
+def test_embeddings_of_other_pairs_are_refused(store):
+    publish_tiny_pairs(store, "q", N)
+    with pytest.raises(UsageError, match="were not made from pairs@q"):
+        evaluated(store, pairs_version="q")
+
+
+def test_the_same_evaluation_again_is_kept(store):
+    assert evaluated(store) == evaluated(store)
+    with pytest.raises(UsageError, match="published already"):
+        evaluated(store, EvaluationConfig(split="train"))
