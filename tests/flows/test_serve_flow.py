@@ -49,6 +49,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture(scope="module")
+def encoder(store: Store) -> Encoder:
+    return Encoder.open(store.open("encoder", ENCODER), device="cpu")
+
+
+@pytest.fixture(scope="module")
 def url(ray_cluster: None, store: Store) -> Iterator[str]:
     """Both applications behind one port: embeddings at /, the search at /search."""
     from ray import serve
@@ -59,8 +64,12 @@ def url(ray_cluster: None, store: Store) -> Iterator[str]:
     small = {"store": store.url, "cpus": 0.5, "gateway_cpus": 0.25}
     serve.start(http_options={"host": "127.0.0.1", "port": port})
     try:
-        serve.run(embeddings.app(embeddings.EmbeddingsArgs(**small)), name="embeddings")
-        serve.run(search.app(search.SearchArgs(**small)), name="search", route_prefix="/search")
+        serve.run_many(
+            [
+                serve.RunTarget(embeddings.app(embeddings.EmbeddingsArgs(**small)), "embeddings"),
+                serve.RunTarget(search.app(search.SearchArgs(**small)), "search", "/search"),
+            ]
+        )
         yield f"http://127.0.0.1:{port}"
     finally:
         serve.shutdown()
@@ -76,9 +85,8 @@ def uri(picture: bytes) -> str:
 
 
 def test_the_openai_client_gets_the_vectors_that_the_encoder_gives(
-    client: openai.OpenAI, store: Store
+    client: openai.OpenAI, encoder: Encoder
 ):
-    encoder = Encoder.open(store.open("encoder", ENCODER), device="cpu")
     text, picture = "A red disc on the left.", drawn("blue", "ring", "right")
     answer = client.embeddings.create(model="encoder@none", input=[text, uri(picture), text])
     got = np.array([item.embedding for item in answer.data], dtype=np.float32)
@@ -100,11 +108,27 @@ def test_float_and_base64_are_the_same_numbers(client: openai.OpenAI):
     np.testing.assert_array_equal(np.float32(plain), np.float32(numbers))
 
 
-def test_a_text_beyond_the_context_is_said_to_be_cut(url: str):
-    body = {"model": "encoder@none", "input": ["grey square", "grey square " * 40]}
+def test_a_text_beyond_the_context_is_said_to_be_cut(url: str, encoder: Encoder):
+    texts = ["grey square", "grey square " * 40]
+    body = {"model": "encoder@none", "input": texts}
     answer = httpx.post(f"{url}/v1/embeddings", json=body, timeout=30).json()
     assert [item["truncated"] for item in answer["data"]] == [False, True]
-    assert answer["usage"]["prompt_tokens"] < 2 * 24 + 1
+    short, _ = encoder.encode_texts(texts).num_tokens
+    assert answer["usage"]["prompt_tokens"] == short + encoder.context_length
+
+
+def test_requests_that_share_a_batch_get_their_own_vectors(url: str, encoder: Encoder):
+    asked = [[f"A disc of {n} µm.", "left " * (n % 7 + 1)] for n in range(40)]
+
+    def ask(texts: list[str]) -> list[list[float]]:
+        body = {"model": "encoder@none", "input": texts}
+        answer = httpx.post(f"{url}/v1/embeddings", json=body, timeout=60)
+        return [item["embedding"] for item in answer.json()["data"]]
+
+    with ThreadPoolExecutor(16) as pool:
+        got = np.array(list(pool.map(ask, asked)))
+    alone = np.stack([encoder.encode_texts(texts).vectors for texts in asked])
+    np.testing.assert_allclose(got, alone, atol=1e-5)
 
 
 def test_an_unknown_model_is_not_found(client: openai.OpenAI):

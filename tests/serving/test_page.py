@@ -178,6 +178,12 @@ def test_a_bad_upload_ends_in_a_page_that_says_why(
     assert '<input id="q"' in page.text
 
 
+def test_an_error_speaks_of_the_picture_and_of_no_field(client: TestClient):
+    broken = image_bytes("JPEG", (64, 64))[:700]
+    page = client.post("/", files={"image": ("a.jpg", broken)}).text
+    assert "<p>The image is broken or ends early.</p>" in page
+
+
 @settings(deadline=None, max_examples=100)
 @given(st.binary(max_size=300), st.sampled_from(["x", '"x"', "é", "x; charset=none", ""]))
 def test_any_form_is_answered(client: TestClient, body: bytes, boundary: str):

@@ -126,11 +126,15 @@ def _no_such_model(model: ModelCard) -> ApiError:
 
 
 async def embed_items(
-    items: list[str | bytes], embed_texts: EmbedTexts, embed_images: EmbedImages
+    items: list[str | bytes],
+    embed_texts: EmbedTexts,
+    embed_images: EmbedImages,
+    *,
+    param: str = "input[{}]",
 ) -> list[Vector]:
     """Texts and images embedded together, in the order of `items`.
 
-    A 400 `ApiError` names the first image that could not be read.
+    A 400 `ApiError` names the first image that could not be read: `param`, with its number.
     """
     texts = [item for item in items if isinstance(item, str)]
     images = [item for item in items if isinstance(item, bytes)]
@@ -142,8 +146,8 @@ async def embed_items(
     for index, item in enumerate(items):
         found = next(by_kind[type(item)])
         if isinstance(found, Refusal):
-            param = f"input[{index}]"
-            raise ApiError(400, f"{param}: {found.reason}", param=param, code="bad_image")
+            name = param.format(index)
+            raise ApiError(400, f"{name}: {found.reason}", param=name, code="bad_image")
         vectors.append(found)
     return vectors
 

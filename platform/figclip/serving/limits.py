@@ -12,7 +12,6 @@ from PIL import Image
 from pydantic import PositiveInt
 
 from figclip.config import Config
-from figclip.inputs.pixels import decode
 from figclip.serving.protocol import ApiError, Modality
 
 MAGIC = {
@@ -44,8 +43,6 @@ class Limits(Config):
     """Of one text, before it is cut to the model's context."""
     image_pixels: PositiveInt = 50_000_000
     """Width × height of one image."""
-    aspect_ratio: PositiveInt = 100
-    """Longer over shorter side of an image, which is resized by its shorter side."""
     request_pixels: PositiveInt = 100_000_000
     """Of all images of a request together."""
     results: PositiveInt = 100
@@ -164,15 +161,16 @@ def check_header(data: bytes, *, limits: Limits) -> int:
         raise ImageFault(
             f"the image has {width * height:,} pixels, but {limits.image_pixels:,} are the most"
         )
-    if max(width, height) > limits.aspect_ratio * min(width, height):
-        raise ImageFault(f"the image is more than {limits.aspect_ratio} times as long as wide")
     return width * height
 
 
 def decode_image(data: bytes, *, limits: Limits) -> Image.Image:
     """The first frame, fully decoded, in RGB; `ImageFault` where the file is broken."""
+    # Imported here for torch's sake, which the gateways do without.
+    from figclip.inputs.pixels import UnreadableImage, decode
+
     check_header(data, limits=limits)
     try:
-        return decode(data, max_pixels=limits.image_pixels)
-    except Exception as error:  # Pillow's decoders raise whatever they run into, not one kind
+        return decode(data)
+    except UnreadableImage as error:
         raise ImageFault("the image is broken or ends early") from error

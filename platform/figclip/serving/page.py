@@ -99,7 +99,7 @@ def page_router(search: FigureSearch, *, about: str, num_results: int) -> APIRou
             else:
                 facts = {}
         except ApiError as error:
-            return show(request, error.status, asked=True, q=q, error=error.message)
+            return show(request, error.status, asked=True, q=q, error=_sentence(error))
         return show(request, **facts)
 
     @router.post("/")
@@ -110,7 +110,7 @@ def page_router(search: FigureSearch, *, about: str, num_results: int) -> APIRou
             found = await search.by_image(data, k=num_results)
             small = await asyncio.to_thread(thumbnail, data, limits=search.limits)
         except ApiError as error:
-            return show(request, error.status, asked=True, error=error.message)
+            return show(request, error.status, asked=True, error=_sentence(error))
         preview = f"data:image/jpeg;base64,{base64.b64encode(small).decode()}"
         heading = "Figures like your picture"
         return show(request, **_answered(found, heading=heading, query_picture=preview))
@@ -175,6 +175,12 @@ def _name(found: Found) -> str:
     return f"{found.label.rstrip('.: ') or 'a figure'} of {found.pmcid}"
 
 
+def _sentence(error: ApiError) -> str:
+    """The message for people, who know no field by its name."""
+    words = error.message.removeprefix(f"{error.param}: ")
+    return f"{words[:1].upper()}{words[1:]}."
+
+
 def _cut(text: str, most: int = 120) -> str:
     return text if len(text) <= most else f"{text[:most].rstrip()}…"
 
@@ -190,7 +196,9 @@ def _count(k: str, *, default: int) -> int:
     if not k:
         return default
     if not (k.isascii() and k.isdigit() and len(k) < 6):
-        raise ApiError(400, "k: must be a number", param="k", code="invalid_k")
+        raise ApiError(
+            400, "k: the number of figures must be a number", param="k", code="invalid_k"
+        )
     return int(k)
 
 

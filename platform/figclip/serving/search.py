@@ -96,7 +96,7 @@ class FigureSearch:
 
     async def _nearest(self, query: str | bytes, *, k: int) -> list[Found]:
         allowed = self._allowed(k)
-        [vector] = await embed_items([query], self.embed_texts, self.embed_images)
+        [vector] = await embed_items([query], self.embed_texts, self.embed_images, param="image")
         return await self._search(vector.values, k=allowed)
 
     async def _search(self, vector: NDArray[np.float32], *, k: int) -> list[Found]:
@@ -106,7 +106,8 @@ class FigureSearch:
     def _allowed(self, k: int) -> int:
         most = self.limits.results
         if not 1 <= k <= most:
-            raise ApiError(400, f"k: must be 1 to {most}", param="k", code="invalid_k")
+            message = f"k: the number of figures must be 1 to {most}"
+            raise ApiError(400, message, param="k", code="invalid_k")
         return k
 
 
