@@ -64,7 +64,7 @@ def joined_ray(config: Job) -> Iterator[None]:
         ray.init(
             num_cpus=config.local_cpus or max(2, os.cpu_count() or 2),
             object_store_memory=int(config.object_store_mb * 2**20),
-            include_dashboard=False,
+            include_dashboard=True,
             logging_level=logging.WARNING,
         )
     context = ray.data.DataContext.get_current()

@@ -10,23 +10,24 @@ from figclip.training.pretrain import PretrainConfig
 DEMO = PretrainConfig(
     model=ClipConfig(
         vision=VisionConfig(
-            timm_model="vit_tiny_patch16_224", image_size=112, width=192, depth=6, heads=3
+            timm_model="vit_tiny_patch16_224", image_size=96, width=192, depth=4, heads=3
         ),
         text=TextConfig(
             vocab_size=2_000,
             hidden_size=128,
-            layers=3,
+            layers=2,
             heads=2,
             intermediate_size=512,
             max_positions=256,
             context_length=128,
+            dropout=0.0,
         ),
         embed_dim=128,
     ),
-    pixels=PixelConfig(size=112),
+    pixels=PixelConfig(size=96),
     optim=OptimConfig(lr=1e-3, weight_decay=0.1, warmup_steps=50),
-    batch_size=64,
-    epochs=8,
+    batch_size=32,
+    epochs=10,
     checkpoint_every_steps=100,
 )
 """From scratch on two CPU cores, in minutes."""

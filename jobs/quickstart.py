@@ -6,10 +6,15 @@
 
 import logging
 import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import pyarrow.fs as pafs
+import ray
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from figclip.corpus.ingest import ingest
@@ -19,14 +24,16 @@ from figclip.embedding.index import IndexConfig, build_index
 from figclip.evaluation.report import EvaluationConfig, evaluate
 from figclip.evaluation.retrieval import validate
 from figclip.schema import SPLITS
-from figclip.sources.miniature import MiniatureConfig, write_miniature
+from figclip.sources.miniature import ELIGIBLE_LICENSES, MiniatureConfig, write_miniature
 from figclip.sources.pmc_cloud import Bucket, open_bucket
-from figclip.store import Manifest, Store
+from figclip.store import Folder, Manifest, Store
 from figclip.training.pretrain import PretrainConfig, pretrain
 from jobs.entry import Job, joined_ray, keep_config, run
 from jobs.presets import DEMO, SMOKE
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class QuickstartJob(Job):
@@ -42,7 +49,9 @@ class QuickstartJob(Job):
     """Name of all artifacts of this walk."""
     miniature: MiniatureConfig = MiniatureConfig(num_articles=700)
     """The generated PubMed Central."""
-    corpus: CorpusConfig = CorpusConfig()
+    corpus: CorpusConfig = CorpusConfig(
+        licenses=ELIGIBLE_LICENSES, longest_side=512, articles_per_shard=50, test_fraction=0.13
+    )
     """From articles to pairs."""
     train: PretrainConfig = DEMO
     """From pairs to an encoder. A batch larger than the corpus is cut to fit."""
@@ -69,7 +78,12 @@ PRESETS = {
     # The walk in little, for tests: its encoder is worth nothing.
     "smoke": QuickstartJob(
         miniature=MiniatureConfig(num_articles=48),
-        corpus=CorpusConfig(articles_per_shard=8, validation_fraction=0.15, test_fraction=0.2),
+        corpus=CorpusConfig(
+            licenses=ELIGIBLE_LICENSES,
+            articles_per_shard=8,
+            validation_fraction=0.15,
+            test_fraction=0.2,
+        ),
         train=SMOKE,
     ),
 }
@@ -78,8 +92,8 @@ PRESETS = {
 def main(config: QuickstartJob) -> None:
     store = Store(config.store)
     v = config.version
-    source, bucket = opened_source(store, config)
     with joined_ray(config):
+        source, bucket = opened_source(store, config)
         log.info("1/5 articles → pairs")
         pairs = ingest(
             bucket,
@@ -118,9 +132,7 @@ def main(config: QuickstartJob) -> None:
     log.info("4/5 embeddings → index")
     build_index(store, embeddings_version=v, pairs_version=v, version=v, config=config.index)
     log.info("5/5 embeddings → recall on held-out articles")
-    evaluate(
-        store, embeddings_version=v, pairs_version=v, version=v, config=config.evaluation
-    )
+    evaluate(store, embeddings_version=v, pairs_version=v, version=v, config=config.evaluation)
     for name in ("pairs", "encoder", "embeddings", "index", "evaluation"):
         keep_config(store, name, v, config)
     print(summary(store, pairs, v), flush=True)
@@ -134,15 +146,12 @@ def opened_source(store: Store, config: QuickstartJob) -> tuple[str, Bucket]:
     made = config.miniature.model_dump(mode="json")
     if not store.already_published("miniature", config.version, made):
         log.info("0/5 drawing a PubMed Central of %d articles", config.miniature.num_articles)
-        with store.publishing("miniature", config.version, config=made) as publication:
-            with tempfile.TemporaryDirectory() as temporary:
-                local = isinstance(store.root.fs, pafs.LocalFileSystem)
-                folder = Path(publication.folder.path) if local else Path(temporary)
-                folder.mkdir(parents=True, exist_ok=True)
-                counts = write_miniature(folder, config.miniature, num_processes=config.max_tasks)
-                publication.counts.update(counts)
-                if not local:
-                    publication.folder.upload(folder)
+        with (
+            store.publishing("miniature", config.version, config=made) as publication,
+            local_folder(publication.folder) as folder,
+        ):
+            mapped = partial(map_on_ray, num_cpus=config.cpus_per_task)
+            publication.counts.update(write_miniature(folder, config.miniature, mapped=mapped))
     path = store.folder("miniature", config.version).path
     if isinstance(store.root.fs, pafs.LocalFileSystem):
         return "miniature", open_bucket(path)
@@ -150,6 +159,32 @@ def opened_source(store: Store, config: QuickstartJob) -> tuple[str, Bucket]:
     host = query.get("endpoint_override", [None])[0]
     endpoint = f"{query.get('scheme', ['https'])[0]}://{host}" if host else None
     return "miniature", open_bucket(f"s3://{path}", endpoint=endpoint, anonymous=False)
+
+
+@contextmanager
+def local_folder(folder: Folder) -> Iterator[Path]:
+    """A local folder whose files end up in `folder`: itself, where that is local."""
+    if isinstance(folder.fs, pafs.LocalFileSystem):
+        yield Path(folder.path)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Path(temporary) / "miniature"
+        folder.upload(Path(temporary) / "miniature")
+
+
+def map_on_ray(
+    function: Callable[[int], T], items: Iterable[int], *, num_cpus: float, chunk: int = 8
+) -> Iterator[T]:
+    """Like `map`, in tasks of `chunk` items that reserve `num_cpus` each."""
+
+    @ray.remote(num_cpus=num_cpus)
+    def values(some: list[int]) -> list[T]:
+        return [function(item) for item in some]
+
+    listed = list(items)
+    tasks = [values.remote(listed[start : start + chunk]) for start in range(0, len(listed), chunk)]
+    for task in tasks:
+        yield from ray.get(task)
 
 
 def fitted(train: PretrainConfig, num_pairs: int, num_workers: int) -> PretrainConfig:
@@ -172,11 +207,13 @@ def summary(store: Store, pairs: Manifest, version: str) -> str:
         f"{split} {of['pairs']:,} pairs of {of['articles']:,} articles"
         for split, of in counts["splits"].items()
     )
+    kinds = ("articles", "figures", "pairs", "rejections")
+    numbers = {kind: f"{counts[f'num_{kind}']:,}" for kind in kinds}
     grid = store.folder("evaluation", version).path + "/grid.png"
     return f"""
-{counts["num_articles"]:,} articles, {counts["num_figures"]:,} figures → {counts["num_pairs"]:,} pairs
+{numbers["articles"]} articles, {numbers["figures"]} figures → {numbers["pairs"]} pairs
 ({splits})
-{counts["num_rejections"]:,} rejections, each with its reason:
+{numbers["rejections"]} rejections, each with its reason:
 {rejections or "  none"}
 
 {table}

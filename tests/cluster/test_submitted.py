@@ -135,7 +135,7 @@ def test_curl_is_answered_by_the_search_page(head: Head, submitted: tuple[Path, 
         assert "pmc.ncbi.nlm.nih.gov" in page.stdout
 
 
-class serving:  # noqa: N801 -- reads as a `with` block
+class serving:
     """`serve run TARGET ...` on the head, until the block ends."""
 
     def __init__(self, head: Head, target: str, *arguments: str) -> None:

@@ -8,6 +8,7 @@ import io
 import json
 import re
 from collections import Counter
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,8 @@ def snapshot(folder: Path) -> dict[str, str]:
 def test_the_bytes_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
     config = MiniatureConfig(num_articles=5, seed=11)
     write_miniature(tmp_path / "one", config)
-    write_miniature(tmp_path / "two", config, num_processes=2)
+    with get_context("spawn").Pool(2) as pool:
+        write_miniature(tmp_path / "two", config, mapped=pool.imap)
     assert snapshot(tmp_path / "one") == snapshot(tmp_path / "two")
 
 

@@ -12,14 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import lancedb
 import numpy as np
 import pyarrow as pa
 import pyarrow.fs as pafs
-from lancedb.index import BTree, IvfPq
-from lancedb.table import Table
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from figclip.config import Config, UsageError
@@ -35,6 +32,12 @@ from figclip.embedding.rows import check_same_pairs, joined_rows, row_schema
 from figclip.embedding.vectors import sampled_vectors, split_files, vector_blocks
 from figclip.schema import SPLITS
 from figclip.store import Folder, Manifest, Store
+
+# LanceDB starts threads when it is imported, and a process that forks afterwards (`ray.init` does)
+# may hang: it is imported where it is used.
+if TYPE_CHECKING:
+    from lancedb.db import DBConnection
+    from lancedb.table import Table
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +83,7 @@ class FigureIndex:
     """An open index; safe to share among threads."""
 
     def __init__(
-        self, table: Table, settings: dict[Which, Settings], home: object | None = None
+        self, table: "Table", settings: dict[Which, Settings], home: object | None = None
     ) -> None:
         """A column without settings is scanned whole; `home` is kept alive as long as the index."""
         self._table = table
@@ -165,7 +168,7 @@ def open_index(store: Store, version: str) -> FigureIndex:
         for which in COLUMNS
         if "nprobes" in search[which]
     }
-    return FigureIndex(lancedb.connect(path).open_table(TABLE), settings, home)
+    return FigureIndex(_database(path).open_table(TABLE), settings, home)
 
 
 def build_index(
@@ -207,14 +210,14 @@ def build_index(
             num_threads=num_threads,
         )
         reader = pa.RecordBatchReader.from_batches(row_schema(dim), rows)
-        table = lancedb.connect(path).create_table(TABLE, data=reader)
+        table = _database(path).create_table(TABLE, data=reader)
         search = _tuned(table, embeddings, names, config)
         publication.counts.update(num_figures=table.count_rows(), dim=dim, search=search)
     return store.manifest("index", version)
 
 
 def _tuned(
-    table: Table, embeddings: Folder, names: list[str], config: IndexConfig
+    table: "Table", embeddings: Folder, names: list[str], config: IndexConfig
 ) -> dict[str, dict[str, Any]]:
     """Check the exact scan, index large tables, and say for each column how it is searched."""
     num_rows = table.count_rows()
@@ -222,6 +225,8 @@ def _tuned(
     is_large = num_rows >= max(config.index_rows, LEAST_TO_TRAIN)
     search: dict[str, dict[str, Any]] = {}
     if is_large:
+        from lancedb.index import BTree
+
         table.create_index("pair_id", config=BTree())
     for which, column in COLUMNS.items():
         truth = brute_force(queries, vector_blocks(embeddings, names, column), NEAREST)
@@ -236,7 +241,7 @@ def _tuned(
 
 
 def _index_column(
-    table: Table, which: Which, queries: np.ndarray, truth: list[Found], config: IndexConfig
+    table: "Table", which: Which, queries: np.ndarray, truth: list[Found], config: IndexConfig
 ) -> Choice:
     """Train the IVF_PQ index of a column, and choose how to search it."""
     dim = queries.shape[1]
@@ -245,6 +250,8 @@ def _index_column(
         raise UsageError(
             f"dims_per_code {config.dims_per_code} does not divide the vectors' length {dim}"
         )
+    from lancedb.index import IvfPq
+
     pq = IvfPq(
         distance_type="cosine",
         num_partitions=num_partitions,
@@ -262,6 +269,12 @@ def _index_column(
         num_partitions=num_partitions,
         min_recall=config.min_recall,
     )
+
+
+def _database(path: Path) -> "DBConnection":
+    import lancedb
+
+    return lancedb.connect(path)
 
 
 def _found(index: FigureIndex, query: np.ndarray, which: Which) -> Found:

@@ -10,9 +10,8 @@ import gzip
 import hashlib
 import json
 import logging
-import multiprocessing
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,11 +42,18 @@ class MiniatureConfig(Config):
     """Another seed gives other articles."""
 
 
+Written = dict[str, Any]
+"""What the objects of one article are: inventory rows, truth and summaries."""
+Mapped = Callable[[Callable[[int], Written], Iterable[int]], Iterable[Written]]
+"""Like `map`: the function's values for each item, in order, wherever they are computed."""
+
+
 def write_miniature(
-    folder: Path, config: MiniatureConfig, *, num_processes: int = 1
+    folder: Path, config: MiniatureConfig, *, mapped: Mapped = map
 ) -> dict[str, int]:
     """Write a bucket to `folder`, whole or not at all, and return its counts.
 
+    `mapped` runs the articles: here one after another, or on the processes of the caller's choice.
     A folder that holds this very miniature is left as it is; `UsageError` where it holds
     anything else.
     """
@@ -60,7 +66,7 @@ def write_miniature(
     try:
         with clear_disk_errors(str(folder)):
             part.mkdir(parents=True)
-            written = _write_articles(part, config, num_processes)
+            written = _write_articles(part, config, mapped)
             counts = _write_truth(part, config, written)
             if folder.is_dir():
                 folder.rmdir()
@@ -86,23 +92,14 @@ def _counts_of(folder: Path, config: MiniatureConfig) -> dict[str, int] | None:
     )
 
 
-def _write_articles(
-    folder: Path, config: MiniatureConfig, num_processes: int
-) -> list[dict[str, Any]]:
+def _write_articles(folder: Path, config: MiniatureConfig, mapped: Mapped) -> list[Written]:
     """Write every article's objects; what each wrote, in the order of the articles."""
-    write = partial(write_article, folder, config.seed)
-    total = config.num_articles
-    if num_processes == 1:
-        return list(_followed(map(write, range(total)), total))
-    with multiprocessing.get_context("spawn").Pool(num_processes) as pool:
-        return list(_followed(pool.imap(write, range(total), chunksize=4), total))
+    written = mapped(partial(write_article, folder, config.seed), range(config.num_articles))
+    what = "articles of the miniature"
+    return list(with_progress(written, what=what, total=config.num_articles))
 
 
-def _followed(written: Iterable[dict[str, Any]], total: int) -> Iterable[dict[str, Any]]:
-    return with_progress(written, what="articles of the miniature", total=total)
-
-
-def write_article(folder: Path, seed: int, index: int) -> dict[str, Any]:
+def write_article(folder: Path, seed: int, index: int) -> Written:
     """Write the objects of one article; returns its inventory rows, truth and summaries."""
     rows, truth, summaries = [], [], []
     for version in invent_article(seed, index):
