@@ -144,3 +144,19 @@ def test_any_encoding_gives_the_same_words(encoding):
     inner = "<fig><label>Zürich &beta;</label></fig>"
     xml = body_of(inner, before=f'<?xml version="1.0" encoding="{declared}"?>').decode()
     assert parse_article(xml.encode(encoding)).figures[0].label == "Zürich β"
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<![CDATA[" * 100_000,
+        '<!DOCTYPE article ["' + "<!--" * 100_000,
+        "<!DOCTYPE article [" + "<!--" * 100_000 + "]>",
+        "<!DOCTYPE article [" + "<!ENTITY a SYSTEM " * 100_000 + "]>",
+        "<!-- " * 100_000,
+        "&a" * 200_000,
+    ],
+)
+def test_what_never_ends_is_refused_at_once(text):
+    assert reason(text.encode() + body_of("")) in ("malformed_xml", "unsafe_xml")

@@ -13,7 +13,8 @@ from lxml import etree
 PROLOG = re.compile(rb"(?:\s+|<\?.*?\?>|<!--.*?-->)*+", re.DOTALL)
 DOCTYPE = re.compile(
     rb"""<!DOCTYPE (?: "[^"]*" | '[^']*' | [^"'\[>] )*+
-    (?: \[ (?P<subset> (?: <!--.*?--> | <\?.*?\?> | "[^"]*" | '[^']*' | [^"'\]] )*+ ) \] \s* )?
+    (?: \[ (?P<subset> (?: <!--.*?--> | <\?.*?\?> | "[^"]*" | '[^']*'
+        | [^"'\]<] | <(?!!--|\?) )*+ ) \] \s* )?
     >""",
     re.DOTALL | re.VERBOSE,
 )
@@ -24,11 +25,11 @@ ENTITY_DECLARATION = re.compile(
       | "(?P<double>[^"]*)" | '(?P<single>[^']*)' )""",
     re.VERBOSE,
 )
-REFERENCE = re.compile(rb"<!\[CDATA\[.*?\]\]>|&([A-Za-z_][\w.-]*);", re.DOTALL)
+REFERENCE = re.compile(rb"<!\[CDATA\[.*?(?:\]\]>|\Z)|&([A-Za-z_][\w.-]*);", re.DOTALL)
 PREDEFINED = {b"amp", b"lt", b"gt", b"quot", b"apos"}
 
-LONGEST_ENTITY = 1_000
-"""Bytes of a declared entity's text: an abbreviation is short, a "quadratic blow-up" is not."""
+LARGEST_SUBSET = 100_000
+"""Bytes of a document's own declarations; real ones have some hundred."""
 
 PARSER = {"no_network": True, "load_dtd": False, "resolve_entities": False, "huge_tree": False}
 
@@ -83,8 +84,11 @@ def _without_doctype(xml: bytes) -> bytes:
         doctype = DOCTYPE.match(body)
         if doctype is None:
             raise JatsError("malformed_xml", "the DOCTYPE does not end")
-        declared = _declared_entities(COMMENT.sub(b"", doctype["subset"] or b""))
         body = body[doctype.end() :]
+        declared = _declared_entities(doctype["subset"] or b"")
+        grown = sum(len(declared.get(found[1], b"")) for found in REFERENCE.finditer(body))
+        if grown > len(body):
+            raise JatsError("unsafe_xml", f"entities would blow {len(body)} bytes up to {grown}")
 
     def characters(reference: re.Match[bytes]) -> bytes:
         name = reference[1]
@@ -102,17 +106,18 @@ def _without_doctype(xml: bytes) -> bytes:
 
 def _declared_entities(subset: bytes) -> dict[bytes, bytes]:
     """Plain abbreviations of the internal subset; `unsafe_xml` for all that could reach further."""
+    if len(subset) > LARGEST_SUBSET:
+        raise JatsError("unsafe_xml", f"the document type declares {len(subset)} bytes")
     declared: dict[bytes, bytes] = {}
-    for found in ENTITY_DECLARATION.finditer(subset):
+    for found in ENTITY_DECLARATION.finditer(COMMENT.sub(b"", subset)):
         name = found["name"].decode("utf-8", "replace")
         if found["external"]:
             if found["parameter"] or re.search(rb"\sNDATA\s", found["location"]):
                 continue  # part of a DTD, or the name of a picture: neither is ever read
             raise JatsError("unsafe_xml", f"entity {name!r} reads another file")
         value = found["double"] if found["double"] is not None else found["single"]
-        nested = any(inner[1] not in PREDEFINED for inner in REFERENCE.finditer(value))
-        if nested or len(value) > LONGEST_ENTITY:
-            raise JatsError("unsafe_xml", f"entity {name!r} is built of entities, or is too long")
+        if any(inner[1] not in PREDEFINED for inner in REFERENCE.finditer(value)):
+            raise JatsError("unsafe_xml", f"entity {name!r} is built of other entities")
         if not found["parameter"]:
             declared.setdefault(found["name"], value)
     return declared

@@ -110,8 +110,7 @@ def _read_shards(
     max_tasks: int,
 ) -> None:
     items = [{"shard": n, "version_ids": " ".join(plan[n])} for n in todo]
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
+    ray.data.DataContext.get_current().enable_progress_bars = False  # the log tells it
     shards = ray.data.from_items(items, override_num_blocks=min(len(items), MOST_BLOCKS)).map(
         partial(make_shard, bucket=bucket, folder=folder, config=config),
         num_cpus=num_cpus,

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Self
 
-from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import NonNegativeFloat, PositiveInt, model_validator
 
 from figclip.config import Config
 from figclip.schema import SPLITS, Article, Figure, Kind, Split
@@ -58,7 +58,7 @@ class CorpusConfig(Config):
     """Share of articles held out for the final figures."""
     split_seed: int = 0
     """Another seed deals the articles anew."""
-    articles_per_shard: PositiveInt = Field(default=200)
+    articles_per_shard: PositiveInt = 200
     """Articles that are read, and published, as one piece; a rerun skips finished pieces."""
 
     @model_validator(mode="after")
