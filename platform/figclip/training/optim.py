@@ -43,6 +43,7 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> AdamW:
         lr=config.lr,
         betas=(config.beta1, config.beta2),
         eps=config.eps,
+        fused=True,
     )
 
 
