@@ -2,6 +2,7 @@ import io
 import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -9,7 +10,6 @@ from PIL import Image
 from tiny import publish_tiny_embeddings, publish_tiny_pairs, tiny_pairs, unit_vectors
 
 from figclip.config import UsageError
-from figclip.embedding import index as index_module
 from figclip.embedding.index import FigureIndex, IndexConfig, build_index, open_index, sql_text
 from figclip.embedding.vectors import read_embeddings
 from figclip.schema import SPLITS
@@ -19,9 +19,13 @@ N, DIM = 60, 16
 
 
 def built(store: Store, n: int = N, dim: int = DIM, config: IndexConfig | None = None):
+    publish(store, n, dim)
+    return build(store, config)
+
+
+def publish(store: Store, n: int, dim: int = DIM) -> None:
     publish_tiny_pairs(store, "p", n)
     publish_tiny_embeddings(store, "e", "p", unit_vectors(n, dim), unit_vectors(n, dim, seed=1))
-    return build(store, config)
 
 
 def build(store: Store, config: IndexConfig | None = None, version: str = "i"):
@@ -151,23 +155,33 @@ def test_a_narrow_filter_on_a_large_table_still_finds_all_it_lets_through(tmp_pa
     assert len(index.search(unit_vectors(1, 32)[0], k=10, where=rare)) == index.count(rare) == 4
 
 
-def test_a_build_cut_off_halfway_is_not_there_and_its_rerun_is_whole(tmp_path, monkeypatch):
+BUILD = """
+import sys
+from figclip.embedding.index import IndexConfig, build_index
+from figclip.store import Store
+
+build_index(
+    Store(sys.argv[1]), embeddings_version="e", pairs_version="p", version="i", config=IndexConfig()
+)
+"""
+
+
+@pytest.mark.timeout(200)
+def test_a_build_killed_halfway_is_not_there_and_its_rerun_finds_the_same(tmp_path):
     store = Store(tmp_path)
-
-    def cut_off(*_, **__):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(index_module, "_tuned", cut_off)
-        with pytest.raises(KeyboardInterrupt):
-            built(store)
+    publish(store, 400)
+    build(store, version="uninterrupted")
+    with subprocess.Popen([sys.executable, "-c", BUILD, store.url]) as process:
+        while process.poll() is None and not store.folder("index", "i").files():
+            time.sleep(0.002)
+        process.kill()
     assert store.folder("index", "i").files()
     assert not store.is_published("index", "i")
     build(store)
-    build(store, version="uninterrupted")
     again, whole = open_index(store, "i"), open_index(store, "uninterrupted")
     query = unit_vectors(1, DIM)[0]
-    assert again.search(query, k=N) == whole.search(query, k=N)
+    assert again.search(query, k=400) == whole.search(query, k=400)
+    assert again.count() == 400
 
 
 def test_the_same_build_again_does_nothing_and_another_is_refused(store):
