@@ -1,0 +1,197 @@
+"""Pretraining on a real cluster: resumption after a kill, worker counts, what a person can mend."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_pairs
+import torch
+
+from figclip.config import UsageError
+from figclip.inputs.pixels import PixelConfig
+from figclip.models.clip import ClipConfig
+from figclip.models.text import TextConfig
+from figclip.models.vision import VisionConfig
+from figclip.models.weights import load_clip
+from figclip.store import Manifest, Store
+from figclip.training.optim import OptimConfig
+from figclip.training.pretrain import PretrainConfig, pretrain
+
+STEPS_PER_EPOCH, KILLED_AFTER = 20, 18
+CONFIG = PretrainConfig(
+    model=ClipConfig(
+        vision=VisionConfig(
+            timm_model="vit_tiny_patch16_224",
+            image_size=32,
+            width=32,
+            depth=2,
+            heads=2,
+            patch_dropout=0.25,
+        ),
+        text=TextConfig(
+            vocab_size=300,
+            hidden_size=32,
+            layers=2,
+            heads=2,
+            intermediate_size=64,
+            max_positions=32,
+            context_length=16,
+        ),
+        embed_dim=16,
+    ),
+    pixels=PixelConfig(size=32),
+    optim=OptimConfig(lr=1e-3, warmup_steps=5),
+    batch_size=8,
+    epochs=2,
+    checkpoint_every_steps=6,
+    groups_per_window=2,
+    log_every_s=0.5,
+)
+
+
+def run(
+    store: Store,
+    version: str,
+    config: PretrainConfig,
+    *,
+    num_workers: int = 2,
+    stalls: bool = False,
+) -> Manifest:
+    def validate(images: np.ndarray, texts: np.ndarray) -> dict[str, float]:
+        time.sleep(600 if stalls else 0)
+        np.testing.assert_allclose(np.linalg.norm(images, axis=1), 1, rtol=1e-3)
+        return {"num_rows": float(len(images)), "similarity": float((images * texts).sum())}
+
+    return pretrain(
+        store,
+        pairs_version="small",
+        version=version,
+        config=config,
+        num_workers=num_workers,
+        cpus_per_worker=0.5,
+        use_gpu=False,
+        validate=validate,
+        cpus_per_read=0.5,
+    )
+
+
+def weights(store: Store, version: str) -> dict[str, torch.Tensor]:
+    return load_clip(store.open("encoder", version))[0].state_dict()
+
+
+def publish_pairs(root: Path) -> Store:
+    num_train = STEPS_PER_EPOCH * CONFIG.batch_size + 3
+    return small_pairs.publish_pairs(root, num_train=num_train, num_validation=21)
+
+
+def registered_steps(store: Store, version: str) -> list[int]:
+    """Steps of the checkpoints that Ray Train would resume from."""
+    path = Path(store.root.path, "runs", f"encoder-{version}", "train")
+    snapshot = path / "checkpoint_manager_snapshot.json"
+    if not snapshot.exists():
+        return []
+    results = json.loads(snapshot.read_text())["checkpoint_results"]
+    return [result["metrics"]["steps"] for result in results]
+
+
+def kill_within_the_first_epoch(store: Store, version: str, folder: Path) -> None:
+    """Start the run in a process of its own; SIGKILL that after the last checkpoint before the end
+    of the epoch, where its validation stalls for ever."""
+    paths = [Path(__file__).parents[1], *filter(None, sys.path)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
+    command = [sys.executable, __file__, store.url, version]
+    with (folder / "driver.log").open("wb") as out:
+        driver = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)
+        deadline = time.monotonic() + 150
+        while KILLED_AFTER not in registered_steps(store, version):
+            alive = driver.poll() is None and time.monotonic() < deadline
+            assert alive, (folder / "driver.log").read_text()
+            time.sleep(0.05)
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+    assert max(registered_steps(store, version)) == KILLED_AFTER
+
+
+@pytest.fixture(autouse=True)
+def quick_controller(monkeypatch):
+    monkeypatch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(290)
+def test_a_killed_and_resumed_run_ends_where_an_uninterrupted_run_ends(ray_cluster, tmp_path):
+    whole, killed = publish_pairs(tmp_path / "whole"), publish_pairs(tmp_path / "killed")
+    kill_within_the_first_epoch(killed, "v", tmp_path)
+    assert not killed.is_published("encoder", "v")
+
+    resumed, uninterrupted = run(killed, "v", CONFIG), run(whole, "v", CONFIG)
+
+    expected, found = weights(whole, "v"), weights(killed, "v")
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert resumed.counts == uninterrupted.counts
+    histories = [store.open("encoder", "v").read("history.json") for store in (whole, killed)]
+    assert histories[0] == histories[1]
+    assert [row["num_rows"] for row in json.loads(histories[0])] == [21, 21]
+    curves = [name for name in resumed.files if name.startswith("_tensorboard/")]
+    assert len(curves) == 2, "one file of the killed try, one of the resumed"
+    assert run(killed, "v", CONFIG) == resumed, "a third call finds the work done"
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(200)
+def test_one_worker_and_two_train_alike_at_the_same_batch(ray_cluster, tmp_path):
+    """With one batch an epoch both see the same batches, and the loss is exact over ranks."""
+    store = small_pairs.publish_pairs(tmp_path, num_train=32)
+    config = CONFIG.with_overrides(
+        {
+            "batch_size": 32,
+            "epochs": 3,
+            "precision": "fp32",
+            "model.text.dropout": 0.0,
+            "model.vision.patch_dropout": 0.0,
+            "optim.warmup_steps": 0,
+        }
+    )
+    run(store, "one", config, num_workers=1)
+    run(store, "two", config, num_workers=2)
+    losses = [
+        [row["loss"] for row in json.loads(store.open("encoder", version).read("history.json"))]
+        for version in ("one", "two")
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert len(set(losses[0])) == 3, "the weights moved"
+
+
+def test_too_few_pairs_for_a_batch_name_the_remedy(tmp_path):
+    store = small_pairs.publish_pairs(tmp_path, num_train=5)
+    with pytest.raises(UsageError, match=r"5 training pairs .* smaller --batch-size"):
+        run(store, "v", CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "remedy"),
+    [
+        ({"batch_size": 9}, "--batch-size to a multiple of 2"),
+        ({"pixels.size": 64}, "--pixels.size or --model.vision.image-size"),
+        ({"optim.warmup_steps": 50}, "--optim.warmup-steps below 40"),
+    ],
+)
+def test_sizes_that_do_not_fit_name_the_remedy(tmp_path, overrides, remedy):
+    store = publish_pairs(tmp_path)
+    with pytest.raises(UsageError, match=remedy):
+        run(store, "v", CONFIG.with_overrides(overrides))
+    assert not (tmp_path / "encoder").exists()
+
+
+if __name__ == "__main__":
+    import ray
+
+    ray.init(num_cpus=4, object_store_memory=200 * 2**20, include_dashboard=False)
+    run(Store(sys.argv[1]), sys.argv[2], CONFIG, stalls=True)
