@@ -11,6 +11,13 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 Kind = Literal["fig", "scheme", "table", "boxed"]
 """What holds the graphic: `<fig>`, `<chem-struct-wrap>`, `<table-wrap>` or `<boxed-text>`."""
 
+MAX_PIXELS = 89_478_485
+"""Of a picture that is decoded: a quarter of a GiB as RGB, Pillow's own bound.
+
+A page at 600 dpi has 35 million. What becomes a pair must be readable ever after, so that all who
+decode pictures of pairs go by this number.
+"""
+
 Box = tuple[int, int, int, int]
 """`(x0, y0, x1, y1)` in pixels, x1 and y1 exclusive."""
 

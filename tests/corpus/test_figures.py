@@ -1,5 +1,6 @@
 import hashlib
 import io
+import struct
 import zlib
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from figclip.corpus.figures import MAGIC, ImageError, resolve_media, store_image
+from figclip.inputs.pixels import UnreadableImage, decode
 
 
 @pytest.mark.parametrize(
@@ -195,3 +197,26 @@ def test_a_huge_picture_is_refused_by_its_header():
 def test_damaged_bytes_never_raise_anything_else(data, magic):
     with pytest.raises(ImageError):
         store_image(magic + data, longest_side=10)
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that ends where its pixels would begin."""
+    size = struct.pack(">4sII5B", b"IHDR", width, height, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", len(size) - 4) + size + struct.pack(">I", zlib.crc32(size))
+    return b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I4s", 99, b"IDAT")
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "is_huge"),
+    [(8_000, 10_000, False), (8_000, 10_001, False), (5, 17_895_697, False), (6, 17_895_697, True)],
+)
+def test_the_corpus_takes_no_picture_that_training_would_refuse_for_its_size(
+    width: int, height: int, is_huge: bool
+):
+    data = png_header(width, height)
+    with pytest.raises(ImageError) as stored:
+        store_image(data, longest_side=None)
+    assert (stored.value.reason == "huge_image") == is_huge
+    with pytest.raises(UnreadableImage) as decoded:
+        decode(data)
+    assert ("at most" in str(decoded.value)) == is_huge

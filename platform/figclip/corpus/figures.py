@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from figclip.corpus.graphics import FORMATS, picture_format
+from figclip.schema import MAX_PIXELS
 
 MAGIC = {
     b"\xff\xd8\xff": "JPEG",
@@ -23,9 +24,6 @@ MAGIC = {
     b"BM": "BMP",
 }
 """First bytes → format. What begins otherwise never reaches a decoder."""
-
-MAX_PIXELS = 89_478_485
-"""A quarter of a GiB as RGB, Pillow's own bound: a page at 600 dpi has 35 million."""
 
 JPEG_QUALITY = 90
 

@@ -11,12 +11,11 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from figclip.config import Config, UsageError
+from figclip.schema import MAX_PIXELS
 from figclip.store import Folder
 
 FILE = "pixels.json"
 FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP")
-MAX_PIXELS = 80_000_000
-"""Larger pictures are refused before they are decoded; this many take 240 MB."""
 MAX_ASPECT = 20
 """Of a longer picture the evaluation recipe takes the middle, before it resizes."""
 
