@@ -1,6 +1,8 @@
 """Objects by key: the folder and the S3 server must be one and the same to who reads them."""
 
+import errno
 import hashlib
+import os
 import pickle
 import tempfile
 import threading
@@ -15,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from figclip.config import UsageError
+from figclip.folder import clear_disk_errors
 from figclip.sources.buckets import (
     CorruptObject,
     LocalBucket,
@@ -215,3 +218,46 @@ def test_the_public_bucket_is_not_sought_at_the_endpoint_of_the_store(
     private = _client(S3Bucket("pmc-oa-opendata", anonymous=False, num_tries=1))
     assert "amazonaws.com" in public.meta.endpoint_url
     assert private.meta.endpoint_url == "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("call", ["read_bytes", "iterdir", "is_dir"])
+def test_a_source_that_cannot_be_read_is_named_with_the_remedy_and_not_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+):
+    bucket = LocalBucket(write(tmp_path, {"metadata/x": b""}))
+
+    def fail(path: Path) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Path, call, fail)
+    with (
+        pytest.raises(UsageError) as found,
+        clear_disk_errors("the store"),  # where an ingest reads
+    ):
+        bucket.get("metadata/x") if call == "read_bytes" else list(bucket.keys("metadata/"))
+    path = tmp_path / "metadata" / ("x" if call == "read_bytes" else "")
+    assert f"the source's {path} cannot be read ({os.strerror(number)}): mend" in str(found.value)
+    assert "store" not in str(found.value)
+
+
+def test_a_name_too_long_for_any_disk_or_s3_is_that_of_no_object(
+    tmp_path: Path, s3_server: str, s3_client: Any
+):
+    s3_client.create_bucket(Bucket="long-names", ACL="public-read")
+    for bucket in (LocalBucket(tmp_path), S3Bucket("long-names", endpoint=s3_server)):
+        with pytest.raises(MissingObject):
+            bucket.get("n" * 300)
+    with (
+        server_that_answers([answer(400, s3_error("KeyTooLongError"))]) as (url, _),
+        pytest.raises(MissingObject),
+    ):
+        S3Bucket("any", endpoint=url).get("n" * 2000)
+
+
+def test_a_server_that_stays_out_of_order_is_an_error_with_a_remedy():
+    with server_that_answers([answer(500, s3_error("InternalError"))]) as (url, _):
+        bucket = S3Bucket("any", endpoint=url, num_tries=1)
+        for read in (lambda: bucket.get("key"), lambda: list(bucket.keys(""))):
+            with pytest.raises(UsageError, match=r"InternalError.*run the same command again"):
+                read()

@@ -1,5 +1,6 @@
 """Buckets: objects by key, on any S3 server or in a local folder, read through one small seam."""
 
+import errno
 import hashlib
 import logging
 import random
@@ -28,7 +29,7 @@ from figclip.config import UsageError
 
 log = logging.getLogger(__name__)
 
-MISSING = ("NoSuchKey", "404")
+MISSING = ("NoSuchKey", "404", "KeyTooLongError")
 REFUSED = ("AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken")
 
 
@@ -76,10 +77,15 @@ class LocalBucket:
     def get(self, key: str) -> bytes:
         if ".." in key.split("/") or key.startswith("/"):
             raise MissingObject(f"{self}: {key} lies outside the folder")
+        path = self.folder / key
         try:
-            return (self.folder / key).read_bytes()
+            return path.read_bytes()
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise MissingObject(f"{self}: there is no {key}") from error
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise MissingObject(f"{self}: there is no {key}") from error
+            raise _unreadable(path, error) from error
 
     def keys(self, prefix: str) -> Iterator[str]:
         above, slash, _ = prefix.rpartition("/")
@@ -88,14 +94,24 @@ class LocalBucket:
 
     def _walk(self, folder: Path, prefix: str) -> Iterator[str]:
         """Keys as S3 lists them: a folder sorts by its name with the slash (`a.b` before `a/b`)."""
-        if not folder.is_dir():
-            return
-        names = [f"{path.name}/" if path.is_dir() else path.name for path in folder.iterdir()]
+        try:
+            if not folder.is_dir():
+                return
+            names = [f"{path.name}/" if path.is_dir() else path.name for path in folder.iterdir()]
+        except OSError as error:
+            raise _unreadable(folder, error) from error
         for name in sorted(names):
             if name.endswith("/"):
                 yield from self._walk(folder / name, prefix + name)
             else:
                 yield prefix + name
+
+
+def _unreadable(path: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"the source's {path} cannot be read ({error.strerror}): mend its rights or the disk that "
+        f"it lies on, then run the same command again"
+    )
 
 
 @dataclass(frozen=True)
@@ -204,7 +220,10 @@ def _clear_errors(bucket: S3Bucket, key: str = "") -> Iterator[None]:
                 else "check the credentials in the environment"
             )
             raise UsageError(f"{bucket}: {where} refuses {key or 'to list it'}: {hint}") from error
-        raise
+        raise UsageError(
+            f"{bucket}: {where} fails at {key or 'its list'} ({error}); run the same command again "
+            f"later"
+        ) from error
     except NoCredentialsError as error:
         raise UsageError(
             f"{bucket}: no credentials in the environment; set AWS_ACCESS_KEY_ID and "
