@@ -73,6 +73,50 @@ def test_where_pubmed_parser_raises_our_reading_stands_in():
         pubmed_parser.parse_pubmed_xml(path)
 
 
+@pytest.mark.parametrize(
+    ("stated", "pmid"),
+    [
+        ("21092203", 21092203),
+        ("0021", 21),
+        ("9" * 12, 10**12 - 1),
+        ("9" * 13, None),
+        ("9" * 30, None),
+        ("9" * 5000, None),
+        ("0", None),
+        ("", None),
+        ("-5", None),
+        ("²", None),
+        ("٣", None),
+    ],
+)
+def test_a_pmid_is_a_number_of_a_sane_length_or_none(stated, pmid):
+    legacy = LEGACY.replace("21092203", stated)
+    for xml in (legacy, legacy.replace('"pmc">3003633', '"pmcid">PMC3003633')):
+        assert article_metadata(element(xml)).pmid == pmid
+
+
+@pytest.mark.parametrize(
+    ("stated", "version"),
+    [("2", 2), ("9" * 9, 10**9 - 1), ("9" * 10, 1), ("9" * 5000, 1), ("0", 1), ("²", 1), ("x", 1)],
+)
+def test_a_version_is_a_number_of_a_sane_length_or_the_first(stated, version):
+    for words in (
+        f'<article-id pub-id-type="pmcid-ver">PMC1.{stated}</article-id>',
+        f'<article-version article-version-type="pmc-version">{stated}</article-version>',
+    ):
+        xml = f"<article><front><article-meta>{words}</article-meta></front></article>"
+        assert article_metadata(element(xml)).version == version
+
+
+@pytest.mark.parametrize("stated", ["9" * 5000, "20111", "0", "MMXI", 10**29, 99_999])
+def test_a_year_that_is_none_is_not_taken_from_anyone(stated, monkeypatch):
+    own = LEGACY.replace("2011", str(stated)).replace("2010", str(stated))
+    assert article_metadata(element(own)).year is None
+    reading = {"publication_year": stated}
+    monkeypatch.setattr(metadata.pubmed_parser, "parse_pubmed_xml", lambda *_, **__: reading)
+    assert article_metadata(element(own)).year is None
+
+
 def test_an_article_that_says_nothing_has_nothing():
     read = article_metadata(element("<article><body/></article>"))
     assert (read.pmcid, read.pmid, read.doi, read.title, read.year) == ("", None, None, "", None)

@@ -4,10 +4,13 @@ from collections import Counter
 from dataclasses import asdict, replace
 from itertools import chain
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tiny_bucket import article_xml, figure_xml, picture, write_article, write_bucket
 
+from figclip.config import UsageError
+from figclip.corpus import shards
 from figclip.corpus.rules import CorpusConfig
 from figclip.corpus.shards import (
     counts_name,
@@ -17,6 +20,7 @@ from figclip.corpus.shards import (
     read_shard,
     write_shard,
 )
+from figclip.schema import SPLITS
 from figclip.sources.pmc_cloud import list_versions, open_bucket
 from figclip.store import Store
 
@@ -143,6 +147,149 @@ def test_a_version_that_vanished_is_rejected_and_the_other_is_read(tmp_path):
     shard = read_shard(open_bucket(str(tmp_path)), ["PMC1.1", "PMC1.2"], CorpusConfig())
     assert [(r.version, r.reason) for r in shard.rejections] == [(1, "missing_metadata")]
     assert [pair.version for pair in shard.pairs] == [2]
+
+
+def read_two(folder, second, *, config=None, **metadata):
+    """A bucket of an article's good first version and its second: what it gives."""
+    write_article(folder, "PMC1.1", article_xml("PMC1", ONE), MEDIA)
+    write_article(folder, "PMC1.2", second, MEDIA, **metadata)
+    return read_shard(open_bucket(str(folder)), ["PMC1.1", "PMC1.2"], config or CorpusConfig())
+
+
+@pytest.mark.parametrize(
+    ("second", "metadata", "reason"),
+    [
+        (b"<article>", {}, "malformed_xml"),
+        (article_xml("PMC2", ONE), {}, "other_article"),
+        (article_xml("PMC1", ONE), {"license_code": None}, "license_not_allowed"),
+        (article_xml("PMC1", ONE), {"is_retracted": True}, "retracted"),
+        (
+            article_xml("PMC1", ONE),
+            {"xml_url": "s3://pmc-oa-opendata/PMC1.2/gone.xml?md5=" + "0" * 32},
+            "missing_xml",
+        ),
+        (
+            article_xml("PMC1", ONE),
+            {"xml_url": "s3://pmc-oa-opendata/PMC1.2/PMC1.2.xml?md5=" + "0" * 32},
+            "corrupt_xml",
+        ),
+    ],
+)
+def test_where_the_best_version_cannot_be_used_the_next_best_is(tmp_path, second, metadata, reason):
+    shard = read_two(tmp_path, second, **metadata)
+    assert [(r.version, r.reason) for r in shard.rejections] == [(2, reason)]
+    assert [pair.pair_id for pair in shard.pairs] == ["PMC1.1/F1/a.jpg"]
+    counts = shard.counts()
+    assert (counts.num_articles, counts.num_figures, counts.num_pairs) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "second", [article_xml("PMC1", ""), article_xml("PMC1", ONE, article_type="retraction")]
+)
+def test_a_best_version_that_is_whole_speaks_for_its_article_though_it_gives_no_pair(
+    tmp_path, second
+):
+    shard = read_two(tmp_path, second)
+    assert shard.pairs == []
+    assert {(r.version, r.reason) for r in shard.rejections} >= {(1, "other_version")}
+    assert len(shard.rejections) == 2
+
+
+def test_where_no_version_can_be_used_each_says_why(tmp_path):
+    for number in (1, 2, 3):
+        write_article(tmp_path, f"PMC1.{number}", b"<article>"[: 9 * (number % 2)], MEDIA)
+    versions = [f"PMC1.{number}" for number in (1, 2, 3)]
+    shard = read_shard(open_bucket(str(tmp_path)), versions, CorpusConfig())
+    assert (shard.pairs, shard.articles) == ([], [])
+    assert [(r.version, r.reason) for r in shard.rejections] == [
+        (number, "malformed_xml") for number in (3, 2, 1)
+    ]
+
+
+FAULTS = [RecursionError("deep"), ValueError("\ud800"), KeyError("x"), AssertionError("never")]
+
+
+@pytest.mark.parametrize("step", ["parse_article", "pairs_of"])
+@pytest.mark.parametrize("fault", FAULTS, ids=repr)
+def test_an_article_that_nobody_foresaw_costs_no_other(tmp_path, monkeypatch, step, fault):
+    folder = Store(tmp_path / "store").folder("pairs", "v")
+    write_article(tmp_path, "PMC2.1", article_xml("PMC2", ONE), MEDIA)
+    original = getattr(shards, step)
+
+    def trips_over_the_first(given, *rest):
+        if b"PMC1<" in given if step == "parse_article" else given.pmcid == "PMC1":
+            raise fault
+        return original(given, *rest)
+
+    monkeypatch.setattr(shards, step, trips_over_the_first)
+    write_article(tmp_path, "PMC1.1", article_xml("PMC1", ONE), MEDIA)
+    shard = read_shard(open_bucket(str(tmp_path)), ["PMC1.1", "PMC2.1"], CorpusConfig())
+    (rejection,) = shard.rejections
+    assert (rejection.pmcid, rejection.reason) == ("PMC1", "unexpected_error")
+    assert rejection.detail.startswith(f"{type(fault).__name__}: ")
+    assert [pair.pmcid for pair in shard.pairs] == ["PMC2"]
+    assert write_shard(folder, 0, shard).rejections == {"unexpected_error": 1}
+
+
+@pytest.mark.parametrize("odd", [{"pmid": 2**70}, {"title": "\ud800"}, {"year": 2**31}])
+def test_a_row_that_no_column_can_hold_costs_its_own_article_only(tmp_path, monkeypatch, odd):
+    original = shards.pairs_of
+
+    def pairs_of(article, *rest):
+        return original(replace(article, **odd) if article.pmcid == "PMC1" else article, *rest)
+
+    monkeypatch.setattr(shards, "pairs_of", pairs_of)
+    for pmcid in ("PMC1", "PMC2"):
+        write_article(tmp_path, f"{pmcid}.1", article_xml(pmcid, ONE), MEDIA)
+    shard = read_shard(open_bucket(str(tmp_path)), ["PMC1.1", "PMC2.1"], CorpusConfig())
+    folder = Store(tmp_path / "store").folder("pairs", "v")
+    assert write_shard(folder, 0, shard).pairs_by_article == {"PMC2": 1}
+    assert [(r.pmcid, r.reason) for r in shard.rejections] == [("PMC1", "unexpected_error")]
+
+
+@pytest.mark.parametrize("fault", [UsageError("mend it"), OSError(28, "full"), MemoryError()])
+@pytest.mark.parametrize("step", ["fetch_xml", "fetch_media"])
+def test_a_fault_of_the_bucket_or_the_machine_is_no_fault_of_an_article(
+    tmp_path, monkeypatch, step, fault
+):
+    def fail(*_):
+        raise fault
+
+    monkeypatch.setattr(shards, step, fail)
+    with pytest.raises(type(fault)):
+        read_one(tmp_path)
+
+
+def test_numbers_of_any_length_and_names_no_disk_can_hold_kill_no_ingest(tmp_path):
+    """Five damaged articles and a good one: what Arrow's columns cannot hold goes nowhere."""
+    long = "n" * 300 + ".jpg"
+    stated = f"s3://pmc-oa-opendata/PMC4.1/{long}?md5={'0' * 32}"
+    for digits, pmcid in ((5000, "PMC1"), (30, "PMC2")):
+        ids = f'<article-id pub-id-type="pmc">{pmcid[3:]}</article-id>'
+        ids += f'<article-id pub-id-type="pmid">{"9" * digits}</article-id>'
+        ids += f"<pub-date><year>{'9' * digits}</year></pub-date>"
+        for kind in ("pmcid-ver", "pmc-version"):
+            ids += f'<article-id pub-id-type="{kind}">{pmcid}.{"9" * digits}</article-id>'
+        xml = article_xml(pmcid, ONE).replace(b"</article-meta>", f"{ids}</article-meta>".encode())
+        write_article(tmp_path, f"{pmcid}.1", xml.replace(b'"pmcid"', b'"other"'), MEDIA)
+    write_article(tmp_path, "PMC3.1", article_xml("PMC3", ONE), MEDIA, pmid=int("9" * 30))
+    figure = figure_xml("F1", "A lung.", [long])
+    write_article(tmp_path, "PMC4.1", article_xml("PMC4", figure), {}, media_urls=[stated])
+    write_article(tmp_path, f"PMC5.{'9' * 30}", article_xml("PMC5", ONE), MEDIA)
+    write_article(tmp_path, "PMC6.999999999", article_xml("PMC6", ONE), MEDIA)
+    bucket = open_bucket(str(tmp_path))
+    shard = read_shard(bucket, list_versions(bucket), CorpusConfig())
+    folder = Store(tmp_path / "store").folder("pairs", "v")
+    write_shard(folder, 0, shard)
+    table = pa.concat_tables(
+        pq.read_table(f"{folder.path}/{split}/00000.parquet")
+        for split in SPLITS
+        if folder.exists(f"{split}/00000.parquet")
+    )
+    kept = {row["pmcid"]: (row["version"], row["pmid"]) for row in table.to_pylist()}
+    assert kept == {"PMC1": (1, None), "PMC2": (1, None), "PMC6": (999_999_999, None)}
+    reasons = {rejection.pmcid: rejection.reason for rejection in shard.rejections}
+    assert reasons == {"PMC3": "bad_json", "PMC4": "missing_media"}
 
 
 def test_every_version_gives_pairs_or_a_rejection(tmp_path):

@@ -19,6 +19,9 @@ from figclip.corpus.text import FLOATS, text_of
 log = logging.getLogger(__name__)
 
 YEAR = re.compile(r"\b(1[5-9]|2[0-9])[0-9]{2}\b")
+PMID = re.compile(r"0*([1-9][0-9]{0,11})")
+VERSION = re.compile(r"[1-9][0-9]{0,8}")
+"""Bounded, for a damaged file may state a number of any length."""
 
 
 @dataclass(frozen=True)
@@ -80,24 +83,24 @@ def _is_legacy(front: etree._Element) -> bool:
 
 def _pmcid(ids: dict[str, str]) -> str:
     for name in ("pmcid", "pmc", "pmcid-ver", "pmcaid"):
-        if found := re.match(r"(?:PMC)?(\d+)", ids.get(name, ""), re.IGNORECASE):
+        if found := re.match(r"(?:PMC)?([0-9]+)", ids.get(name, ""), re.IGNORECASE):
             return f"PMC{found[1]}"
     return ""
 
 
 def _version(ids: dict[str, str], meta: etree._Element) -> int:
     """1 where none is stated, as in all old packages."""
-    if found := re.search(r"\.(\d+)$", ids.get("pmcid-ver", "")):
-        return int(found[1])
-    for element in meta.iterchildren("{*}article-version"):
-        stated = text_of(element)
-        if element.get("article-version-type") == "pmc-version" and stated.isdigit():
-            return int(stated)
-    return 1
+    stated = [ids.get("pmcid-ver", "").partition(".")[2]] + [
+        text_of(element)
+        for element in meta.iterchildren("{*}article-version")
+        if element.get("article-version-type") == "pmc-version"
+    ]
+    return next((int(words) for words in stated if VERSION.fullmatch(words)), 1)
 
 
 def _pmid(text: str) -> int | None:
-    return int(text) if text.isdecimal() and int(text) > 0 else None
+    found = PMID.fullmatch(text)
+    return int(found[1]) if found else None
 
 
 def _title(meta: etree._Element) -> str:
@@ -142,14 +145,14 @@ def _checked(theirs: dict[str, object], own: ArticleMetadata) -> ArticleMetadata
     def said(key: str) -> str:
         return " ".join(str(theirs.get(key) or "").split())
 
-    year = theirs.get("publication_year")
+    year = YEAR.fullmatch(said("publication_year"))
     return replace(
         own,
         pmid=_pmid(said("pmid")) or own.pmid,
         doi=said("doi") or own.doi,
         journal=said("journal") if _same(said("journal"), own.journal) else own.journal,
         title=own.title or said("full_title"),
-        year=own.year or (year if isinstance(year, int) else None),
+        year=own.year or (int(year[0]) if year else None),
     )
 
 

@@ -6,15 +6,17 @@ Of shard 7: `{train,validation,test}/00007.parquet`, `_rejections/00007.parquet`
 
 import io
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, groupby
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from figclip.config import UsageError
 from figclip.corpus.jats import JatsError, parse_article
 from figclip.corpus.pairs import ArticleCounts, pairs_of
 from figclip.corpus.rules import CorpusConfig
@@ -39,6 +41,11 @@ from figclip.sources.pmc_cloud import (
     read_metadata,
 )
 from figclip.store import Folder
+
+log = logging.getLogger(__name__)
+
+UNUSABLE = frozenset({"license_not_allowed", "other_article"})
+"""Reasons of `pairs_of` for which another version of the article may do better."""
 
 ROWS_PER_GROUP = 128
 """Some 20 MB of images: what a reader of one row group must hold."""
@@ -119,35 +126,75 @@ def read_shard(bucket: Bucket, version_ids: Sequence[str], config: CorpusConfig)
 def _read_article(
     bucket: Bucket, candidates: Sequence[VersionMetadata], config: CorpusConfig, shard: Shard
 ) -> None:
+    """Read the best version; where that cannot be used, the next best, and so on."""
     # Where the JSON states no licence the XML may: `pairs_of` judges what it says.
     licenses = None if config.licenses is None else {*config.licenses, None}
-    metadata, passed_over = choose_version(candidates, licenses)
-    for other, reason in passed_over:
-        shard.rejections.append(_rejection(other.version_id, reason, _facts(other)))
-    if metadata is None:
-        return
+    left = list(candidates)
+    counts = None
+    while left:
+        metadata, passed_over = choose_version(left, licenses)
+        left = []
+        if metadata is not None:
+            version = _read_version(bucket, metadata, config)
+            shard.pairs += version.pairs
+            shard.rejections += version.rejections
+            counts = version.counts or counts
+            if not version.is_usable:
+                left = [other for other, reason in passed_over if reason == "other_version"]
+        shard.rejections += [
+            _rejection(other.version_id, reason, _facts(other))
+            for other, reason in passed_over
+            if other not in left
+        ]
+    if counts is not None:
+        shard.articles.append(counts)
+
+
+@dataclass(frozen=True)
+class _Version:
+    """What one version of an article gave; no counts where it could not be parsed."""
+
+    pairs: list[Pair]
+    rejections: list[Rejection]
+    counts: ArticleCounts | None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether this version speaks for its article, be it without pairs."""
+        reasons = {rejection.reason for rejection in self.rejections}
+        return self.counts is not None and reasons.isdisjoint(UNUSABLE)
+
+
+def _read_version(bucket: Bucket, metadata: VersionMetadata, config: CorpusConfig) -> _Version:
+    """Parse and pair one version; no fault of its files, however odd, reaches the caller."""
     try:
         article = parse_article(fetch_xml(bucket, metadata))
+        pairs, rejections, counts = pairs_of(
+            article, metadata, lambda name: fetch_media(bucket, metadata, name), config
+        )
+        # What no column can hold would otherwise end the whole shard.
+        table_of([replace(pair, image=b"") for pair in pairs], PAIR_SCHEMA)
+        table_of(rejections, REJECTION_SCHEMA)
+        return _Version(pairs, rejections, counts)
+    except (UsageError, OSError, MemoryError):
+        raise  # the bucket's or the machine's
     except MissingObject as error:
-        shard.rejections.append(_rejection(metadata.version_id, "missing_xml", str(error)))
-        return
+        reason, detail = "missing_xml", str(error)
     except CorruptObject as error:
-        shard.rejections.append(_rejection(metadata.version_id, "corrupt_xml", str(error)))
-        return
+        reason, detail = "corrupt_xml", str(error)
     except JatsError as error:
-        shard.rejections.append(_rejection(metadata.version_id, error.reason, error.detail))
-        return
-    pairs, rejections, counts = pairs_of(
-        article, metadata, lambda name: fetch_media(bucket, metadata, name), config
-    )
-    shard.pairs += pairs
-    shard.rejections += rejections
-    shard.articles.append(counts)
+        reason, detail = error.reason, error.detail
+    except Exception as error:
+        log.warning("%s: unexpected error", metadata.version_id, exc_info=True)
+        reason, detail = "unexpected_error", f"{type(error).__name__}: {error}"
+    return _Version([], [_rejection(metadata.version_id, reason, detail)], None)
 
 
 def _rejection(version_id: str, reason: str, detail: str) -> Rejection:
     pmcid, version = _order(version_id)
-    return Rejection(pmcid, version, "", "", reason, detail)
+    # An exception may quote what UTF-8 cannot write.
+    readable = detail.encode("utf-8", "backslashreplace").decode()
+    return Rejection(pmcid, version, "", "", reason, readable)
 
 
 def _facts(metadata: VersionMetadata) -> str:

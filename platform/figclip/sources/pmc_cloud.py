@@ -51,7 +51,7 @@ CANONICAL = "pmc-oa-opendata"
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif")
 
-VERSION_ID = re.compile(r"PMC[1-9][0-9]*\.[1-9][0-9]*")
+VERSION_ID = re.compile(r"PMC[1-9][0-9]*\.[1-9][0-9]{0,8}")
 METADATA_KEY = re.compile(rf"metadata/({VERSION_ID.pattern})\.json")
 OBJECT_URL = re.compile(
     r"s3://(?P<folder>.+)/(?P<name>[^/]*)\?md5=(?P<md5>[0-9a-fA-F]{32})", re.DOTALL
@@ -77,8 +77,8 @@ class _Stated(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, use_attribute_docstrings=True)
 
     pmcid: Annotated[str, Field(pattern=r"^PMC[1-9][0-9]*$")]
-    version: PositiveInt
-    pmid: Annotated[PositiveInt, Field(strict=False)] | None = None
+    version: Annotated[PositiveInt, Field(le=999_999_999)]
+    pmid: Annotated[PositiveInt, Field(strict=False, le=999_999_999_999)] | None = None
     mid: str | None = None
     """Manuscript id (`NIHMS123456`)."""
     doi: str | None = None
