@@ -62,7 +62,7 @@ def head(bare_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         [
             *[bare_python, "-m", "ray.scripts.scripts", "start", "--head", "--block"],
             *["--port", str(gcs), "--dashboard-port", str(dashboard)],
-            *["--ray-client-server-port", str(free_port()), "--num-cpus", "4"],
+            *["--ray-client-server-port", str(free_port()), "--num-cpus", "2"],
             *["--object-store-memory", str(600 * 2**20), "--temp-dir", str(temporary)],
             *["--disable-usage-stats"],
         ],
