@@ -12,11 +12,11 @@ VERSION = "quickstart"
 
 @pytest.mark.cluster
 @pytest.mark.timeout(840)
-def test_a_walk_killed_at_every_station_ends_like_an_undisturbed_one(tmp_path: Path):
-    calm, killed = tmp_path / "calm", tmp_path / "killed"
-    calm_text = finish(calm, log=tmp_path / "calm.log")
-
-    log = tmp_path / "killed.log"
+def test_a_walk_killed_at_every_station_ends_like_an_undisturbed_one(
+    undisturbed: tuple[Path, str], tmp_path: Path
+):
+    calm, calm_text = undisturbed
+    killed, log = tmp_path / "killed", tmp_path / "killed.log"
     pairs, index = killed / "pairs" / VERSION, killed / "index" / VERSION
     kill_when(lambda: len(list(pairs.glob("_shards/*.json"))) >= 2, killed, log=log)
     assert not (pairs / "_manifest.json").exists()
