@@ -133,6 +133,7 @@ class Worker:
             return None
         return Recorder(
             self.task.run / "tensorboard",
+            steps_done=self.progress.steps_done,
             num_steps=self.num_steps,
             steps_per_epoch=self.steps_per_epoch,
             batch_size=self.config.batch_size,
