@@ -1,5 +1,7 @@
 """The curves of a run, read back by TensorBoard itself."""
 
+import tempfile
+
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -75,3 +77,14 @@ def test_a_resumed_run_shows_each_step_once_and_as_it_took_it(tmp_path):
     resumed.upload()
     expected = [(8, 1.5), (16, 2.5), (24, 3.75), (32, 4.75), (40, 5.75)]
     assert curves(target)["train/loss"] == expected
+
+
+def test_a_closed_recorder_leaves_nothing_on_the_local_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "local"))
+    (tmp_path / "local").mkdir()
+    writer = recorder(Store(tmp_path).root / "tensorboard")
+    writer.step(1, 1e-3, metrics(1))
+    writer.upload()
+    assert list((tmp_path / "local").iterdir())
+    writer.close()
+    assert not list((tmp_path / "local").iterdir())

@@ -96,10 +96,13 @@ def run_worker(task: Task) -> str | None:
     """
     configure_logging()  # a worker is a process of its own, and this is its entry point
     quieten_ray_data()
+    worker = Worker(task)
     try:
-        Worker(task).train()
+        worker.train()
     except Diverged as error:
         return str(error)
+    finally:
+        worker.close()
     return None
 
 
@@ -139,6 +142,10 @@ class Worker:
             if into_epoch == 0:
                 self._end_epoch()
             self._checkpoint()
+
+    def close(self) -> None:
+        if self.recorder:
+            self.recorder.close()
 
     def _resumed(self) -> Progress:
         """From the run's last checkpoint, or from the start where it has none."""

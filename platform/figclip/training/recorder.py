@@ -83,6 +83,11 @@ class Recorder:
         self._writer.flush()
         self._target.upload(Path(self._local.name))
 
+    def close(self) -> None:
+        """End the writer's thread before its folder goes; what was not uploaded is lost."""
+        self._writer.close()
+        self._local.cleanup()
+
     def _log_line(self, step: int, lr: float, loss: float, rate: float) -> None:
         left_s = (self._num_steps - step) * self._batch_size / rate
         log.info(
