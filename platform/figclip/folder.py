@@ -1,6 +1,8 @@
 """Folders on a local disk or on S3, and the faults of disks in words that name the remedy."""
 
 import errno
+import fcntl
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -11,6 +13,8 @@ from pathlib import Path
 import pyarrow.fs as pafs
 
 from figclip.config import UsageError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,31 @@ def _is_part(name: str) -> bool:
 
 
 @contextmanager
+def only_one_process(folder: Folder, what: str) -> Iterator[None]:
+    """Keep a folder for the body alone; `UsageError` where another body has it, here or elsewhere.
+
+    The lock is one of the file `.{folder}.lock` beside the folder. It ends with its process,
+    however that dies, so the file may stay. S3 has no locks: there this does nothing.
+    """
+    if not isinstance(folder.fs, pafs.LocalFileSystem):
+        yield
+        return
+    place = Path(folder.path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.with_name(f".{place.name}.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(
+                f"{what} is being published by another process; wait for it, or end it, or name "
+                f"another version"
+            ) from error
+        except OSError as error:  # some network disks know no locks
+            log.warning("%s: no lock (%s); start a job once only", place, error.strerror)
+        yield
+
+
+@contextmanager
 def clear_disk_errors(where: str) -> Iterator[None]:
     """Turn "no space left", "read-only" and S3's refusals into a `UsageError` with the remedy.
 
@@ -105,6 +134,8 @@ def clear_disk_errors(where: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if type(error) is UsageError:  # not one that Ray wraps: its text is a whole traceback
+            raise
         remedy = _remedy(str(error), where)
         if remedy is None:
             raise

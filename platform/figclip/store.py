@@ -23,7 +23,7 @@ import pyarrow.fs as pafs
 
 from figclip import __version__
 from figclip.config import UsageError
-from figclip.folder import Folder, clear_disk_errors
+from figclip.folder import Folder, clear_disk_errors, only_one_process
 
 __all__ = ["MANIFEST", "Folder", "Manifest", "Publication", "Store", "clear_disk_errors"]
 
@@ -154,6 +154,13 @@ class Store:
             f"inputs; a new run needs a new version (or delete that folder)"
         )
 
+    def _refuse_published(self, name: str, version: str) -> None:
+        if self.is_published(name, version):
+            raise UsageError(
+                f"{name}@{version} in {self.url} is published already; "
+                f"a new run needs a new version"
+            )
+
     @contextmanager
     def publishing(
         self,
@@ -167,22 +174,23 @@ class Store:
         """Write an artifact's files in the body; it is published when the body ends well.
 
         With `resume` what an earlier, unfinished try left in the folder is kept for the body to
-        judge; else the folder is emptied first. `UsageError` where the version is published.
+        judge; else the folder is emptied first. `UsageError` where the version is published, or
+        another process is about to publish it. On a local disk that one is seen at once; on S3,
+        which has no locks, only when it has published, and what both wrote until then is mixed:
+        there, start a job once.
         """
-        if self.is_published(name, version):
-            raise UsageError(
-                f"{name}@{version} in {self.url} is published already; "
-                f"a new run needs a new version"
-            )
+        self._refuse_published(name, version)
         folder = self.folder(name, version)
         publication = Publication(folder, {})
         resolved = _as_json(config)  # now, for it would be a pity to fail after hours of work
-        with clear_disk_errors(self.url):
+        with clear_disk_errors(self.url), only_one_process(folder, f"{name}@{version}"):
+            self._refuse_published(name, version)  # since the first look
             if resume:
                 folder.discard_parts()
             else:
                 folder.clear()
             yield publication
+            self._refuse_published(name, version)  # while the body was at work
             manifest = {
                 "name": name,
                 "version": version,

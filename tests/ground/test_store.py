@@ -4,7 +4,8 @@ import json
 import pickle
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from figclip import __version__
 from figclip import store as store_module
 from figclip.config import UsageError
+from figclip.folder import only_one_process
 from figclip.store import MANIFEST, Folder, Store
 
 numbers = count()
@@ -109,6 +111,66 @@ def test_a_published_version_is_never_written_again(store: Store):
         with pytest.raises(UsageError, match=r"published already; a new run needs a new version"):
             publish(store, resume=resume, body=lambda folder: pytest.fail("the body ran"))
     assert store.open("pairs", "1").read("train/00000.bin") == b"data"
+
+
+def all_files(folder: Folder) -> dict[str, bytes]:
+    return {name: folder.read(name) for name in folder.files()}
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_what_another_published_meanwhile_is_not_published_over(
+    store: Store, resume: bool, monkeypatch: pytest.MonkeyPatch
+):
+    """As where a disk or S3 knows no locks, so that two bodies run at once."""
+    monkeypatch.setattr(store_module, "only_one_process", lambda *_: nullcontext())
+    first: dict[str, bytes] = {}
+
+    def publish_another(folder: Folder) -> None:
+        publish(store, config={"first": True}, body=lambda folder: folder.write("x", b"1"))
+        first.update(all_files(folder))
+
+    with pytest.raises(UsageError, match="published already"):
+        publish(store, config={"first": False}, resume=resume, body=publish_another)
+    assert store.manifest("pairs", "1").config == {"first": True}
+    assert set(first) == {"train/00000.bin", "_plan.json", "x", MANIFEST}
+    assert all_files(store.open("pairs", "1")) == first
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_what_was_published_between_the_look_and_the_emptying_is_not_emptied(
+    store: Store, resume: bool, monkeypatch: pytest.MonkeyPatch
+):
+    """The other one publishes, and lets go of the lock, just before this one takes it."""
+    first: dict[str, bytes] = {}
+
+    @contextmanager
+    def published_meanwhile(folder: Folder, what: str) -> Iterator[None]:
+        monkeypatch.setattr(store_module, "only_one_process", only_one_process)
+        publish(store)
+        first.update(all_files(folder))
+        yield
+
+    monkeypatch.setattr(store_module, "only_one_process", published_meanwhile)
+    with pytest.raises(UsageError, match="published already"):
+        publish(store, resume=resume, body=lambda folder: pytest.fail("the body ran"))
+    assert first
+    assert all_files(store.open("pairs", "1")) == first
+
+
+def test_on_a_disk_nobody_else_publishes_a_version_in_the_making(tmp_path: Path):
+    store = Store(tmp_path)
+
+    def publish_another(folder: Folder) -> None:
+        publish(store, "2")
+        before = all_files(folder)
+        for resume in (True, False):
+            with pytest.raises(UsageError, match="pairs@1 is being published by another process"):
+                publish(store, resume=resume, body=lambda folder: pytest.fail("the body ran"))
+        assert all_files(folder) == before
+
+    publish(store, body=publish_another)
+    assert store.versions("pairs") == ["2", "1"]
+    assert set(store.open("pairs", "1").files()) == {"train/00000.bin", "_plan.json", MANIFEST}
 
 
 def test_the_same_call_again_has_nothing_to_do(store: Store):

@@ -68,6 +68,25 @@ publish(sys.argv[1])
     assert names == {"00000", "00001", "_manifest.json"}
 
 
+@pytest.mark.timeout(60)
+def test_a_publisher_bars_another_process_while_it_lives_and_no_longer(tmp_path: Path):
+    stay = """
+with Store(sys.argv[1]).publishing("pairs", "1", config={}) as publication:
+    publication.folder.write("00000", b"first")
+    print("in the body", flush=True)
+    time.sleep(60)
+"""
+    process = child(stay, str(tmp_path))
+    assert process.stdout
+    assert process.stdout.readline() == "in the body\n"
+    told, _ = child(TELL, str(tmp_path), "10", "").communicate(timeout=30)
+    assert "pairs@1 is being published by another process" in told
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert child("publish(sys.argv[1])", str(tmp_path)).wait() == 0
+    assert Store(tmp_path).manifest("pairs", "1").files == {"00000": 5, "00001": 10}
+
+
 TELL = """
 try:
     publish(sys.argv[1], size=int(sys.argv[2]), parquet=sys.argv[3] == "parquet")
