@@ -32,6 +32,7 @@ test: $(VENV)/.test
 
 test-full: $(VENV)/.test
 	$(PYTEST) -m slow
+	$(PYTEST) -m "not slow and not cluster and not ray" --hypothesis-profile full
 
 test-cluster: $(VENV)/.test
 	$(PYTEST) -m cluster

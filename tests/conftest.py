@@ -5,9 +5,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import walking
 from jaxtyping import install_import_hook
+
+hypothesis.settings.register_profile("full", max_examples=1_000, deadline=None)
 
 # Shape annotations of these rooms are checked as their code runs.
 install_import_hook(

@@ -19,8 +19,8 @@ from figclip.config import UsageError
 from figclip.corpus import ingest as ingest_module
 from figclip.corpus.ingest import ingest
 from figclip.corpus.rules import CorpusConfig
-from figclip.folder import Folder
 from figclip.store import Store
+from figclip.store.folder import Folder
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(180), pytest.mark.usefixtures("ray_cluster")]
 

@@ -162,6 +162,7 @@ def test_a_killed_and_resumed_run_ends_where_an_uninterrupted_run_ends(ray_clust
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_one_worker_and_two_train_alike_at_the_same_batch(ray_cluster, tmp_path):
     """With one batch an epoch both see the same batches, and the loss is exact over ranks."""
