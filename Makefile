@@ -11,6 +11,8 @@ setup: $(VENV)/.test
 
 # The runtime alone: what `make demo` needs.
 $(VENV)/.run: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "figclip needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@echo "setting up $(VENV): about 5.5 GB, a few minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) hatchling editables
@@ -30,6 +32,7 @@ test: $(VENV)/.test
 
 test-full: $(VENV)/.test
 	$(PYTEST) -m slow
+	$(PYTEST) -m "not slow and not cluster and not ray" --hypothesis-profile full
 
 test-cluster: $(VENV)/.test
 	$(PYTEST) -m cluster

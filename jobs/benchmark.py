@@ -76,11 +76,17 @@ def walk(folder: Path) -> Figures:
     memory.join()
     if code != 0:
         raise UsageError(f"`make demo` ended with exit code {code} after {seconds:.0f} s")
-    store = Store(clone / "artifacts")
-    counts = store.manifest("evaluation", "quickstart").counts
     return {
         "seconds_total": round(seconds, 1),
         "peak_rss_mb": round(memory.peak_bytes / 2**20, 1),
+        **walked(Store(clone / "artifacts"), "quickstart"),
+    }
+
+
+def walked(store: Store, version: str) -> Figures:
+    """What a walk reached on its held-out articles; of the two directions the lesser."""
+    counts = store.manifest("evaluation", version).counts
+    return {
         "num_test_pairs": counts["num_pairs"],
         "recall_at_1_over_chance": round(counts["recall_at_1_over_chance"], 2),
     }

@@ -28,7 +28,7 @@ def main(config: BuildIndexJob) -> Manifest:
         version=config.version,
         config=config.part(IndexConfig),
     )
-    keep_config(store, "index", config.version, config)
+    keep_config(store, "index", config.version, "build_index", config)
     return manifest
 
 

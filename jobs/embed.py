@@ -49,7 +49,7 @@ def main(config: EmbedJob) -> Manifest:
             cpus_per_actor=config.cpus_per_actor,
             gpus_per_actor=config.gpus_per_actor,
         )
-    keep_config(store, "embeddings", config.version, config)
+    keep_config(store, "embeddings", config.version, "embed", config)
     return manifest
 
 

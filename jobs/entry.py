@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import ray
@@ -13,7 +14,7 @@ from ray.exceptions import RayTaskError
 
 from figclip.config import Config, UsageError, config_from_args
 from figclip.log import configure_logging
-from figclip.store import Store
+from figclip.store import Store, clear_disk_errors
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,8 @@ def run(presets: Mapping[str, J], main: Callable[[J], object], name: str) -> Non
     try:
         config = config_from_args(presets, sys.argv[1:], f"python -m jobs.{name}")
         configure_logging(config.log)
-        main(config)
+        with clear_disk_errors(config.store):
+            main(config)
     except UsageError as error:
         sys.exit(_complain(name, error))
     except RayTaskError as error:
@@ -60,8 +62,15 @@ def joined_ray(config: Job) -> Iterator[None]:
     """The cluster that the environment names (`ray job submit` does so), else a Ray of its own."""
     if os.environ.get("RAY_ADDRESS"):
         ray.init(log_to_driver=True)
+        if "://" not in config.store and not Path(config.store).is_absolute():
+            log.warning(
+                "--store %s is relative: on a cluster it lies in the job's own copy of the working "
+                "directory, which goes with it; name a folder or bucket that every machine sees",
+                config.store,
+            )
     else:
         ray.init(
+            address="local",
             num_cpus=config.local_cpus or max(2, os.cpu_count() or 2),
             object_store_memory=int(config.object_store_mb * 2**20),
             include_dashboard=True,
@@ -77,6 +86,12 @@ def joined_ray(config: Job) -> Iterator[None]:
         ray.shutdown()
 
 
-def keep_config(store: Store, name: str, version: str, config: Job) -> None:
-    """Lay the resolved config beside what it made; `python -m jobs.NAME` runs that file again."""
-    store.folder(name, version).write("_config.json", config.to_json().encode())
+def keep_config(store: Store, name: str, version: str, job: str, config: Job) -> None:
+    """Lay the resolved config beside the artifact that it made, as `_jobs.{job}.json`.
+
+    `python -m jobs.{job} that/_jobs.{job}.json` runs it again. The first one stays: a rerun that
+    found the artifact published did not make it.
+    """
+    folder, file = store.folder(name, version), f"_jobs.{job}.json"
+    if not folder.exists(file):
+        folder.write(file, config.to_json().encode())

@@ -31,7 +31,7 @@ def main(config: EvaluateJob) -> Manifest:
         config=config.part(EvaluationConfig),
         device=config.device,
     )
-    keep_config(store, "evaluation", config.version, config)
+    keep_config(store, "evaluation", config.version, "evaluate", config)
     print(store.open("evaluation", config.version).read("recall.md").decode())
     return manifest
 

@@ -42,7 +42,7 @@ def main(config: IngestJob) -> Manifest:
             num_cpus_per_task=config.cpus_per_task,
             max_tasks=config.max_tasks,
         )
-    keep_config(store, "pairs", config.version, config)
+    keep_config(store, "pairs", config.version, "ingest", config)
     return manifest
 
 

@@ -46,7 +46,7 @@ def main(config: PretrainJob) -> Manifest:
             use_gpu=config.use_gpu,
             validate=validate,
         )
-    keep_config(store, "encoder", config.version, config)
+    keep_config(store, "encoder", config.version, "pretrain", config)
     return manifest
 
 

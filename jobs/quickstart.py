@@ -5,6 +5,8 @@
 """
 
 import logging
+import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -104,6 +106,7 @@ def main(config: QuickstartJob) -> None:
             num_cpus_per_task=config.cpus_per_task,
             max_tasks=config.max_tasks,
         )
+        keep_config(store, "pairs", v, "quickstart", config)
         num_train = pairs.counts["splits"]["train"]["pairs"]
         log.info("2/5 pairs → encoder")
         pretrain(
@@ -117,6 +120,7 @@ def main(config: QuickstartJob) -> None:
             use_gpu=config.use_gpu,
             validate=validate,
         )
+        keep_config(store, "encoder", v, "quickstart", config)
         log.info("3/5 pairs, encoder → embeddings")
         embed(
             store,
@@ -129,12 +133,13 @@ def main(config: QuickstartJob) -> None:
             cpus_per_actor=config.cpus_per_task,
             gpus_per_actor=1.0 if config.use_gpu else 0.0,
         )
+        keep_config(store, "embeddings", v, "quickstart", config)
     log.info("4/5 embeddings → index")
     build_index(store, embeddings_version=v, pairs_version=v, version=v, config=config.index)
+    keep_config(store, "index", v, "quickstart", config)
     log.info("5/5 embeddings → recall on held-out articles")
     evaluate(store, embeddings_version=v, pairs_version=v, version=v, config=config.evaluation)
-    for name in ("pairs", "encoder", "embeddings", "index", "evaluation"):
-        keep_config(store, name, v, config)
+    keep_config(store, "evaluation", v, "quickstart", config)
     print(summary(store, pairs, v), flush=True)
 
 
@@ -188,12 +193,19 @@ def map_on_ray(
 
 
 def fitted(train: PretrainConfig, num_pairs: int, num_workers: int) -> PretrainConfig:
-    """`train` with a batch that the corpus can fill: half of its pairs at the most."""
+    """`train` as a small corpus allows it: a batch of half the pairs, a fifth of the steps to warm
+    up, at the most."""
     largest = max(num_pairs // 2 // num_workers, 1) * num_workers
-    if largest >= train.batch_size:
+    batch_size = min(train.batch_size, largest)
+    num_steps = num_pairs // batch_size * train.epochs
+    warmup_steps = min(train.optim.warmup_steps, num_steps // 5)
+    if (batch_size, warmup_steps) == (train.batch_size, train.optim.warmup_steps):
         return train
-    log.info("%d training pairs: batch cut from %d to %d", num_pairs, train.batch_size, largest)
-    return train.with_overrides({"batch_size": largest})
+    log.info(
+        "%d training pairs: a batch of %d instead of %d, %d steps of warm-up instead of %d",
+        *(num_pairs, batch_size, train.batch_size, warmup_steps, train.optim.warmup_steps),
+    )
+    return train.with_overrides({"batch_size": batch_size, "optim.warmup_steps": warmup_steps})
 
 
 def summary(store: Store, pairs: Manifest, version: str) -> str:
@@ -209,6 +221,7 @@ def summary(store: Store, pairs: Manifest, version: str) -> str:
     )
     kinds = ("articles", "figures", "pairs", "rejections")
     numbers = {kind: f"{counts[f'num_{kind}']:,}" for kind in kinds}
+    serve = os.path.relpath(Path(sys.executable).with_name("serve"))
     grid = store.folder("evaluation", version).path + "/grid.png"
     return f"""
 {numbers["articles"]} articles, {numbers["figures"]} figures → {numbers["pairs"]} pairs
@@ -219,7 +232,7 @@ def summary(store: Store, pairs: Manifest, version: str) -> str:
 {table}
 Queries and what they find: {grid}
 The search page, on http://127.0.0.1:8000/ :
-  serve run serve_apps.search:app store={store.url} index={version}
+  {serve} run serve_apps.search:app store={store.root.path} index={version}
 """
 
 

@@ -5,8 +5,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+import walking
 from jaxtyping import install_import_hook
+
+hypothesis.settings.register_profile("full", max_examples=1_000, deadline=None)
 
 # Shape annotations of these rooms are checked as their code runs.
 install_import_hook(
@@ -81,3 +85,10 @@ def upload_public(s3_client: Any) -> Callable[..., None]:
             s3_client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes(), ACL="public-read")
 
     return upload
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A small walk that nobody disturbed: its store, and what it printed."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return folder / "store", walking.finish(folder / "store", log=folder / "walk.log")

@@ -21,7 +21,7 @@ FLOORS = [
     {"training", "embedding"},
     {"models", "inputs", "corpus"},
     {"sources"},
-    {"store", "folder", "schema", "config", "log"},
+    {"store", "schema", "resources", "config", "log"},
 ]
 """From the roof to the ground, which alone may be read among its own."""
 

@@ -107,6 +107,20 @@ def test_a_broken_image_stops_the_run_and_is_named(store, ray_cluster):
     assert not store.is_published("embeddings", "v")
 
 
+@pytest.mark.ray
+@pytest.mark.parametrize(
+    ("resources", "remedy"),
+    [
+        ({"num_actors": 2, "cpus_per_actor": 3}, "needs 6 CPUs .* set --num-actors or --cpus-per"),
+        ({"gpus_per_actor": 1}, "needs 1 GPUs .* has 0: .* --gpus-per-actor"),
+    ],
+)
+def test_a_cluster_that_is_too_small_is_named_at_once(store, ray_cluster, resources, remedy):
+    with pytest.raises(UsageError, match=remedy):
+        embed_all(store, **resources)
+    assert not store.is_published("embeddings", "v")
+
+
 def test_what_another_plan_left_behind_is_not_taken_over(tmp_path):
     target = Store(tmp_path).folder("embeddings", "v")
     names = ["test/00000.parquet", "test/00001.parquet"]

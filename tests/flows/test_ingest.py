@@ -19,8 +19,8 @@ from figclip.config import UsageError
 from figclip.corpus import ingest as ingest_module
 from figclip.corpus.ingest import ingest
 from figclip.corpus.rules import CorpusConfig
-from figclip.folder import Folder
 from figclip.store import Store
+from figclip.store.folder import Folder
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(180), pytest.mark.usefixtures("ray_cluster")]
 
@@ -32,7 +32,7 @@ def bucket(tmp_path_factory):
     return write_bucket(tmp_path_factory.mktemp("bucket"), num_articles=16, side=300)
 
 
-def run(bucket, root, *, version="v1", config=CONFIG, max_tasks=2):
+def run(bucket, root, *, version="v1", config=CONFIG, max_tasks=2, num_cpus=0.5):
     store = Store(root)
     manifest = ingest(
         bucket,
@@ -40,7 +40,7 @@ def run(bucket, root, *, version="v1", config=CONFIG, max_tasks=2):
         version,
         config,
         source="tiny",
-        num_cpus_per_task=0.5,
+        num_cpus_per_task=num_cpus,
         max_tasks=max_tasks,
     )
     return store, manifest
@@ -177,3 +177,9 @@ def test_a_shard_that_is_finished_is_not_read_again(bucket, whole):
     row = {"shard": 0, "version_ids": "PMC404.1"}
     done = ingest_module.make_shard(row, bucket=bucket, folder=folder, config=CONFIG)
     assert done == {"shard": 0, "num_versions": 1, "fault": b""}
+
+
+def test_a_task_larger_than_the_cluster_is_refused_at_once(bucket, tmp_path):
+    with pytest.raises(UsageError, match=r"needs 64 CPUs and the cluster has 4: set a smaller"):
+        run(bucket, tmp_path, num_cpus=64)
+    assert not Store(tmp_path).is_published("pairs", "v1")

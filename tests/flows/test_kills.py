@@ -12,11 +12,11 @@ VERSION = "quickstart"
 
 @pytest.mark.cluster
 @pytest.mark.timeout(840)
-def test_a_walk_killed_at_every_station_ends_like_an_undisturbed_one(tmp_path: Path):
-    calm, killed = tmp_path / "calm", tmp_path / "killed"
-    calm_text = finish(calm, log=tmp_path / "calm.log")
-
-    log = tmp_path / "killed.log"
+def test_a_walk_killed_at_every_station_ends_like_an_undisturbed_one(
+    undisturbed: tuple[Path, str], tmp_path: Path
+):
+    calm, calm_text = undisturbed
+    killed, log = tmp_path / "killed", tmp_path / "killed.log"
     pairs, index = killed / "pairs" / VERSION, killed / "index" / VERSION
     kill_when(lambda: len(list(pairs.glob("_shards/*.json"))) >= 2, killed, log=log)
     assert not (pairs / "_manifest.json").exists()
@@ -45,3 +45,20 @@ def index_rows(store: Path):
     database = lancedb.connect(store / "index" / VERSION)
     (name,) = database.list_tables().tables
     return database.open_table(name).to_arrow().sort_by("pair_id")
+
+
+@pytest.mark.cluster
+@pytest.mark.real
+@pytest.mark.timeout(400)
+def test_the_walk_on_real_articles_reaches_its_end(shared: Path, tmp_path: Path):
+    """Every recipe is cut to what 96 pairs allow, also the demo's warm-up of 50 steps."""
+    store, log = tmp_path / "real", tmp_path / "real.log"
+    source = shared / "pmc-oa-opendata"
+    words = ["--source", str(source), "--train.optim.warmup-steps", "50"]
+    text = finish(store, *words, log=log)
+    assert "31 articles, 134 figures → 96 pairs" in text
+    assert len(table_of(text)) == 3
+    assert (store / "evaluation" / VERSION / "grid.png").stat().st_size > 10_000
+    assert index_rows(store).num_rows == 96
+    page = next(line for line in text.splitlines() if "serve_apps.search:app" in line)
+    assert f"store={store}" in page

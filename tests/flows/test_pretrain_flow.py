@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import small_pairs
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from figclip.config import UsageError
 from figclip.inputs.pixels import PixelConfig
@@ -62,6 +64,7 @@ def run(
     *,
     num_workers: int = 2,
     stalls: bool = False,
+    **resources: float,
 ) -> Manifest:
     def validate(images: np.ndarray, texts: np.ndarray) -> dict[str, float]:
         time.sleep(600 if stalls else 0)
@@ -74,15 +77,21 @@ def run(
         version=version,
         config=config,
         num_workers=num_workers,
-        cpus_per_worker=0.5,
-        use_gpu=False,
         validate=validate,
-        cpus_per_read=0.5,
+        **{"cpus_per_worker": 0.5, "use_gpu": False, "cpus_per_read": 0.5, **resources},
     )
 
 
 def weights(store: Store, version: str) -> dict[str, torch.Tensor]:
     return load_clip(store.open("encoder", version))[0].state_dict()
+
+
+def losses_by_sample(store: Store, version: str) -> list[tuple[int, float]]:
+    """The training curve as TensorBoard shows it."""
+    folder = store.open("encoder", version) / "_tensorboard"
+    reader = EventAccumulator(folder.path, size_guidance={"scalars": 0})
+    reader.Reload()
+    return [(event.step, event.value) for event in reader.Scalars("train/loss")]
 
 
 def publish_pairs(root: Path) -> Store:
@@ -129,22 +138,31 @@ def test_a_killed_and_resumed_run_ends_where_an_uninterrupted_run_ends(ray_clust
     whole, killed = publish_pairs(tmp_path / "whole"), publish_pairs(tmp_path / "killed")
     kill_within_the_first_epoch(killed, "v", tmp_path)
     assert not killed.is_published("encoder", "v")
+    torn = Store(shutil.copytree(tmp_path / "killed", tmp_path / "torn"))
+    snapshot = tmp_path / "torn/runs/encoder-v/train/checkpoint_manager_snapshot.json"
+    os.truncate(snapshot, snapshot.stat().st_size // 2)  # as if killed while Ray Train wrote it
 
     resumed, uninterrupted = run(killed, "v", CONFIG), run(whole, "v", CONFIG)
+    run(torn, "v", CONFIG)
 
-    expected, found = weights(whole, "v"), weights(killed, "v")
-    assert found.keys() == expected.keys()
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    history = whole.open("encoder", "v").read("history.json")
+    assert [row["num_rows"] for row in json.loads(history)] == [21, 21]
+    expected = weights(whole, "v")
+    for store in (killed, torn):
+        found = weights(store, "v")
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[name], expected[name]) for name in expected)
+        assert store.open("encoder", "v").read("history.json") == history
     assert resumed.counts == uninterrupted.counts
-    histories = [store.open("encoder", "v").read("history.json") for store in (whole, killed)]
-    assert histories[0] == histories[1]
-    assert [row["num_rows"] for row in json.loads(histories[0])] == [21, 21]
+    for store in (killed, torn, whole):
+        assert losses_by_sample(store, "v") == losses_by_sample(whole, "v")
     curves = [name for name in resumed.files if name.startswith("_tensorboard/")]
     assert len(curves) == 2, "one file of the killed try, one of the resumed"
     assert run(killed, "v", CONFIG) == resumed, "a third call finds the work done"
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_one_worker_and_two_train_alike_at_the_same_batch(ray_cluster, tmp_path):
     """With one batch an epoch both see the same batches, and the loss is exact over ranks."""
@@ -167,6 +185,32 @@ def test_one_worker_and_two_train_alike_at_the_same_batch(ray_cluster, tmp_path)
     ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     assert len(set(losses[0])) == 3, "the weights moved"
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(120)
+def test_a_diverging_run_ends_with_the_remedy_and_keeps_no_broken_state(ray_cluster, tmp_path):
+    store = publish_pairs(tmp_path)
+    config = CONFIG.with_overrides({"optim.lr": 1e30, "optim.warmup_steps": 0})
+    with pytest.raises(UsageError, match=r"no longer finite at step \d+; lower --optim.lr"):
+        run(store, "v", config)
+    assert not store.is_published("encoder", "v")
+    assert not [name for name in store.root.files() if name.endswith("state.pt")]
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize(
+    ("resources", "remedy"),
+    [
+        ({"cpus_per_worker": 2}, r"needs 4.5 CPUs .* has 4: set --num-workers, --cpus-per-worker"),
+        ({"use_gpu": True}, r"needs 2 GPUs .* has 0: .* --no-use-gpu"),
+    ],
+)
+def test_a_cluster_that_is_too_small_is_named_at_once(ray_cluster, tmp_path, resources, remedy):
+    store = publish_pairs(tmp_path)
+    with pytest.raises(UsageError, match=remedy):
+        run(store, "v", CONFIG, **resources)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_too_few_pairs_for_a_batch_name_the_remedy(tmp_path):

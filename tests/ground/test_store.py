@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from figclip import __version__
-from figclip import store as store_module
 from figclip.config import UsageError
-from figclip.folder import only_one_process
 from figclip.store import MANIFEST, Folder, Store
+from figclip.store import artifacts as store_module
+from figclip.store.folder import only_one_process
 
 numbers = count()
 

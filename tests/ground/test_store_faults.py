@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from figclip.config import UsageError
-from figclip.folder import clear_disk_errors
 from figclip.store import Store
+from figclip.store.folder import clear_disk_errors
 
 PUBLISH = """
 import os, sys, time

@@ -10,9 +10,10 @@ from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
 from figclip.config import UsageError
-from figclip.models.clip import BIOMEDCLIP, TINY, Clip, ClipConfig
+from figclip.models.clip import BIOMEDCLIP, Clip, ClipConfig
 from figclip.models.text import TextConfig
 from figclip.models.vision import VisionConfig, VisionTower
+from jobs.presets import DEMO
 
 SMALL = ClipConfig(
     vision=VisionConfig(
@@ -226,7 +227,7 @@ def test_a_text_model_that_is_no_bert_is_refused(tmp_path):
 
 def test_the_tiny_model_is_small_enough_for_two_cores():
     with torch.device("meta"):
-        assert num_parameters(Clip(TINY)) < 8_000_000
+        assert num_parameters(Clip(DEMO.model)) < 8_000_000
 
 
 def test_a_pretrained_trunk_takes_timms_weights_at_any_image_size(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ was killed goes on with the shards that are missing, and ends with the same file
 
 import json
 import logging
+import os
 import pickle
 import time
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ from figclip.corpus.shards import (
     total_counts,
     write_shard,
 )
+from figclip.resources import is_joined_cluster, require_resources
 from figclip.schema import Split
 from figclip.sources.pmc_cloud import Bucket, list_versions
 from figclip.store import Folder, Manifest, Store
@@ -68,6 +70,12 @@ def ingest(
         todo = [n for n in range(len(plan)) if counts_name(n) not in finished]
         log.info("%d of %d shards of %s are left to read", len(todo), len(plan), source)
         if todo:
+            require_resources(
+                {"CPU": num_cpus_per_task},
+                ray.cluster_resources(),
+                remedies={"CPU": "set a smaller --cpus-per-task"},
+                can_grow=is_joined_cluster(os.environ),
+            )
             _read_shards(bucket, folder, plan, todo, config, num_cpus_per_task, max_tasks)
         counts = [read_counts(folder, n) for n in range(len(plan))]
         splits = _mend(folder, counts, config)

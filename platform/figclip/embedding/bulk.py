@@ -7,6 +7,7 @@ run that was cut off is continued by the same call: files that are there are not
 import io
 import json
 import logging
+import os
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,6 +33,7 @@ from figclip.embedding.vectors import (
 )
 from figclip.inputs.pixels import UnreadableImage
 from figclip.log import with_progress
+from figclip.resources import is_joined_cluster, require_resources
 from figclip.schema import SPLITS
 from figclip.store import Folder, Manifest, Store
 
@@ -76,6 +78,16 @@ def embed(
         missing = [name for name in names if not target.exists(name)]
         log.info("%d of %d files are left to embed", len(missing), len(names))
         if missing:
+            num_actors = min(num_actors, len(missing))
+            require_resources(
+                {"CPU": num_actors * cpus_per_actor, "GPU": num_actors * gpus_per_actor},
+                ray.cluster_resources(),
+                remedies={
+                    "CPU": "set --num-actors or --cpus-per-actor lower",
+                    "GPU": "set --num-actors or --gpus-per-actor lower (0 embeds on the CPU)",
+                },
+                can_grow=is_joined_cluster(os.environ),
+            )
             task = FileTask(pairs, encoder, target, batch_size, precision)
             _run(
                 task,
@@ -219,7 +231,7 @@ def _run(
                 "num_threads": max(1, int(cpus_per_actor)),
             },
             batch_size=1,
-            compute=ActorPoolStrategy(size=min(num_actors, len(names))),
+            compute=ActorPoolStrategy(size=num_actors),
             num_cpus=cpus_per_actor,
             num_gpus=gpus_per_actor,
         )

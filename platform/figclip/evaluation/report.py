@@ -195,6 +195,8 @@ def _counts(result: RetrievalResult) -> dict[str, Any]:
     for k, chance in result.chance.items():
         counts |= {f"{name}_recall_at_{k}": way.expected[k] for name, way in ways.items()}
         counts[f"chance_at_{k}"] = chance
+        lesser = min(way.expected[k] for way in ways.values())
+        counts[f"recall_at_{k}_over_chance"] = lesser / chance
     return counts
 
 

@@ -1,5 +1,6 @@
 """Batches for a training rank: Ray Data reads, decodes and tokenizes ahead, in the exact order."""
 
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -27,6 +28,19 @@ class Paced(ExecutionCallback):
 
     def on_execution_step(self, executor: object) -> None:
         time.sleep(PAUSE_S)
+
+
+def quieten_ray_data() -> None:
+    """Keep from the log what says nothing to the reader of a training run.
+
+    Ray Data 2.60 divides the CPUs that training leaves among the ranks' pipelines in whole numbers
+    (`amount // len(type_eligible)` in its autoscaling coordinator). With fewer of them than ranks
+    each is told that it has none, and warns after a minute that it "may hang forever"; it does not,
+    for a pipeline with nothing under way may always start one task.
+    """
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    for told_in_vain in ("execution.resource_manager", "progress"):
+        logging.getLogger(f"ray.data._internal.{told_in_vain}").setLevel(logging.ERROR)
 
 
 def train_batches(

@@ -35,23 +35,6 @@ class ClipConfig(Config):
 BIOMEDCLIP = ClipConfig()
 """ViT-B/16 at 224 px, BERT-base with 256 tokens: the released BiomedCLIP (arXiv 2303.00915)."""
 
-TINY = ClipConfig(
-    vision=VisionConfig(
-        timm_model="vit_tiny_patch16_224", image_size=128, width=192, depth=6, heads=3
-    ),
-    text=TextConfig(
-        vocab_size=4_096,
-        hidden_size=192,
-        layers=6,
-        heads=3,
-        intermediate_size=768,
-        max_positions=256,
-        context_length=128,
-    ),
-    embed_dim=256,
-)
-"""For two CPU cores."""
-
 
 class Clip(nn.Module):
     """Embeds images and texts as unit vectors; `logit_scale` is the log of the inverse temperature.

@@ -14,7 +14,7 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from ray.train.torch import prepare_model
 
 from figclip.config import Config
-from figclip.inputs.batches import train_batches
+from figclip.inputs.batches import quieten_ray_data, train_batches
 from figclip.inputs.order import RowGroup, SampleOrder, Share
 from figclip.inputs.pixels import PixelConfig
 from figclip.inputs.reader import Batch, Reader, eval_batches
@@ -22,7 +22,13 @@ from figclip.inputs.tokens import Tokenizer
 from figclip.log import configure_logging
 from figclip.models.clip import Clip, ClipConfig
 from figclip.store import Folder
-from figclip.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from figclip.training.checkpoint import (
+    Progress,
+    load_checkpoint,
+    newest_checkpoint,
+    read_checkpoint,
+    save_checkpoint,
+)
 from figclip.training.optim import OptimConfig, build_optimizer, lr_at, set_lr, warmup_of
 from figclip.training.recorder import Recorder
 from figclip.training.step import (
@@ -40,6 +46,12 @@ Validate = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 """Image and text embeddings, float32 [n, dim] each, row beside row → named numbers."""
 Embedded = tuple[np.ndarray, np.ndarray]
 """Image and text embeddings of some pairs."""
+CHECKPOINTS = "train"
+"""Ray Train's folder in the run's."""
+
+
+class Diverged(Exception):
+    """Loss or weights are no longer finite, on every rank alike; its text names the remedy."""
 
 
 class LoopConfig(Config):
@@ -71,15 +83,27 @@ class Task:
     validation: tuple[RowGroup, ...]
     tokenizer: Tokenizer
     run: Folder
-    """Where TensorBoard files go."""
+    """Where TensorBoard files and, below `CHECKPOINTS`, checkpoints go."""
     validate: Validate | None
     cpus_per_read: float
     reads_per_worker: int
 
 
-def run_worker(task: Task) -> None:
+def run_worker(task: Task) -> str | None:
+    """The run's fault, where it has one that would come again.
+
+    It is a value because Ray Train tries again after an exception, whatever its type.
+    """
     configure_logging()  # a worker is a process of its own, and this is its entry point
-    Worker(task).train()
+    quieten_ray_data()
+    worker = Worker(task)
+    try:
+        worker.train()
+    except Diverged as error:
+        return str(error)
+    finally:
+        worker.close()
+    return None
 
 
 class Worker:
@@ -112,18 +136,27 @@ class Worker:
         for batch in batches:
             self._step(batch)
             into_epoch = self.progress.steps_done % self.steps_per_epoch
+            if into_epoch and into_epoch % self.config.checkpoint_every_steps:
+                continue
+            self._refuse_divergence()
             if into_epoch == 0:
                 self._end_epoch()
-            if into_epoch == 0 or into_epoch % self.config.checkpoint_every_steps == 0:
-                self._checkpoint()
+            self._checkpoint()
+
+    def close(self) -> None:
+        if self.recorder:
+            self.recorder.close()
 
     def _resumed(self) -> Progress:
         """From the run's last checkpoint, or from the start where it has none."""
-        checkpoint = ray.train.get_checkpoint()
-        if checkpoint is None:
+        if (checkpoint := ray.train.get_checkpoint()) is not None:
+            with checkpoint.as_directory() as folder:
+                state = read_checkpoint(Path(folder))
+        elif (found := newest_checkpoint(self.task.run / CHECKPOINTS)) is not None:
+            state = found
+        else:
             return Progress()
-        with checkpoint.as_directory() as folder:
-            progress = load_checkpoint(Path(folder), unwrapped(self.model), self.optimizer)
+        progress = load_checkpoint(state, unwrapped(self.model), self.optimizer)
         log.info("rank %d goes on after step %d", self.share.rank, progress.steps_done)
         return progress
 
@@ -133,6 +166,7 @@ class Worker:
             return None
         return Recorder(
             self.task.run / "tensorboard",
+            steps_done=self.progress.steps_done,
             num_steps=self.num_steps,
             steps_per_epoch=self.steps_per_epoch,
             batch_size=self.config.batch_size,
@@ -202,14 +236,19 @@ class Worker:
         images, texts = (np.concatenate(side) for side in zip(*gathered, strict=True))
         return self.task.validate(images, texts)
 
-    def _checkpoint(self) -> None:
-        """Every rank reports, rank 0 with the state; a broken state is not kept."""
-        progress = self.progress
-        if not progress.loss_sum.isfinite():
-            raise FloatingPointError(
-                f"the loss is no longer finite at step {progress.steps_done}: lower --optim.lr, "
-                f"lengthen the warm-up or set --optim.max-grad-norm, under a new version"
+    def _refuse_divergence(self) -> None:
+        """`Diverged` before a broken state is validated or kept."""
+        weights = torch.stack([weight.detach().sum() for weight in self.model.parameters()])
+        if not (self.progress.loss_sum.isfinite() and weights.isfinite().all()):
+            raise Diverged(
+                f"the training has diverged: loss or weights are no longer finite at step "
+                f"{self.progress.steps_done}; lower --optim.lr, lengthen the warm-up or set "
+                f"--optim.max-grad-norm, under a new version"
             )
+
+    def _checkpoint(self) -> None:
+        """Every rank reports, rank 0 with the state."""
+        progress = self.progress
         metrics = {"steps": progress.steps_done, **(progress.history or [{}])[-1]}
         if self.recorder is None:
             ray.train.report(metrics)

@@ -2,14 +2,16 @@
 
 import json
 import logging
+import os
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import ray
 from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.exceptions import WorkerGroupError
+from ray.train.v2.api.result import Result
 
 from figclip.config import UsageError
 from figclip.inputs.order import RowGroup
@@ -18,15 +20,18 @@ from figclip.inputs.tokens import FILE as TOKENIZER_FILE
 from figclip.inputs.tokens import Tokenizer, open_tokenizer, train_wordpiece
 from figclip.models.clip import Clip
 from figclip.models.weights import clip_with, save_weights
+from figclip.resources import is_joined_cluster, require_resources
 from figclip.store import Folder, Manifest, Publication, Store
-from figclip.training.checkpoint import read_checkpoint
-from figclip.training.loop import LoopConfig, Task, Validate, run_worker
+from figclip.training.checkpoint import newest_checkpoint, read_checkpoint
+from figclip.training.loop import CHECKPOINTS, LoopConfig, Task, Validate, run_worker
 from figclip.training.optim import warmup_of
 
 log = logging.getLogger(__name__)
 
 NAME = "encoder"
 RUN_FILE = "run.json"
+SNAPSHOT = "checkpoint_manager_snapshot.json"
+"""Ray Train's list of the checkpoints of a run."""
 
 
 class PretrainConfig(LoopConfig):
@@ -53,21 +58,34 @@ def pretrain(
 
     Called again after a kill, it goes on from the last checkpoint and ends with the same weights.
     `validate` judges the embeddings of the validation split after every epoch. Besides the workers'
-    CPUs, each worker's `reads_per_worker` reading tasks need `cpus_per_read` CPUs each. A worker
-    group that fails is started again `max_failures` times. `UsageError` names what to mend.
+    CPUs, reading needs `cpus_per_read` CPUs a task, and each worker has `reads_per_worker` of them
+    where there are so many. A worker group that fails is started again `max_failures` times.
+    `UsageError` names what to mend.
     """
     inputs = (f"pairs@{pairs_version}",)
     values = config.model_dump(mode="json")
+    run = store.root / "runs" / f"{NAME}-{version}"
     if store.already_published(NAME, version, values, inputs):
+        clear_leftovers(run, {"config": values, "inputs": list(inputs)})
         return store.manifest(NAME, version)
     pairs = store.open("pairs", pairs_version)
     train, validation = row_groups(pairs, "train"), row_groups(pairs, "validation")
     check_sizes(config, num_rows=_num_rows(train), num_workers=num_workers)
     if not validation:
         log.warning("pairs@%s has no validation split: the run is not validated", pairs_version)
-    _warn_of_scarce_cpus(num_workers * (cpus_per_worker + reads_per_worker * cpus_per_read))
-    run = store.root / "runs" / f"{NAME}-{version}"
-    _claim(run, {"config": values, "inputs": list(inputs), "num_workers": num_workers})
+    require_resources(
+        {
+            "CPU": num_workers * cpus_per_worker + cpus_per_read,
+            "GPU": num_workers if use_gpu else 0,
+        },
+        ray.cluster_resources(),
+        remedies={
+            "CPU": "set --num-workers, --cpus-per-worker or --cpus-per-read lower",
+            "GPU": "set --num-workers lower, or --no-use-gpu",
+        },
+        can_grow=is_joined_cluster(os.environ),
+    )
+    claim(run, {"config": values, "inputs": list(inputs), "num_workers": num_workers})
     task = Task(
         config=LoopConfig(**{name: getattr(config, name) for name in LoopConfig.model_fields}),
         pairs=pairs,
@@ -116,18 +134,14 @@ def _num_rows(groups: tuple[RowGroup, ...]) -> int:
     return sum(group.num_rows for group in groups)
 
 
-def _warn_of_scarce_cpus(needed: float) -> None:
-    there = ray.cluster_resources().get("CPU", 0)
-    if needed > there:
-        log.warning(
-            "the run asks for %g CPUs, the cluster has %g: without an autoscaler it waits for "
-            "ever; use fewer workers, or fewer CPUs per worker and per read",
-            needed,
-            there,
-        )
+def clear_leftovers(run: Folder, record: dict[str, Any]) -> None:
+    """Delete the folder of that very run, which was killed after it had published."""
+    if run.exists(RUN_FILE) and record.items() <= json.loads(run.read(RUN_FILE)).items():
+        log.info("clearing %s: its encoder is published", run.path)
+        run.clear()
 
 
-def _claim(run: Folder, record: dict[str, Any]) -> None:
+def claim(run: Folder, record: dict[str, Any]) -> None:
     """Start the run's folder, or find there the same run, to be resumed."""
     if not run.exists(RUN_FILE):
         run.clear()
@@ -140,7 +154,22 @@ def _claim(run: Folder, record: dict[str, Any]) -> None:
             f"an unfinished run in {run.path} has another {' and '.join(differing)}: run it with "
             f"what its {RUN_FILE} says to resume it, take a new version, or delete that folder"
         )
+    forget_torn_snapshot(run / CHECKPOINTS)
     log.info("resuming the run in %s", run.path)
+
+
+def forget_torn_snapshot(run: Folder) -> None:
+    """Delete Ray Train's list of checkpoints where it is half a file, on which no run could start.
+
+    Ray Train writes it in place. Without it, the workers look for the newest checkpoint themselves.
+    """
+    if not run.exists(SNAPSHOT):
+        return
+    try:
+        json.loads(run.read(SNAPSHOT))
+    except ValueError as error:
+        log.warning("%s/%s is torn and deleted (%s)", run.path, SNAPSHOT, error)
+        run.fs.delete_file(f"{run.path}/{SNAPSHOT}")
 
 
 def _tokenizer(
@@ -166,11 +195,11 @@ def _tokenizer(
 def _fit(task: Task, workers: ScalingConfig, max_failures: int) -> dict[str, Any]:
     """Run to the end, from the last checkpoint where there is one; the state at the end."""
     trainer = TorchTrainer(
-        partial(run_worker, task),
+        partial(run_worker, task),  # type: ignore[arg-type]  # what it returns is read below
         scaling_config=workers,
         torch_config=TorchConfig(backend="nccl" if workers.use_gpu else "gloo"),
         run_config=RunConfig(
-            name="train",  # Ray Train resumes where a run of this name is in this place
+            name=CHECKPOINTS,  # Ray Train resumes where a run of this name is in this place
             storage_path=task.run.path,
             storage_filesystem=task.run.fs,
             failure_config=FailureConfig(max_failures=max_failures),
@@ -178,13 +207,18 @@ def _fit(task: Task, workers: ScalingConfig, max_failures: int) -> dict[str, Any
         ),
     )
     try:
-        result = trainer.fit()
+        result = cast(Result, trainer.fit())
     except WorkerGroupError as error:
         for failure in error.worker_failures.values():
             if isinstance(failure, UsageError | OSError):
                 raise failure from error
         raise
-    assert result.checkpoint is not None
+    if result.return_value is not None:
+        raise UsageError(result.return_value)
+    if result.checkpoint is None:  # resumed at its end, where nothing is left to report
+        state = newest_checkpoint(task.run / CHECKPOINTS)
+        assert state is not None
+        return state
     with result.checkpoint.as_directory() as folder:
         return read_checkpoint(Path(folder))
 

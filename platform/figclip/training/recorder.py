@@ -18,13 +18,15 @@ class Recorder:
     """Collects the steps' metrics without waiting for the device, and writes them in bursts.
 
     TensorBoard's files grow in a local folder and reach the run's folder at every `upload`, so
-    that they agree with the checkpoint written then, whatever is killed in between.
+    that they agree with the checkpoint written then, whatever is killed in between. A run that
+    goes on after `steps_done` steps takes back what an earlier try recorded of later ones.
     """
 
     def __init__(
         self,
         target: Folder,
         *,
+        steps_done: int,
         num_steps: int,
         steps_per_epoch: int,
         batch_size: int,
@@ -36,7 +38,9 @@ class Recorder:
         self._batch_size = batch_size
         self._every_s = every_s
         self._local = tempfile.TemporaryDirectory(prefix="figclip-tensorboard-")
-        self._writer = SummaryWriter(self._local.name)
+        self._writer = SummaryWriter(
+            self._local.name, purge_step=steps_done * batch_size + 1 if steps_done else None
+        )
         self._pending: list[tuple[int, float, StepMetrics]] = []
         self._last = time.monotonic()
 
@@ -75,8 +79,14 @@ class Recorder:
             self._writer.add_scalar(f"{group}/{name}", value, step * self._batch_size)
 
     def upload(self) -> None:
+        self.flush()
         self._writer.flush()
         self._target.upload(Path(self._local.name))
+
+    def close(self) -> None:
+        """End the writer's thread before its folder goes; what was not uploaded is lost."""
+        self._writer.close()
+        self._local.cleanup()
 
     def _log_line(self, step: int, lr: float, loss: float, rate: float) -> None:
         left_s = (self._num_steps - step) * self._batch_size / rate

@@ -23,9 +23,7 @@ import pyarrow.fs as pafs
 
 from figclip import __version__
 from figclip.config import UsageError
-from figclip.folder import Folder, clear_disk_errors, only_one_process
-
-__all__ = ["MANIFEST", "Folder", "Manifest", "Publication", "Store", "clear_disk_errors"]
+from figclip.store.folder import Folder, clear_disk_errors, only_one_process
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +38,7 @@ class Manifest:
     name: str
     version: str
     config: dict[str, Any]
-    """The resolved config that made it; runs again."""
+    """The resolved config of the stage that made it."""
     inputs: tuple[str, ...]
     """Artifacts it was made from, each `name@version`."""
     counts: dict[str, Any]
