@@ -31,7 +31,7 @@ class BenchmarkJob(Job):
 
 
 class PeakMemory(threading.Thread):
-    """Samples the proportional set size of a process and all below it, every second.
+    """Samples the proportional set size of a process and all below it, every four seconds.
 
     Proportional: a page that n processes share counts 1/n in each, so the sum counts it once.
     """
@@ -43,7 +43,7 @@ class PeakMemory(threading.Thread):
         self.done = threading.Event()
 
     def run(self) -> None:
-        while not self.done.wait(1.0):
+        while not self.done.wait(4.0):  # one sample of forty processes costs a tenth of a second
             self.peak_bytes = max(self.peak_bytes, self.sample())
 
     def sample(self) -> int:

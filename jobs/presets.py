@@ -27,7 +27,7 @@ DEMO = PretrainConfig(
     pixels=PixelConfig(size=96),
     optim=OptimConfig(lr=1e-3, weight_decay=0.1, warmup_steps=50),
     batch_size=32,
-    epochs=12,
+    epochs=10,
     checkpoint_every_steps=100,
 )
 """From scratch on two CPU cores, in minutes."""
