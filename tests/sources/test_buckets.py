@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from figclip.config import UsageError
-from figclip.folder import clear_disk_errors
+from figclip.store import clear_disk_errors
 from figclip.sources.buckets import (
     CorruptObject,
     LocalBucket,
