@@ -23,12 +23,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def shared(request: pytest.FixtureRequest) -> Path:
-    """The folder of real articles and figures; tests that ask for it skip without it."""
-    folder = Path(request.config.getoption("--shared"))
-    if not (folder / "pmc-oa-opendata").is_dir():
-        pytest.skip(f"no real articles at {folder}: name their folder with --shared")
-    return folder.resolve()
+def shared_folder(request: pytest.FixtureRequest) -> Callable[[str], Path]:
+    """`shared_folder("pmc-xml")`: the real articles of that name; their test skips without."""
+    root = Path(request.config.getoption("--shared")).resolve()
+
+    def find(name: str) -> Path:
+        if not (root / name).exists():
+            pytest.skip(f"no {name} at {root}: name the folder of real articles with --shared")
+        return root / name
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def shared(shared_folder: Callable[[str], Path]) -> Path:
+    """The folder that holds the bucket of real articles, `pmc-oa-opendata`."""
+    return shared_folder("pmc-oa-opendata").parent
 
 
 @pytest.fixture(scope="session")

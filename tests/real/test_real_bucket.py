@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,8 +24,8 @@ NUM_MEDIA = 2
 
 
 @pytest.fixture(scope="module")
-def folder(shared: Path) -> Path:
-    return shared / "pmc-oa-opendata"
+def folder(shared_folder: Callable[[str], Path]) -> Path:
+    return shared_folder("pmc-oa-opendata")
 
 
 @pytest.fixture(scope="module")
@@ -47,17 +48,24 @@ def on_s3(
     return open_bucket("s3://pmc-oa-opendata", endpoint=s3_server)
 
 
-def test_the_versions_are_those_of_the_truth(folder: Path, on_s3: Bucket, shared: Path):
-    truth = json.loads((shared / "pmc-oa-opendata.truth.json").read_text())
+@pytest.fixture(scope="module")
+def truth(shared_folder: Callable[[str], Path]) -> list[dict[str, Any]]:
+    return json.loads(shared_folder("pmc-oa-opendata.truth.json").read_text())
+
+
+def test_the_versions_are_those_of_the_truth(
+    folder: Path, on_s3: Bucket, truth: list[dict[str, Any]]
+):
     expected = sorted(article["version"] for article in truth)
     assert len(expected) == 31
     assert list_versions(open_bucket(str(folder))) == expected
     assert list_versions(on_s3) == expected
 
 
-def test_every_version_is_the_same_from_folder_and_s3(folder: Path, on_s3: Bucket, shared: Path):
+def test_every_version_is_the_same_from_folder_and_s3(
+    folder: Path, on_s3: Bucket, truth: list[dict[str, Any]]
+):
     local = open_bucket(str(folder))
-    truth = json.loads((shared / "pmc-oa-opendata.truth.json").read_text())
     num_media = 0
     for article in truth:
         metadata = read_metadata(local, article["version"])

@@ -8,6 +8,7 @@ import io
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,9 @@ def test_the_inventory_lists_every_metadata_object_with_its_etag(bucket: Path) -
 
 
 @pytest.mark.real
-def test_the_layout_is_that_of_the_real_bucket(bucket: Path, shared: Path) -> None:
+def test_the_layout_is_that_of_the_real_bucket(
+    bucket: Path, shared_folder: Callable[[str], Path]
+) -> None:
     def shapes(folder: Path) -> set[str]:
         names = [path.relative_to(folder).as_posix() for path in folder.rglob("*.*")]
         names = [name for name in names if "/" in name and (folder / name).is_file()]
@@ -148,7 +151,7 @@ def test_the_layout_is_that_of_the_real_bucket(bucket: Path, shared: Path) -> No
             if not name.startswith("V/") or name.startswith("V/V.")
         }
 
-    real = shared / "pmc-oa-opendata"
+    real = shared_folder("pmc-oa-opendata")
     assert shapes(bucket) == shapes(real)
     fields = {key for entry in metadata(real) for key in entry}
     assert {key for entry in metadata(bucket) for key in entry} == fields

@@ -75,8 +75,8 @@ class LocalBucket:
         return self.folder.name
 
     def get(self, key: str) -> bytes:
-        if ".." in key.split("/") or key.startswith("/"):
-            raise MissingObject(f"{self}: {key} lies outside the folder")
+        if not _is_plain(key):
+            raise MissingObject(f"{self}: there is no {key}")
         path = self.folder / key
         try:
             return path.read_bytes()
@@ -89,6 +89,8 @@ class LocalBucket:
 
     def keys(self, prefix: str) -> Iterator[str]:
         above, slash, _ = prefix.rpartition("/")
+        if slash and not _is_plain(above):
+            return iter(())
         below = self._walk(self.folder / above, above + slash)
         return (key for key in below if key.startswith(prefix))
 
@@ -105,6 +107,11 @@ class LocalBucket:
                 yield from self._walk(folder / name, prefix + name)
             else:
                 yield prefix + name
+
+
+def _is_plain(key: str) -> bool:
+    """Whether S3 and a disk mean the same by it: to a disk `a/./b`, `a//b` and `a/b` are one."""
+    return not {"", ".", ".."} & set(key.split("/"))
 
 
 def _unreadable(path: Path, error: OSError) -> UsageError:
