@@ -52,7 +52,7 @@ SMOKE = PretrainConfig(
     optim=OptimConfig(warmup_steps=2),
     batch_size=16,
     epochs=3,
-    checkpoint_every_steps=2,
+    checkpoint_every_steps=4,
 )
 """Seconds of work, for tests: its encoder is worth nothing."""
 

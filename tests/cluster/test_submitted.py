@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import openai
 import pytest
-from walking import ROOT, table_of
+from walking import QUICK_REPORTS, ROOT, table_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(800)]
 
@@ -61,6 +61,7 @@ def head(bare_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     own = tmp_path_factory.mktemp("head")
     log, token = own / "head.log", own / "token"
     token.write_text(secrets.token_hex(32))
+    environment |= QUICK_REPORTS
     environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
     process = subprocess.Popen(
         [
