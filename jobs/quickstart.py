@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+FEWEST_TO_LEARN_FROM = 1_000
+"""Training pairs; with fewer the summary says what to expect of an encoder from scratch."""
+
 
 class QuickstartJob(Job):
     """Every artifact of the walk is published under one `version`; a rerun goes on where it was."""
@@ -223,13 +226,19 @@ def summary(store: Store, pairs: Manifest, version: str) -> str:
     numbers = {kind: f"{counts[f'num_{kind}']:,}" for kind in kinds}
     serve = os.path.relpath(Path(sys.executable).with_name("serve"))
     grid = store.folder("evaluation", version).path + "/grid.png"
+    num_train = counts["splits"]["train"]["pairs"]
+    expectation = (
+        f"\nFrom scratch, {num_train:,} training pairs teach next to nothing: expect chance.\n"
+        if num_train < FEWEST_TO_LEARN_FROM
+        else ""
+    )
     return f"""
 {numbers["articles"]} articles, {numbers["figures"]} figures → {numbers["pairs"]} pairs
 ({splits})
 {numbers["rejections"]} rejections, each with its reason:
 {rejections or "  none"}
 
-{table}
+{table}{expectation}
 Queries and what they find: {grid}
 The search page, on http://127.0.0.1:8000/ :
   {serve} run serve_apps.search:app store={store.root.path} index={version}
