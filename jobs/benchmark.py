@@ -43,7 +43,7 @@ class PeakMemory(threading.Thread):
         self.done = threading.Event()
 
     def run(self) -> None:
-        while not self.done.wait(4.0):  # one sample of forty processes costs a tenth of a second
+        while not self.done.wait(4.0):  # often enough for stages of minutes; a sample costs CPU
             self.peak_bytes = max(self.peak_bytes, self.sample())
 
     def sample(self) -> int:

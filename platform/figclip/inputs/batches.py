@@ -22,8 +22,8 @@ class Paced(ExecutionCallback):
     """Lets the control loop of Ray Data rest between its rounds.
 
     While every task waits for its output to be consumed, the loop of Ray 2.60 goes round without a
-    pause; in the process of a training rank it then takes half a core, and the interpreter's lock,
-    from the model (seen by py-spy; on two cores training ran a third slower).
+    pause; in the process of a training rank it then takes CPU, and the interpreter's lock, from the
+    model.
     """
 
     def on_execution_step(self, executor: object) -> None:
