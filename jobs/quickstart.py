@@ -7,9 +7,7 @@
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -28,7 +26,7 @@ from figclip.evaluation.retrieval import validate
 from figclip.schema import SPLITS
 from figclip.sources.miniature import ELIGIBLE_LICENSES, MiniatureConfig, write_miniature
 from figclip.sources.pmc_cloud import Bucket, open_bucket
-from figclip.store import Folder, Manifest, Store
+from figclip.store import Manifest, Store
 from figclip.training.pretrain import PretrainConfig, pretrain
 from jobs.entry import Job, joined_ray, keep_config, run
 from jobs.presets import DEMO, SMOKE
@@ -156,7 +154,7 @@ def opened_source(store: Store, config: QuickstartJob) -> tuple[str, Bucket]:
         log.info("0/5 drawing a PubMed Central of %d articles", config.miniature.num_articles)
         with (
             store.publishing("miniature", config.version, config=made) as publication,
-            local_folder(publication.folder) as folder,
+            publication.folder.built_locally() as folder,
         ):
             mapped = partial(map_on_ray, num_cpus=config.cpus_per_task)
             publication.counts.update(write_miniature(folder, config.miniature, mapped=mapped))
@@ -167,17 +165,6 @@ def opened_source(store: Store, config: QuickstartJob) -> tuple[str, Bucket]:
     host = query.get("endpoint_override", [None])[0]
     endpoint = f"{query.get('scheme', ['https'])[0]}://{host}" if host else None
     return "miniature", open_bucket(f"s3://{path}", endpoint=endpoint, anonymous=False)
-
-
-@contextmanager
-def local_folder(folder: Folder) -> Iterator[Path]:
-    """A local folder whose files end up in `folder`: itself, where that is local."""
-    if isinstance(folder.fs, pafs.LocalFileSystem):
-        yield Path(folder.path)
-        return
-    with tempfile.TemporaryDirectory() as temporary:
-        yield Path(temporary) / "miniature"
-        folder.upload(Path(temporary) / "miniature")
 
 
 def map_on_ray(

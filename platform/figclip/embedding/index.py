@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.fs as pafs
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from figclip.config import Config, UsageError
@@ -198,7 +197,7 @@ def build_index(
     with (
         store.publishing("index", version, config=settings, inputs=inputs) as publication,
         _system_errors(),
-        _local(publication.folder) as path,
+        publication.folder.built_locally() as path,
     ):
         dim = store.manifest("embeddings", embeddings_version).counts["dim"]
         rows = joined_rows(
@@ -279,17 +278,6 @@ def _database(path: Path) -> "DBConnection":
 
 def _found(index: FigureIndex, query: np.ndarray, which: Which) -> Found:
     return [(hit.pair_id, hit.score) for hit in index.search(query, k=NEAREST, which=which)]
-
-
-@contextmanager
-def _local(folder: Folder) -> Iterator[Path]:
-    """A local folder to build in whose files end up in `folder`: itself, where that is local."""
-    if isinstance(folder.fs, pafs.LocalFileSystem):
-        yield Path(folder.path)
-        return
-    with tempfile.TemporaryDirectory(prefix="figclip-index-") as path:
-        yield Path(path)
-        folder.upload(Path(path))
 
 
 @contextmanager

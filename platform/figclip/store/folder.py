@@ -5,6 +5,7 @@ import fcntl
 import logging
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,6 +69,16 @@ class Folder:
         for path in sorted(folder.rglob("*")):
             if path.is_file():
                 self.write(path.relative_to(folder).as_posix(), path.read_bytes())
+
+    @contextmanager
+    def built_locally(self) -> Iterator[Path]:
+        """A local folder whose files end up here when the body ends well: itself, where local."""
+        if isinstance(self.fs, pafs.LocalFileSystem):
+            yield Path(self.path)
+            return
+        with tempfile.TemporaryDirectory(prefix="figclip-") as path:
+            yield Path(path)
+            self.upload(Path(path))
 
     def download(self, folder: Path) -> Path:
         """A local folder with the same files: this very one where it is local, else a copy."""
