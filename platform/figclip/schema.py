@@ -1,4 +1,4 @@
-"""The nouns of the project: article, figure, panel, pair, rejection, and their Arrow schemas."""
+"""The nouns of the project: article, figure, panel, pair, ledger entry, and their Arrow schemas."""
 
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
@@ -17,6 +17,8 @@ MAX_PIXELS = 89_478_485
 A page at 600 dpi has 35 million. What becomes a pair must be readable ever after, so that all who
 decode pictures of pairs go by this number.
 """
+
+FINGERPRINT_BYTES = 32
 
 Box = tuple[int, int, int, int]
 """`(x0, y0, x1, y1)` in pixels, x1 and y1 exclusive."""
@@ -63,7 +65,9 @@ class Figure:
     """Every graphic's href as written, alternatives collapsed to one, in document order."""
     alt_text: str
     license: str
-    """The figure's own permissions where it states some (third-party material); else empty."""
+    """The figure's own licence (third-party material), a code or its words; else empty."""
+    attribution: str
+    """What the figure says of its rights beside the licence: copyright, source; else empty."""
     owner: str
     """Id of the sub-article or response that holds the figure; empty for the article itself."""
     section: tuple[str, ...]
@@ -81,7 +85,9 @@ class Article:
     doi: str | None
     title: str
     journal: str
-    year: int | None
+    date: str
+    """The earliest publication date, ISO 8601 and as precise as stated: `2010-11-17`, `2010-11`,
+    `2010`; else empty."""
     article_type: str
     license: str
     """Licence code (`CC BY`, `CC0`, ...) of the source, else derived from the XML, else empty."""
@@ -100,15 +106,21 @@ class Pair:
     doi: str | None
     title: str
     journal: str
+    date: str
+    """As in `Article`."""
     year: int | None
+    """Of `date`."""
     license: str
     figure_license: str
+    figure_attribution: str
     article_type: str
     figure_id: str
     owner: str
     graphic: str
     """Name of the media file that the href resolved to."""
     label: str
+    section: list[str]
+    """Titles of the sections around the figure, the outermost first."""
     caption: str
     group_caption: str
     alt_text: str
@@ -123,23 +135,42 @@ class Pair:
     original_height: int
     image_sha256: str
     """Of the media file as the source holds it."""
+    image_fingerprint: bytes
+    """256 bits that a picture keeps when it is resized or encoded anew; all zero where it is too
+    plain to tell from others."""
     split: Split
 
 
+State = Literal["published", "rejected", "failed"]
+"""`rejected` by a rule, for good; `failed` by a fault that another try may not meet."""
+
+
 @dataclass(frozen=True)
-class Rejection:
-    """Something that did not become a pair, and why."""
+class Entry:
+    """A line of the ledger: what became of an article version, a figure or a graphic.
+
+    Every version that was listed has one without figure; every graphic of a figure that a rule
+    let pass has one of its own, and so has every figure that a rule rejected.
+    """
 
     pmcid: str
     version: int
     figure_id: str
-    """Empty where the whole article was rejected."""
+    """Empty where the line speaks of the whole version."""
     graphic: str
-    """Empty where no single graphic is to blame."""
+    """Empty where it speaks of a whole figure; else the media's name, or the href that has none."""
+    state: State
     reason: str
-    """A word of a small vocabulary, to count by: `missing_media`, `broken_image`, ..."""
+    """A word of a small vocabulary, to count by: `missing_media`, `broken_image`, ...; empty where
+    published."""
     detail: str
     """For people: what was found, in a sentence."""
+    num_figures: int | None = None
+    """Of a parsed version: its `<fig>`s."""
+    num_figures_with_caption: int | None = None
+    image_sha256: str | None = None
+    """Of a published graphic, as in `Pair`."""
+    image_fingerprint: bytes | None = None
 
 
 PAIR_SCHEMA = pa.schema(
@@ -151,14 +182,17 @@ PAIR_SCHEMA = pa.schema(
         ("doi", pa.string()),
         ("title", pa.string()),
         ("journal", pa.string()),
+        ("date", pa.string()),
         ("year", pa.int32()),
         ("license", pa.string()),
         ("figure_license", pa.string()),
+        ("figure_attribution", pa.string()),
         ("article_type", pa.string()),
         ("figure_id", pa.string()),
         ("owner", pa.string()),
         ("graphic", pa.string()),
         ("label", pa.string()),
+        ("section", pa.list_(pa.string())),
         ("caption", pa.string()),
         ("group_caption", pa.string()),
         ("alt_text", pa.string()),
@@ -169,18 +203,24 @@ PAIR_SCHEMA = pa.schema(
         ("original_width", pa.int32()),
         ("original_height", pa.int32()),
         ("image_sha256", pa.string()),
+        ("image_fingerprint", pa.binary(FINGERPRINT_BYTES)),
         ("split", pa.string()),
     ]
 )
 
-REJECTION_SCHEMA = pa.schema(
+LEDGER_SCHEMA = pa.schema(
     [
         ("pmcid", pa.string()),
         ("version", pa.int32()),
         ("figure_id", pa.string()),
         ("graphic", pa.string()),
+        ("state", pa.string()),
         ("reason", pa.string()),
         ("detail", pa.string()),
+        ("num_figures", pa.int32()),
+        ("num_figures_with_caption", pa.int32()),
+        ("image_sha256", pa.string()),
+        ("image_fingerprint", pa.binary(FINGERPRINT_BYTES)),
     ]
 )
 

@@ -95,6 +95,7 @@ def _figure(found: _Found, *, mentions: tuple[Mention, ...]) -> Figure:
         graphics=found.graphics,
         alt_text=_alt_text(element),
         license=_rights(element),
+        attribution="",
         owner=found.owner,
         section=section_path(element),
         mentions=mentions,

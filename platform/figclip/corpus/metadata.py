@@ -34,7 +34,7 @@ class ArticleMetadata:
     doi: str | None
     title: str
     journal: str
-    year: int | None
+    date: str
     article_type: str
     license: str
 
@@ -62,7 +62,7 @@ def _own_reading(article: etree._Element, front: etree._Element) -> ArticleMetad
         doi=ids.get("doi") or None,
         title=_title(meta),
         journal=text_of(journals[0]) if journals else "",
-        year=min(_years(meta), default=None),
+        date=min(_dates(meta), default=""),
         article_type=article.get("article-type", ""),
         license=article_license(meta),
     )
@@ -112,12 +112,12 @@ def _title(meta: etree._Element) -> str:
     return " ".join(filter(None, (text_of(part, leave_out=FLOATS | {"fn"}) for part in parts)))
 
 
-def _years(meta: etree._Element) -> list[int]:
+def _dates(meta: etree._Element) -> list[str]:
     found = []
     for date in meta.iterchildren("{*}pub-date"):
         words = text_of(date.find("{*}year")) or date.get("iso-8601-date") or text_of(date)
         if year := YEAR.search(words):
-            found.append(int(year[0]))
+            found.append(year[0])
     return found
 
 
@@ -152,7 +152,7 @@ def _checked(theirs: dict[str, object], own: ArticleMetadata) -> ArticleMetadata
         doi=said("doi") or own.doi,
         journal=said("journal") if _same(said("journal"), own.journal) else own.journal,
         title=own.title or said("full_title"),
-        year=own.year or (int(year[0]) if year else None),
+        date=own.date or (year[0] if year else ""),
     )
 
 

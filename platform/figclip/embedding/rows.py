@@ -22,6 +22,8 @@ LEFT_OUT = {
     "original_width",
     "original_height",
     "image_sha256",
+    "image_fingerprint",
+    "section",
 }
 PAIR_COLUMNS = [name for name in PAIR_SCHEMA.names if name not in LEFT_OUT]
 ROWS_AT_ONCE = 128

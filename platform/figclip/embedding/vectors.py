@@ -58,8 +58,7 @@ def split_files(folder: Folder, splits: Sequence[str]) -> list[str]:
 
 
 def read_table(folder: Folder, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-    path = (folder / name).path
-    with folder.fs.open_input_file(path) as file:
+    with folder.open(name) as file:
         return pq.read_table(file, columns=None if columns is None else list(columns))
 
 
@@ -67,7 +66,7 @@ def read_batches(
     folder: Folder, name: str, columns: Sequence[str], *, num_rows: int
 ) -> Iterator[pa.RecordBatch]:
     """A file's rows, at most `num_rows` at a time, in order."""
-    with folder.fs.open_input_file((folder / name).path) as file:
+    with folder.open(name) as file:
         yield from pq.ParquetFile(file).iter_batches(batch_size=num_rows, columns=list(columns))
 
 
@@ -115,5 +114,5 @@ def sampled_vectors(folder: Folder, names: list[str], num_pairs: int, *, seed: i
 
 def num_rows(folder: Folder, name: str) -> int:
     """Rows of a file, read from its footer."""
-    with folder.fs.open_input_file((folder / name).path) as file:
+    with folder.open(name) as file:
         return pq.ParquetFile(file).metadata.num_rows

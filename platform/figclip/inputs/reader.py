@@ -38,7 +38,7 @@ def row_groups(pairs: Folder, split: Split) -> tuple[RowGroup, ...]:
     names = [f"{split}/{name}" for name in (pairs / split).files() if name.endswith(".parquet")]
 
     def groups_of(name: str) -> list[RowGroup]:
-        with pairs.fs.open_input_file(f"{pairs.path}/{name}") as file:
+        with pairs.open(name) as file:
             metadata = pq.read_metadata(file)
         sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
         return [RowGroup(name, i, size) for i, size in enumerate(sizes) if size]
@@ -113,5 +113,5 @@ def batch_of(columns: Columns) -> Batch:
 
 
 def _read_group(pairs: Folder, group: RowGroup, columns: list[str]) -> pa.Table:
-    with pairs.fs.open_input_file(f"{pairs.path}/{group.file}") as file:
+    with pairs.open(group.file) as file:
         return pq.ParquetFile(file).read_row_group(group.index, columns=columns)

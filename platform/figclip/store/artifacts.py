@@ -13,7 +13,7 @@ import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ class Manifest:
     """UTC, ISO 8601."""
     files: dict[str, int]
     """Relative path → size in bytes of every data file."""
+    shared: dict[str, str] = field(default_factory=dict)
+    """Of these files those that another version of the artifact holds: relative path → version."""
 
 
 class Store:
@@ -124,13 +126,14 @@ class Store:
     def open(self, name: str, version: str) -> Folder:
         """The folder of a published artifact; `UsageError` where it is absent or lost a file."""
         manifest = self.manifest(name, version)
-        folder = self.folder(name, version)
+        owners = {path: self.folder(name, v).path for path, v in manifest.shared.items()}
+        folder = replace(self.folder(name, version), shared=owners)
         sizes = folder.files()
         lost = [path for path, size in manifest.files.items() if sizes.get(path) != size]
         if lost:
             raise UsageError(
                 f"{name}@{version} in {self.url} is damaged: {lost[0]} and {len(lost) - 1} more "
-                f"files are missing or changed; delete the folder and run its job again"
+                f"files are missing or changed; {_remedy(manifest, lost[0])}"
             )
         return folder
 
@@ -179,7 +182,7 @@ class Store:
         """
         self._refuse_published(name, version)
         folder = self.folder(name, version)
-        publication = Publication(folder, {})
+        publication = Publication(folder, {}, {})
         resolved = _as_json(config)  # now, for it would be a pity to fail after hours of work
         with clear_disk_errors(self.url), only_one_process(folder, f"{name}@{version}"):
             self._refuse_published(name, version)  # since the first look
@@ -189,6 +192,7 @@ class Store:
                 folder.clear()
             yield publication
             self._refuse_published(name, version)  # while the body was at work
+            sizes = self._shared_sizes(name, publication.shared) | folder.files()
             manifest = {
                 "name": name,
                 "version": version,
@@ -197,18 +201,42 @@ class Store:
                 "counts": _as_json(publication.counts),
                 "code_revision": code_revision(),
                 "created": datetime.now(UTC).isoformat(timespec="microseconds"),
-                "files": folder.files(),
+                "files": dict(sorted(sizes.items())),
+                "shared": _held_elsewhere(publication),
             }
             folder.write(MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False).encode())
         log.info("published %s@%s in %s: %s", name, version, self.url, publication.counts)
 
+    def _shared_sizes(self, name: str, shared: Mapping[str, str]) -> dict[str, int]:
+        """Sizes of files that other published versions hold, by those versions' manifests."""
+        sizes: dict[str, int] = {}
+        for version in sorted(set(shared.values())):
+            theirs = self.manifest(name, version).files
+            sizes |= {path: theirs[path] for path, v in shared.items() if v == version}
+        return sizes
+
 
 @dataclass(frozen=True)
 class Publication:
-    """An artifact in the making: its folder, and the counts that its manifest will carry."""
+    """An artifact in the making: its folder, and what its manifest will carry."""
 
     folder: Folder
     counts: dict[str, Any]
+    shared: dict[str, str]
+    """Files that a published version of the same artifact holds: relative path → the version whose
+    own folder they lie in. One that the folder itself holds goes before."""
+
+
+def _held_elsewhere(publication: Publication) -> dict[str, str]:
+    own = publication.folder.files()
+    return {path: v for path, v in sorted(publication.shared.items()) if path not in own}
+
+
+def _remedy(manifest: Manifest, lost: str) -> str:
+    if lost in manifest.shared:
+        holder = f"{manifest.name}@{manifest.shared[lost]}"
+        return f"{holder} holds them for it: bring that folder back, or make {manifest.name} anew"
+    return "delete the folder and run its job again"
 
 
 def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,11 +6,12 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 
 from figclip.config import UsageError
@@ -24,12 +25,27 @@ class Folder:
 
     fs: pafs.FileSystem
     path: str
+    shared: Mapping[str, str] = field(default_factory=dict)
+    """Files that another folder holds for this one: relative path → path of that folder, in which
+    the file has the same relative path. They are read like the folder's own."""
 
     def __truediv__(self, name: str) -> "Folder":
-        return Folder(self.fs, f"{self.path}/{name}")
+        inner = {
+            path.removeprefix(f"{name}/"): f"{owner}/{name}"
+            for path, owner in self.shared.items()
+            if path.startswith(f"{name}/")
+        }
+        return Folder(self.fs, f"{self.path}/{name}", inner)
+
+    def locate(self, name: str) -> str:
+        """The path on the filesystem at which a file lies, be it here or elsewhere."""
+        return f"{self.shared.get(name, self.path)}/{name}"
+
+    def open(self, name: str) -> pa.NativeFile:
+        return self.fs.open_input_file(self.locate(name))
 
     def read(self, name: str) -> bytes:
-        with self.fs.open_input_file(f"{self.path}/{name}") as file:
+        with self.open(name) as file:
             return file.read()
 
     def write(self, name: str, data: bytes) -> None:
@@ -42,15 +58,21 @@ class Folder:
             file.write(data)
 
     def exists(self, name: str) -> bool:
-        return self.fs.get_file_info(f"{self.path}/{name}").type == pafs.FileType.File
+        return self.fs.get_file_info(self.locate(name)).type == pafs.FileType.File
 
     def files(self) -> dict[str, int]:
         """Relative path → size of every whole file below, in the order of the paths."""
-        selector = pafs.FileSelector(self.path, recursive=True, allow_not_found=True)
-        found = self.fs.get_file_info(selector)
+        found = self._files_in(self.path)
+        for owner in sorted(set(self.shared.values())):
+            theirs = self._files_in(owner)
+            found |= {n: theirs[n] for n, at in self.shared.items() if at == owner and n in theirs}
+        return dict(sorted(found.items()))
+
+    def _files_in(self, path: str) -> dict[str, int]:
+        selector = pafs.FileSelector(path, recursive=True, allow_not_found=True)
         return {
-            info.path[len(self.path) + 1 :]: info.size
-            for info in sorted(found, key=lambda info: info.path)
+            info.path[len(path) + 1 :]: info.size
+            for info in self.fs.get_file_info(selector)
             if info.type == pafs.FileType.File and not _is_part(info.base_name)
         }
 
@@ -81,8 +103,8 @@ class Folder:
             self.upload(Path(path))
 
     def download(self, folder: Path) -> Path:
-        """A local folder with the same files: this very one where it is local, else a copy."""
-        if isinstance(self.fs, pafs.LocalFileSystem):
+        """A local folder with the same files: this very one where it has them all, else a copy."""
+        if isinstance(self.fs, pafs.LocalFileSystem) and not self.shared:
             return Path(self.path)
         for name in self.files():
             target = folder / name
