@@ -1,7 +1,8 @@
-"""The flow from a bucket of articles to a published corpus of pairs, on Ray Data.
+"""The flow from a source of articles to a published corpus of pairs, on Ray Data.
 
 The articles are cut into fixed shards once; each is read and written whole by one task. A run that
-was killed goes on with the shards that are missing, and ends with the same files.
+was killed goes on with the shards that are missing, and ends with the same files. A corpus that
+follows another one reads only what has changed, and shares the other shards with it.
 """
 
 import json
@@ -9,167 +10,378 @@ import logging
 import os
 import pickle
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import ray
 import ray.data
 
 from figclip.config import UsageError
-from figclip.corpus.rules import FEWEST_ARTICLES, CorpusConfig, mended_splits, split_of
+from figclip.corpus.ledger import Outcome, failed_articles, home_of, outcome, whole_ledger
+from figclip.corpus.plan import Changes, fresh_plan, pmcids_of, split_version_id, updated_plan
+from figclip.corpus.reading import read_articles
+from figclip.corpus.rules import CorpusConfig
 from figclip.corpus.shards import (
-    ShardCounts,
-    counts_name,
-    move_articles,
-    plan_shards,
-    read_counts,
-    read_shard,
-    total_counts,
+    Copied,
+    ledger_name,
+    parquet_bytes,
+    place_articles,
+    shard_of,
     write_shard,
 )
 from figclip.resources import is_joined_cluster, require_resources
 from figclip.schema import Split
-from figclip.sources.pmc_cloud import Bucket, list_versions
-from figclip.store import Folder, Manifest, Store
+from figclip.sources.source import Source
+from figclip.store import Folder, Manifest, Publication, Store
 
 log = logging.getLogger(__name__)
 
 NAME = "pairs"
-PLAN = "_plan.json"
+PLAN = "_plan.parquet"
+DUPLICATES = "_duplicates.parquet"
+CHANGES = "_changes.json"
 
 MOST_BLOCKS = 2_000
 """Tasks of one run; with more shards than that, a task does several."""
 
 PROGRESS_EVERY_S = 5.0
+LOOP_PAUSE_S = 0.02
+
+
+@dataclass(frozen=True)
+class Workers:
+    """What a run may take of the cluster."""
+
+    num_cpus_per_task: float
+    """Logical CPUs of one shard at work: less than one where it mostly waits for the network."""
+    max_tasks: int
+    """Shards at work at once."""
+    num_threads: int = 8
+    """Files that one task fetches at once."""
+
+
+@dataclass(frozen=True)
+class _Base:
+    """The published corpus that a new one follows."""
+
+    version: str
+    manifest: Manifest
+    folder: Folder
+    plan: pa.Table
 
 
 def ingest(
-    bucket: Bucket,
+    source: Source,
     store: Store,
     version: str,
     config: CorpusConfig,
     *,
-    source: str,
-    num_cpus_per_task: float,
-    max_tasks: int,
+    workers: Workers,
+    pmcids: Sequence[str] | None = None,
+    base: str | None = None,
+    retry_failed: bool = False,
 ) -> Manifest:
-    """Publish `pairs@version` from every article of the bucket; `source` names it in the manifest.
+    """Publish `pairs@version` from the articles of the source, or from those of `pmcids` alone.
 
-    At most `max_tasks` shards are read at a time, each by a task that reserves `num_cpus_per_task`
-    logical CPUs (less than one where a task mostly waits for the network). `UsageError` where the
-    version is taken by another config or source, published or begun, or the disk is full.
+    With `base`, a published version of the same rules and source, the new one reads only articles
+    that are new there or have changed since, leaves out those that are gone, and shares the shards
+    of the base that stay as they are. `retry_failed` reads once more the articles of which
+    something failed, and nothing else: those of the base, or, without one, of the unfinished
+    version itself.
+
+    `UsageError` where the version is taken by another config or source, published or begun, the
+    base does not fit, the source is out of reach, or the disk is full.
     """
-    resolved = {"source": source, "corpus": config.model_dump(mode="json")}
-    if store.already_published(NAME, version, resolved):
+    resolved = {
+        "source": str(source),
+        "corpus": config.model_dump(mode="json"),
+        "pmcids": None if pmcids is None else sorted(set(pmcids)),
+        "base": base,
+        "retry_failed": retry_failed and base is not None,
+    }
+    inputs = () if base is None else (f"{NAME}@{base}",)
+    if store.already_published(NAME, version, resolved, inputs):
         return store.manifest(NAME, version)
-    with store.publishing(NAME, version, config=resolved, resume=True) as publication:
+    before = None if base is None else _opened_base(store, base, resolved)
+    with store.publishing(
+        NAME, version, config=resolved, inputs=inputs, resume=True
+    ) as publication:
         folder = publication.folder
-        plan = _plan(folder, bucket, config, resolved)
-        finished = folder.files()
-        todo = [n for n in range(len(plan)) if counts_name(n) not in finished]
-        log.info("%d of %d shards of %s are left to read", len(todo), len(plan), source)
-        if todo:
-            require_resources(
-                {"CPU": num_cpus_per_task},
-                ray.cluster_resources(),
-                remedies={"CPU": "set a smaller --cpus-per-task"},
-                can_grow=is_joined_cluster(os.environ),
+        plan, changes = _plan(folder, source, config, resolved, before, pmcids, retry_failed)
+        tasks = _unfinished(folder, plan)
+        if retry_failed and before is None:
+            tasks += _failed_again(folder, plan)
+        log.info("%d of %d shards are left to read", len(tasks), _num_shards(plan))
+        if tasks:
+            make = partial(
+                make_shard,
+                source=source,
+                folder=folder,
+                base=before and before.folder,
+                config=config,
+                num_threads=workers.num_threads,
             )
-            _read_shards(bucket, folder, plan, todo, config, num_cpus_per_task, max_tasks)
-        counts = [read_counts(folder, n) for n in range(len(plan))]
-        splits = _mend(folder, counts, config)
-        publication.counts.update(total_counts(counts, splits))
-        if len(splits) < FEWEST_ARTICLES:
-            note = (
-                f"only {len(splits)} articles have pairs: too few for train, validation and test "
-                f"to get one each"
-            )
+            _run(make, tasks, workers, what="article versions")
+        result = _finish(publication, plan, config, before, workers)
+        publication.counts.update(result.counts)
+        if changes is not None and before is not None:
+            _report(publication, changes, before)
+        if note := result.counts.get("note"):
             log.warning("%s", note)
-            publication.counts["note"] = note
         folder.discard_parts()
     return store.manifest(NAME, version)
 
 
+def _opened_base(store: Store, version: str, resolved: Mapping[str, Any]) -> _Base:
+    manifest = store.manifest(NAME, version)
+    wanted = json.loads(json.dumps(resolved))
+    for key in ("source", "corpus", "pmcids"):
+        if manifest.config.get(key) != wanted[key]:
+            raise UsageError(
+                f"{NAME}@{version} was made with another {key}; to build on it, use the same, or "
+                f"ingest afresh, without a base"
+            )
+    folder = store.open(NAME, version)
+    with folder.open(PLAN) as file:
+        return _Base(version, manifest, folder, pq.read_table(file))
+
+
 def _plan(
-    folder: Folder, bucket: Bucket, config: CorpusConfig, resolved: Mapping[str, Any]
-) -> list[list[str]]:
-    """The version ids of every shard: those of the try before, or of the bucket as it is now."""
+    folder: Folder,
+    source: Source,
+    config: CorpusConfig,
+    resolved: Mapping[str, Any],
+    base: _Base | None,
+    pmcids: Sequence[str] | None,
+    retry_failed: bool,
+) -> tuple[pa.Table, Changes | None]:
+    """The plan of the try before, or one of the source as it is now."""
     if folder.exists(PLAN):
-        plan = json.loads(folder.read(PLAN))
-        if plan["config"] != json.loads(json.dumps(resolved)):
+        with folder.open(PLAN) as file:
+            plan = pq.read_table(file)
+        metadata = plan.schema.metadata
+        if json.loads(metadata[b"config"]) != json.loads(json.dumps(resolved)):
             raise UsageError(
                 f"{folder.path} was begun with another config or source; "
                 f"choose a new version, or delete that folder"
             )
-        return plan["shards"]
-    shards = plan_shards(list_versions(bucket), config.articles_per_shard)
-    folder.write(PLAN, json.dumps({"config": resolved, "shards": shards}).encode())
-    return shards
+        changes = json.loads(metadata[b"changes"])
+        return plan, changes and Changes(**changes)
+    if base is None:
+        changes = None
+        plan = fresh_plan(source.list_versions(pmcids), config.articles_per_shard)
+    else:
+        plan, changes = _update(source, config, base, pmcids, retry_failed)
+    facts = {
+        "config": json.dumps(resolved),
+        "changes": json.dumps(changes and asdict(changes)),
+    }
+    folder.write(PLAN, parquet_bytes(plan.replace_schema_metadata(facts)))
+    return plan, changes
 
 
-def _read_shards(
-    bucket: Bucket,
-    folder: Folder,
-    plan: Sequence[Sequence[str]],
-    todo: Sequence[int],
+def _update(
+    source: Source,
     config: CorpusConfig,
-    num_cpus: float,
-    max_tasks: int,
-) -> None:
-    items = [{"shard": n, "version_ids": " ".join(plan[n])} for n in todo]
-    ray.data.DataContext.get_current().enable_progress_bars = False  # the log tells it
-    shards = ray.data.from_items(items, override_num_blocks=min(len(items), MOST_BLOCKS)).map(
-        partial(make_shard, bucket=bucket, folder=folder, config=config),
-        num_cpus=num_cpus,
-        compute=ray.data.TaskPoolStrategy(size=min(max_tasks, len(items))),
-    )
-    _follow(shards, total=sum(len(plan[n]) for n in todo))
+    base: _Base,
+    pmcids: Sequence[str] | None,
+    retry_failed: bool,
+) -> tuple[pa.Table, Changes]:
+    if not retry_failed:
+        return updated_plan(base.plan, source.list_versions(pmcids), config.articles_per_shard)
+    listing = base.plan.select(["version_id", "etag"])
+    retry = failed_articles(whole_ledger(base.folder, _numbers(base.plan)))
+    return updated_plan(base.plan, listing, config.articles_per_shard, retry=retry)
 
 
-def _follow(shards: ray.data.Dataset, *, total: int) -> None:
-    """Run the flow, say how far it is as shards are finished, and raise a task's fault."""
-    start, last, done = time.monotonic(), -PROGRESS_EVERY_S, 0
-    for row in shards.iter_rows():
-        if row["fault"]:
-            raise pickle.loads(row["fault"])
-        done += row["num_versions"]
-        now = time.monotonic()
-        if now - last >= PROGRESS_EVERY_S or done == total:
-            rate, last = done / max(now - start, 1e-9), now
-            left = (total - done) / rate
-            log.info("article versions: %d/%d (%.1f/s, %.0f s left)", done, total, rate, left)
+def _numbers(plan: pa.Table) -> list[int]:
+    return sorted(plan["shard"].unique().to_pylist())
+
+
+def _num_shards(plan: pa.Table) -> int:
+    return len(plan["shard"].unique())
+
+
+def _unfinished(folder: Folder, plan: pa.Table) -> list[dict[str, Any]]:
+    """A task for every shard that is to be written and has no ledger yet."""
+    finished = {n for name in (folder / "_ledger").files() if (n := shard_of(f"_ledger/{name}"))
+                is not None}
+    todo = plan.filter(pc.not_equal(plan["action"], "share"))
+    tasks = _tasks(todo, again=False)
+    return [task for task in tasks if task["shard"] not in finished]
+
+
+def _failed_again(folder: Folder, plan: pa.Table) -> list[dict[str, Any]]:
+    """A task for every finished shard of which something failed: it reads those articles again."""
+    numbers = [n for n in _numbers(plan) if folder.exists(ledger_name(n))]
+    ledger = whole_ledger(folder, numbers)
+    failed = ledger.filter(pc.equal(ledger["state"], "failed"))
+    rows = plan.filter(pc.is_in(plan["shard"], failed["shard"].combine_chunks()))
+    is_failed = pc.is_in(pmcids_of(rows), failed["pmcid"].combine_chunks())
+    action = pc.if_else(is_failed, "read", "copy")
+    rows = rows.set_column(rows.schema.get_field_index("action"), "action", action)
+    return _tasks(rows, again=True)
+
+
+def _tasks(rows: pa.Table, *, again: bool) -> list[dict[str, Any]]:
+    tasks: dict[int, dict[str, Any]] = {}
+    columns = (rows[name].to_pylist() for name in ("shard", "version_id", "action"))
+    for shard, version_id, action in zip(*columns, strict=True):
+        empty = {"shard": shard, "read": [], "copy": [], "again": again}
+        tasks.setdefault(shard, empty)[action].append(version_id)
+    return [
+        {**task, "read": " ".join(task["read"]), "copy": " ".join(task["copy"])}
+        for task in tasks.values()
+    ]
 
 
 def make_shard(
-    row: dict[str, Any], *, bucket: Bucket, folder: Folder, config: CorpusConfig
+    row: dict[str, Any],
+    *,
+    source: Source,
+    folder: Folder,
+    base: Folder | None,
+    config: CorpusConfig,
+    num_threads: int,
 ) -> dict[str, Any]:
-    """Read and write the shard of a row, unless a task that got lost had finished it.
+    """Read and write the shard of a task, unless a task that got lost had finished it.
 
     A fault that a person can mend (a full disk, a refused key) comes back as a value: Ray would
     wrap it, and leave its class and number behind.
     """
-    number, version_ids = int(row["shard"]), row["version_ids"].split()
+    number, to_read, to_copy = int(row["shard"]), row["read"].split(), row["copy"].split()
     fault = b""
     try:
-        if not folder.exists(counts_name(number)):
-            write_shard(folder, number, read_shard(bucket, version_ids, config))
+        if row["again"] or not folder.exists(ledger_name(number)):
+            copied = None
+            if to_copy:
+                pmcids = frozenset(split_version_id(version_id)[0] for version_id in to_copy)
+                copied = Copied(base if base and not row["again"] else folder, pmcids)
+            articles = read_articles(source, to_read, config, num_threads=num_threads)
+            write_shard(folder, number, articles, home_of(config), copied)
     except (UsageError, OSError) as error:
         fault = pickle.dumps(error)
-    return {"shard": number, "num_versions": len(version_ids), "fault": fault}
+    return {"num_done": len(to_read) + len(to_copy), "fault": fault}
 
 
-def _mend(folder: Folder, counts: Sequence[ShardCounts], config: CorpusConfig) -> dict[str, Split]:
-    """The split of every article with pairs; articles that it moves are moved in their files."""
-    deal: dict[str, Any] = {
-        "seed": config.split_seed,
-        "validation_fraction": config.validation_fraction,
-        "test_fraction": config.test_fraction,
+def place_shard(
+    row: dict[str, Any], *, folder: Folder, moved: Mapping[str, Split], config: CorpusConfig
+) -> dict[str, Any]:
+    """Put the articles of a finished shard into the files of their splits."""
+    fault = b""
+    try:
+        place_articles(folder, int(row["shard"]), moved, home_of(config))
+    except (UsageError, OSError) as error:
+        fault = pickle.dumps(error)
+    return {"num_done": 1, "fault": fault}
+
+
+def _finish(
+    publication: Publication,
+    plan: pa.Table,
+    config: CorpusConfig,
+    base: _Base | None,
+    workers: Workers,
+) -> Outcome:
+    """Cluster the pictures of all shards, move articles to their splits, and list the files."""
+    folder, numbers = publication.folder, _numbers(plan)
+    view = _view(folder, plan, base)
+    result = outcome(whole_ledger(view, numbers), config)
+    log.info("%d pairs, %d of them with a duplicate", *_pairs_and_duplicates(result))
+    there: dict[int, set[str]] = {}
+    for name in view.files():
+        if (number := shard_of(name)) is not None:
+            there.setdefault(number, set()).add(name)
+    wrong = [
+        number
+        for number in numbers
+        if there[number] != result.files[number]
+        or any("-moved" in name for name in result.files[number])
+    ]
+    if wrong:
+        place = partial(place_shard, folder=view, moved=result.moved, config=config)
+        _run(place, [{"shard": n} for n in wrong], workers, what="shards put in place")
+    folder.write(DUPLICATES, parquet_bytes(result.duplicates))
+    if base is not None:
+        own = folder.files()
+        for name in set().union(*result.files.values()) - own.keys():
+            publication.shared[name] = base.manifest.shared.get(name, base.version)
+    return result
+
+
+def _pairs_and_duplicates(result: Outcome) -> tuple[int, int]:
+    return result.counts["num_pairs"], result.counts["num_duplicates"]
+
+
+def _view(folder: Folder, plan: pa.Table, base: _Base | None) -> Folder:
+    """The shards of a plan as one folder: its own, and those that stand in the base."""
+    if base is None:
+        return folder
+    shared = set(_numbers(plan.filter(pc.equal(plan["action"], "share"))))
+    own = folder.files()
+    held = {
+        name: base.folder.shared.get(name, base.folder.path)
+        for name in base.manifest.files
+        if shard_of(name) in shared and name not in own
     }
-    splits = mended_splits((p for shard in counts for p in shard.pairs_by_article), **deal)
-    for number, shard in enumerate(counts):
-        moved = {p: splits[p] for p in shard.pairs_by_article if splits[p] != split_of(p, **deal)}
-        if moved:
-            log.info("moved so that no split is empty: %s", moved)
-            move_articles(folder, number, moved)
-    return splits
+    return replace(folder, shared=held)
+
+
+def _report(publication: Publication, changes: Changes, base: _Base) -> None:
+    """Write what differs from the base: articles by name, and the sums into the counts."""
+    sums = {
+        "base": base.version,
+        **{name: len(found) for name, found in asdict(changes).items() if name != "num_kept"},
+        "kept": changes.num_kept,
+        "pairs_before": base.manifest.counts["num_pairs"],
+        "pairs_now": publication.counts["num_pairs"],
+        "files_shared": len(publication.shared),
+    }
+    publication.counts["changes"] = sums
+    report = {**sums, "articles": asdict(changes)}
+    publication.folder.write(CHANGES, json.dumps(report, indent=1).encode())
+    log.info("changes since %s: %s", base.version, sums)
+
+
+Task = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def _run(task: Task, rows: Sequence[dict[str, Any]], workers: Workers, *, what: str) -> None:
+    """Run a task for each row on the cluster; raises the fault of the first that has one."""
+    require_resources(
+        {"CPU": workers.num_cpus_per_task},
+        ray.cluster_resources(),
+        remedies={"CPU": "set a smaller --cpus-per-task"},
+        can_grow=is_joined_cluster(os.environ),
+    )
+    ray.data.DataContext.get_current().enable_progress_bars = False  # the log tells it
+    items = ray.data.from_items(list(rows), override_num_blocks=min(len(rows), MOST_BLOCKS))
+    done = items.map(
+        task,
+        num_cpus=workers.num_cpus_per_task,
+        compute=ray.data.TaskPoolStrategy(size=min(workers.max_tasks, len(rows))),
+    )
+    _follow(done, total=sum(_size(row) for row in rows), what=what)
+
+
+def _size(row: Mapping[str, Any]) -> int:
+    return len(f"{row['read']} {row['copy']}".split()) if "read" in row else 1
+
+
+def _follow(rows: ray.data.Dataset, *, total: int, what: str) -> None:
+    """Run the flow, say how far it is as tasks are finished, and raise a task's fault."""
+    start, last, done = time.monotonic(), -PROGRESS_EVERY_S, 0
+    for row in rows.iter_rows():
+        if row["fault"]:
+            raise pickle.loads(row["fault"])
+        done += row["num_done"]
+        now = time.monotonic()
+        if now - last >= PROGRESS_EVERY_S or done == total:
+            rate, last = done / max(now - start, 1e-9), now
+            left = (total - done) / rate
+            log.info("%s: %d/%d (%.1f/s, %.0f s left)", what, done, total, rate, left)

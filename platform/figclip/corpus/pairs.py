@@ -1,124 +1,129 @@
-"""One article and its media → pairs, and a reason for every figure and graphic that gives none."""
+"""One article and its media → pairs, and an entry of the ledger for all that gives none."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from figclip.corpus.figures import ImageError, StoredImage, resolve_media, store_image
+from figclip.corpus.images import StoredImage
+from figclip.corpus.media import resolve_media
 from figclip.corpus.rules import (
     CorpusConfig,
     article_objection,
     caption_of,
     figure_objection,
-    split_of,
 )
-from figclip.schema import Article, Figure, Pair, Rejection
-from figclip.sources.pmc_cloud import CorruptObject, MissingObject, VersionMetadata
+from figclip.corpus.splits import split_of
+from figclip.schema import Article, Entry, Figure, Pair, State
+from figclip.sources.pmc_cloud import VersionMetadata
 
 
 @dataclass(frozen=True)
-class ArticleCounts:
-    """Of the figures proper (`<fig>`), as the XML states them."""
+class Candidate:
+    """A graphic that becomes a pair if its picture can be had."""
 
-    num_figures: int
-    num_figures_with_caption: int
+    figure: Figure
+    graphic: str
+    """Name of its media file."""
 
 
-def pairs_of(
-    article: Article,
+def entry(
     metadata: VersionMetadata,
-    fetch: Callable[[str], bytes],
-    config: CorpusConfig,
-) -> tuple[list[Pair], list[Rejection], ArticleCounts]:
-    """Pair every graphic that resolves with its figure's caption, in document order.
+    reason: str,
+    *,
+    state: State = "rejected",
+    figure_id: str = "",
+    graphic: str = "",
+) -> Entry:
+    """An entry by a rule's words, `reason: detail`."""
+    word, _, detail = reason.partition(": ")
+    # An exception may quote what UTF-8 cannot write.
+    readable = detail.encode("utf-8", "backslashreplace").decode()
+    return Entry(metadata.pmcid, metadata.version, figure_id, graphic, state, word, readable)
 
-    `fetch` gives the bytes of a media file by name. One bad graphic costs no other: each leaves a
-    rejection of its own, and so does an article without pairs. What `fetch` raises beyond
-    `MissingObject` and `CorruptObject` travels up.
-    """
-    figures = [figure for figure in article.figures if figure.kind == "fig"]
-    counts = ArticleCounts(len(figures), sum(bool(caption_of(f).strip()) for f in figures))
 
-    def reject(reason: str, figure_id: str = "", graphic: str = "") -> Rejection:
-        word, _, detail = reason.partition(": ")
-        return Rejection(metadata.pmcid, metadata.version, figure_id, graphic, word, detail)
-
-    license = metadata.license_code or article.license
+def objection(article: Article, metadata: VersionMetadata, config: CorpusConfig) -> str | None:
+    """Why a parsed version gives no pair at all, or `None`."""
     if article.pmcid and article.pmcid != metadata.pmcid:
-        return [], [reject(f"other_article: the XML is that of {article.pmcid}")], counts
-    if objection := article_objection(article, license, config):
-        return [], [reject(objection)], counts
-    if not article.figures:
-        return [], [reject("no_figures: nothing with a picture and a caption")], counts
+        return f"other_article: the XML is that of {article.pmcid}"
+    if reason := article_objection(article, license_of(article, metadata), config):
+        return reason
+    return None if article.figures else "no_figures: nothing with a picture and a caption"
 
-    pairs: list[Pair] = []
-    rejections: list[Rejection] = []
+
+def license_of(article: Article, metadata: VersionMetadata) -> str:
+    return metadata.license_code or article.license
+
+
+def candidates(
+    article: Article, metadata: VersionMetadata, config: CorpusConfig
+) -> Iterator[Candidate | Entry]:
+    """In document order: every graphic that names a media file, and why each other one does not."""
     for figure in article.figures:
-        if objection := figure_objection(figure, config):
-            rejections.append(reject(objection, figure.figure_id))
-            continue
-        if not figure.graphics:
-            rejections.append(reject("no_graphic: it names no picture", figure.figure_id))
-        for graphic, image in _images(figure, metadata, fetch, config.longest_side):
-            if isinstance(image, str):
-                rejections.append(reject(image, figure.figure_id, graphic))
-            else:
-                pairs.append(_pair(article, metadata, figure, graphic, image, license, config))
-    return pairs, rejections, counts
+        if reason := figure_objection(figure, config):
+            yield entry(metadata, reason, figure_id=figure.figure_id)
+        elif not figure.graphics:
+            yield entry(metadata, "no_graphic: it names no picture", figure_id=figure.figure_id)
+        else:
+            yield from _graphics(figure, metadata)
 
 
-def _images(
-    figure: Figure,
-    metadata: VersionMetadata,
-    fetch: Callable[[str], bytes],
-    longest_side: int | None,
-) -> Iterator[tuple[str, StoredImage | str]]:
-    """Media name and picture, or href or name and objection, of each of a figure's graphics."""
+def _graphics(figure: Figure, metadata: VersionMetadata) -> Iterator[Candidate | Entry]:
     seen: set[str] = set()
     for href in figure.graphics:
         name = resolve_media(href, metadata.media)
         if name is None:
-            yield href, f"missing_media: none of the {len(metadata.media)} media files is {href!r}"
+            reason = f"missing_media: none of the {len(metadata.media)} media files is {href!r}"
+            yield entry(metadata, reason, figure_id=figure.figure_id, graphic=href)
         elif name not in seen:
             seen.add(name)
-            yield name, _image(name, fetch, longest_side)
+            yield Candidate(figure, name)
 
 
-def _image(name: str, fetch: Callable[[str], bytes], longest_side: int | None) -> StoredImage | str:
-    try:
-        return store_image(fetch(name), longest_side=longest_side)
-    except MissingObject as error:
-        return f"missing_media: {error}"
-    except CorruptObject as error:
-        return f"corrupt_media: {error}"
-    except ImageError as error:
-        return f"{error.reason}: {error.detail}"
+def published(metadata: VersionMetadata, found: Candidate, image: StoredImage) -> Entry:
+    return Entry(
+        metadata.pmcid,
+        metadata.version,
+        found.figure.figure_id,
+        found.graphic,
+        "published",
+        "",
+        "",
+        image_sha256=image.sha256,
+        image_fingerprint=image.fingerprint,
+    )
 
 
-def _pair(
+def pair_id(version_id: str, figure_id: str, graphic: str) -> str:
+    return f"{version_id}/{figure_id}/{graphic}"
+
+
+def pair(
     article: Article,
     metadata: VersionMetadata,
-    figure: Figure,
-    graphic: str,
+    found: Candidate,
     image: StoredImage,
-    license: str,
     config: CorpusConfig,
 ) -> Pair:
+    """The row of a candidate whose picture was had."""
+    figure = found.figure
     return Pair(
-        pair_id=f"{metadata.version_id}/{figure.figure_id}/{graphic}",
+        pair_id=pair_id(metadata.version_id, figure.figure_id, found.graphic),
         pmcid=metadata.pmcid,
         version=metadata.version,
         pmid=metadata.pmid or article.pmid,
         doi=metadata.doi or article.doi,
         title=article.title or metadata.title or "",
         journal=article.journal,
-        year=article.year,
-        license=license,
+        date=article.date,
+        year=int(article.date[:4]) if article.date else None,
+        license=license_of(article, metadata),
         figure_license=figure.license,
+        figure_attribution=figure.attribution,
         article_type=article.article_type,
         figure_id=figure.figure_id,
         owner=figure.owner,
-        graphic=graphic,
+        graphic=found.graphic,
         label=figure.label,
+        section=list(figure.section),
         caption=caption_of(figure),
         group_caption=figure.group_caption,
         alt_text=figure.alt_text,
@@ -129,6 +134,7 @@ def _pair(
         original_width=image.original_width,
         original_height=image.original_height,
         image_sha256=image.sha256,
+        image_fingerprint=image.fingerprint,
         split=split_of(
             metadata.pmcid,
             seed=config.split_seed,

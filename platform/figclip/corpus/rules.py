@@ -2,23 +2,22 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Self
 
-from pydantic import NonNegativeFloat, PositiveInt, model_validator
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from figclip.config import Config
+from figclip.corpus.duplicates import MAX_BITS
 from figclip.schema import SPLITS, Article, Figure, Kind, Split
 
-CREATIVE_COMMONS = (
-    "CC0",
-    "CC BY",
-    "CC BY-SA",
-    "CC BY-ND",
-    "CC BY-NC",
-    "CC BY-NC-SA",
-    "CC BY-NC-ND",
-)
+COMMERCIAL = ("CC0", "CC BY", "CC BY-SA", "CC BY-ND")
+"""Licences under which PMC lists articles for commercial use."""
+
+NONCOMMERCIAL = (*COMMERCIAL, "CC BY-NC", "CC BY-NC-SA", "CC BY-NC-ND")
+"""Those, and the ones for all other use."""
+
+LICENSE_SETS = {"commercial": COMMERCIAL, "noncommercial": NONCOMMERCIAL}
 
 SKIPPED_TYPES = (
     "retraction",
@@ -42,8 +41,12 @@ Rule = Callable[[Figure], str | None]
 class CorpusConfig(Config):
     """What goes into a corpus of pairs."""
 
-    licenses: tuple[str, ...] | None = CREATIVE_COMMONS
-    """Licence codes of articles to take; none named (`None`) takes every open-access article."""
+    licenses: tuple[str, ...] | None = ("noncommercial",)
+    """Licences of articles to take: codes (`"CC BY"`, `CC0`, ...), or the name of a set:
+    `commercial` (CC0, CC BY, CC BY-SA, CC BY-ND) or `noncommercial` (those and CC BY-NC, -SA, -ND).
+    `None` takes every open-access article."""
+    reject_third_party: bool = False
+    """Leave out figures that state a licence of their own which is not among `licenses`."""
     skipped_article_types: tuple[str, ...] = SKIPPED_TYPES
     """Values of the XML's `article-type` to leave out."""
     kinds: tuple[Kind, ...] = ("fig", "scheme", "boxed")
@@ -58,8 +61,19 @@ class CorpusConfig(Config):
     """Share of articles held out for the final figures."""
     split_seed: int = 0
     """Another seed deals the articles anew."""
+    duplicate_bits: NonNegativeInt = MAX_BITS
+    """Of the 256 bits of two pictures' fingerprints, how many may differ in near duplicates."""
     articles_per_shard: PositiveInt = 200
     """Articles that are read, and published, as one piece; a rerun skips finished pieces."""
+
+    @field_validator("licenses")
+    @classmethod
+    def _licenses_are_known(cls, licenses: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        known = {*NONCOMMERCIAL, *LICENSE_SETS, "TDM"}
+        for word in licenses or ():
+            if word not in known:
+                raise ValueError(f"{word!r} is no licence; known are {', '.join(sorted(known))}")
+        return licenses
 
     @model_validator(mode="after")
     def _some_articles_are_left_to_train_on(self) -> Self:
@@ -68,18 +82,29 @@ class CorpusConfig(Config):
         return self
 
 
+    @property
+    def allowed_licenses(self) -> frozenset[str] | None:
+        """Codes, the sets spelled out; `None` where any will do."""
+        if self.licenses is None:
+            return None
+        return frozenset(code for word in self.licenses for code in LICENSE_SETS.get(word, (word,)))
+
+
 def article_objection(article: Article, license: str, config: CorpusConfig) -> str | None:
     """Why a parsed article gives no pairs, or `None`. `license` is its code, empty if unknown."""
     if article.article_type in config.skipped_article_types:
         return f"article_type: {article.article_type}"
-    if config.licenses is not None and license not in config.licenses:
+    allowed = config.allowed_licenses
+    if allowed is not None and license not in allowed:
         return f"license_not_allowed: {license or 'none stated'}"
     return None
 
 
 def figure_objection(figure: Figure, config: CorpusConfig) -> str | None:
     """Why a figure gives no pairs, or `None`: the first objection of the rules."""
-    rules = (wanted_kind(config.kinds), has_caption, long_caption(config.max_caption_chars))
+    rules = [wanted_kind(config.kinds), has_caption, long_caption(config.max_caption_chars)]
+    if config.reject_third_party and config.allowed_licenses is not None:
+        rules.append(own_license(config.allowed_licenses))
     return next((reason for rule in rules if (reason := rule(figure))), None)
 
 
@@ -99,6 +124,16 @@ def wanted_kind(kinds: Iterable[Kind]) -> Rule:
 
 def has_caption(figure: Figure) -> str | None:
     return None if caption_of(figure).strip() else "no_caption: neither its own nor its group's"
+
+
+def own_license(allowed: Collection[str]) -> Rule:
+    """A figure under terms of its own is not covered by the article's licence."""
+
+    def rule(figure: Figure) -> str | None:
+        stated = figure.license
+        return f"third_party: {stated}" if stated and stated not in allowed else None
+
+    return rule
 
 
 def long_caption(max_chars: int) -> Rule:

@@ -5,6 +5,7 @@ import fcntl
 import logging
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ import pyarrow.fs as pafs
 from figclip.config import UsageError
 
 log = logging.getLogger(__name__)
+
+UPLOAD_BYTES = 8 * 2**20
+SCRATCH = ".scratch."
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,38 @@ class Folder:
         with self.fs.open_output_stream(target) as file:  # S3: visible when the upload completes
             file.write(data)
 
+    def take(self, name: str, path: Path) -> None:
+        """Move a local file to here, whole or not at all, replacing an older one."""
+        if isinstance(self.fs, pafs.LocalFileSystem):
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+            target = Path(self.path) / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part = target.with_name(f".{target.name}.{os.getpid()}.part")
+            shutil.move(path, part)  # a copy, where `path` lies on another disk
+            part.replace(target)
+            return
+        with (
+            path.open("rb") as file,
+            self.fs.open_output_stream(f"{self.path}/{name}") as upload,
+        ):
+            shutil.copyfileobj(file, upload, UPLOAD_BYTES)
+        path.unlink()
+
+    def delete(self, name: str) -> None:
+        if self.fs.get_file_info(f"{self.path}/{name}").type == pafs.FileType.File:
+            self.fs.delete_file(f"{self.path}/{name}")
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A local folder for unfinished files, on the disk of this one where that is local."""
+        here = isinstance(self.fs, pafs.LocalFileSystem)
+        if here:
+            Path(self.path).mkdir(parents=True, exist_ok=True)
+        name = f"{SCRATCH}{os.getpid()}."
+        with tempfile.TemporaryDirectory(prefix=name, dir=self.path if here else None) as path:
+            yield Path(path)
+
     def exists(self, name: str) -> bool:
         return self.fs.get_file_info(self.locate(name)).type == pafs.FileType.File
 
@@ -73,7 +109,9 @@ class Folder:
         return {
             info.path[len(path) + 1 :]: info.size
             for info in self.fs.get_file_info(selector)
-            if info.type == pafs.FileType.File and not _is_part(info.base_name)
+            if info.type == pafs.FileType.File
+            and not _is_part(info.base_name)
+            and not info.path[len(path) + 1 :].startswith(SCRATCH)
         }
 
     def discard_parts(self) -> None:
@@ -81,6 +119,8 @@ class Folder:
         if isinstance(self.fs, pafs.LocalFileSystem):
             for path in Path(self.path).rglob(".*.part"):
                 path.unlink(missing_ok=True)
+            for path in Path(self.path).glob(f"{SCRATCH}*"):
+                shutil.rmtree(path, ignore_errors=True)
 
     def clear(self) -> None:
         if self.fs.get_file_info(self.path).type == pafs.FileType.Directory:

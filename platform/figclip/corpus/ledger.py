@@ -1,0 +1,224 @@
+"""What the ledgers of all shards say together: counts, duplicates, and each article's split."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from figclip.corpus.duplicates import clusters
+from figclip.corpus.pairs import pair_id
+from figclip.corpus.rules import CorpusConfig
+from figclip.corpus.shards import Home, files_of, read_ledger
+from figclip.corpus.splits import FEWEST_ARTICLES, clean_splits, split_of
+from figclip.schema import FINGERPRINT_BYTES, SPLITS, Split
+from figclip.store import Folder
+
+NUM_THREADS = 32
+"""Ledgers read at a time: each is a small file, mostly waited for."""
+
+COLUMNS = [
+    "pmcid",
+    "version",
+    "figure_id",
+    "graphic",
+    "state",
+    "reason",
+    "num_figures",
+    "num_figures_with_caption",
+    "image_sha256",
+    "image_fingerprint",
+]
+"""All but the sentences for people."""
+
+DUPLICATES_SCHEMA = pa.schema(
+    [("pair_id", pa.string()), ("cluster_id", pa.string()), ("kind", pa.string())]
+)
+"""Pairs whose picture another pair has too: `kind` is `exact` where one of the others has the very
+same file, else `perceptual`; `cluster_id` is the least `pair_id` of those that share it."""
+
+
+def whole_ledger(folder: Folder, numbers: Iterable[int]) -> pa.Table:
+    """The entries of many shards, with a column `shard`."""
+
+    def of_shard(number: int) -> pa.Table:
+        table = read_ledger(folder, number, COLUMNS)
+        return table.append_column("shard", pa.array([number] * len(table), pa.int32()))
+
+    with ThreadPoolExecutor(NUM_THREADS) as threads:
+        tables = list(threads.map(of_shard, numbers))
+    return pa.concat_tables(tables) if tables else _EMPTY
+
+
+_EMPTY = pa.table(
+    {
+        "pmcid": pa.array([], pa.string()),
+        "version": pa.array([], pa.int32()),
+        "figure_id": pa.array([], pa.string()),
+        "graphic": pa.array([], pa.string()),
+        "state": pa.array([], pa.string()),
+        "reason": pa.array([], pa.string()),
+        "num_figures": pa.array([], pa.int32()),
+        "num_figures_with_caption": pa.array([], pa.int32()),
+        "image_sha256": pa.array([], pa.string()),
+        "image_fingerprint": pa.array([], pa.binary(FINGERPRINT_BYTES)),
+        "shard": pa.array([], pa.int32()),
+    }
+)
+
+
+def failed_articles(ledger: pa.Table) -> list[str]:
+    """Articles of which something failed that another try may have."""
+    failed = ledger.filter(pc.equal(ledger["state"], "failed"))
+    return sorted(failed["pmcid"].unique().to_pylist())
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a corpus is once all its shards are there."""
+
+    duplicates: pa.Table
+    """`DUPLICATES_SCHEMA`, by cluster and pair."""
+    moved: dict[str, Split]
+    """Articles that stand in another split than their own."""
+    files: dict[int, set[str]]
+    """The files of every shard."""
+    counts: dict[str, Any]
+
+
+def outcome(ledger: pa.Table, config: CorpusConfig) -> Outcome:
+    """A pure function of the ledger: whatever happened on the way to it, its corpus is the same."""
+    pairs = ledger.filter(_published_graphics(ledger))
+    labels = clusters(
+        pairs["image_sha256"], _fingerprints(pairs), max_bits=config.duplicate_bits
+    )
+    home = home_of(config)
+    articles = pairs["pmcid"].unique().to_pylist()
+    moved = clean_splits(articles, _edges(pairs, labels), **_deal(config))
+    by_shard: dict[int, set[str]] = {int(n): set() for n in ledger["shard"].unique().to_pylist()}
+    for number, pmcid in zip(pairs["shard"].to_pylist(), pairs["pmcid"].to_pylist(), strict=True):
+        by_shard[number].add(pmcid)
+    duplicates = _duplicates(pairs, labels)
+    return Outcome(
+        duplicates=duplicates,
+        moved=moved,
+        files={n: files_of(n, pmcids, moved, home) for n, pmcids in by_shard.items()},
+        counts=_counts(ledger, pairs, duplicates, moved, home),
+    )
+
+
+def home_of(config: CorpusConfig) -> Home:
+    deal = _deal(config)
+    return lambda pmcid: split_of(pmcid, **deal)
+
+
+def _deal(config: CorpusConfig) -> dict[str, Any]:
+    return {
+        "seed": config.split_seed,
+        "validation_fraction": config.validation_fraction,
+        "test_fraction": config.test_fraction,
+    }
+
+
+def _published_graphics(ledger: pa.Table) -> pa.ChunkedArray:
+    return pc.and_(pc.equal(ledger["state"], "published"), pc.not_equal(ledger["graphic"], ""))
+
+
+def _fingerprints(pairs: pa.Table) -> np.ndarray:
+    column = pairs["image_fingerprint"].combine_chunks()
+    flat = np.frombuffer(b"".join(column.to_pylist()), dtype=np.uint8)
+    return flat.reshape(len(pairs), FINGERPRINT_BYTES)
+
+
+def _shared(labels: np.ndarray) -> np.ndarray:
+    """Rows whose cluster has others."""
+    if not len(labels):
+        return np.zeros(0, bool)
+    _, inverse, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    return (sizes[inverse] > 1) & (labels >= 0)
+
+
+def _edges(pairs: pa.Table, labels: np.ndarray) -> list[tuple[str, int]]:
+    """Article beside cluster, for every picture that more than one pair has."""
+    rows = np.flatnonzero(_shared(labels))
+    pmcids = pairs["pmcid"].take(pa.array(rows)).to_pylist()
+    return sorted(set(zip(pmcids, labels[rows].tolist(), strict=True)))
+
+
+def _duplicates(pairs: pa.Table, labels: np.ndarray) -> pa.Table:
+    rows = np.flatnonzero(_shared(labels))
+    found = pairs.take(pa.array(rows))
+    clusters_of = labels[rows].tolist()
+    ids = _pair_ids(found)
+    first: dict[int, str] = {}
+    for cluster, name in zip(clusters_of, ids, strict=True):
+        first[cluster] = min(name, first.get(cluster, name))
+    hashes = found["image_sha256"].to_pylist()
+    copies = Counter(zip(clusters_of, hashes, strict=True))
+    table = pa.table(
+        {
+            "pair_id": ids,
+            "cluster_id": [first[cluster] for cluster in clusters_of],
+            "kind": [
+                "exact" if copies[key] > 1 else "perceptual"
+                for key in zip(clusters_of, hashes, strict=True)
+            ],
+        },
+        schema=DUPLICATES_SCHEMA,
+    )
+    return table.sort_by([("cluster_id", "ascending"), ("pair_id", "ascending")])
+
+
+def _pair_ids(pairs: pa.Table) -> list[str]:
+    names = ("pmcid", "version", "figure_id", "graphic")
+    columns = [pairs[name].to_pylist() for name in names]
+    return [pair_id(f"{p}.{v}", figure, g) for p, v, figure, g in zip(*columns, strict=True)]
+
+
+def _counts(
+    ledger: pa.Table,
+    pairs: pa.Table,
+    duplicates: pa.Table,
+    moved: Mapping[str, Split],
+    home: Home,
+) -> dict[str, Any]:
+    """Numbers that people ask for first."""
+    versions = ledger.filter(pc.equal(ledger["figure_id"], ""))
+    # An article without pairs adds to what is said of each of its figures; it is counted apart.
+    named = pc.and_(pc.not_equal(ledger["reason"], ""), pc.not_equal(ledger["reason"], "no_pairs"))
+    reasons = ledger.filter(named)
+    parsed = versions.filter(pc.is_valid(versions["num_figures"]))
+    counts: dict[str, Any] = {
+        "num_versions": len(versions),
+        "num_articles": len(parsed["pmcid"].unique()),
+        "num_figures": pc.sum(parsed["num_figures"]).as_py() or 0,
+        "num_figures_with_caption": pc.sum(parsed["num_figures_with_caption"]).as_py() or 0,
+        "num_pairs": len(pairs),
+        "num_rejections": len(reasons),
+        "num_failed": pc.sum(pc.equal(ledger["state"], "failed")).as_py() or 0,
+        "rejections": _tally(reasons["reason"]),
+        "num_duplicates": len(duplicates),
+        "num_duplicate_clusters": len(duplicates["cluster_id"].unique()),
+        "num_moved_articles": len(moved),
+    }
+    counts["splits"] = {split: {"articles": 0, "pairs": 0} for split in SPLITS}
+    for pmcid, num_pairs in _tally(pairs["pmcid"]).items():
+        found = counts["splits"][moved.get(pmcid, home(pmcid))]
+        found["articles"] += 1
+        found["pairs"] += num_pairs
+    num_articles = sum(split["articles"] for split in counts["splits"].values())
+    if num_articles < FEWEST_ARTICLES:
+        counts["note"] = (
+            f"only {num_articles} articles have pairs: too few for train, validation and test to "
+            f"get one each"
+        )
+    return counts
+
+
+def _tally(column: pa.ChunkedArray) -> dict[str, int]:
+    found = {str(item["values"]): int(item["counts"]) for item in column.value_counts().to_pylist()}
+    return dict(sorted(found.items()))
