@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from figclip.corpus.figures import ImageError, StoredImage, resolve_media, store_image
+from figclip.corpus.images import ImageError, StoredImage, store_image
+from figclip.corpus.media import resolve_media
 from figclip.corpus.rules import (
     CorpusConfig,
     article_objection,
