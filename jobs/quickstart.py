@@ -17,7 +17,7 @@ import pyarrow.fs as pafs
 import ray
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
-from figclip.corpus.ingest import ingest
+from figclip.corpus.ingest import Workers, ingest
 from figclip.corpus.rules import CorpusConfig
 from figclip.embedding.bulk import embed
 from figclip.embedding.index import IndexConfig, build_index
@@ -25,7 +25,7 @@ from figclip.evaluation.report import EvaluationConfig, evaluate
 from figclip.evaluation.retrieval import validate
 from figclip.schema import SPLITS
 from figclip.sources.miniature import ELIGIBLE_LICENSES, MiniatureConfig, write_miniature
-from figclip.sources.pmc_cloud import Bucket, open_bucket
+from figclip.sources.source import Source, open_source
 from figclip.store import Manifest, Store
 from figclip.training.pretrain import PretrainConfig, pretrain
 from jobs.entry import Job, joined_ray, keep_config, run
@@ -96,16 +96,14 @@ def main(config: QuickstartJob) -> None:
     store = Store(config.store)
     v = config.version
     with joined_ray(config):
-        source, bucket = opened_source(store, config)
+        source = opened_source(store, config)
         log.info("1/5 articles → pairs")
         pairs = ingest(
-            bucket,
+            source,
             store,
             v,
             config.corpus,
-            source=source,
-            num_cpus_per_task=config.cpus_per_task,
-            max_tasks=config.max_tasks,
+            workers=Workers(config.cpus_per_task, config.max_tasks),
         )
         keep_config(store, "pairs", v, "quickstart", config)
         num_train = pairs.counts["splits"]["train"]["pairs"]
@@ -144,11 +142,12 @@ def main(config: QuickstartJob) -> None:
     print(summary(store, pairs, v), flush=True)
 
 
-def opened_source(store: Store, config: QuickstartJob) -> tuple[str, Bucket]:
-    """The bucket to read articles from; the miniature is generated on the first run."""
+def opened_source(store: Store, config: QuickstartJob) -> Source:
+    """The source to read articles from; the miniature is generated on the first run."""
     if config.source != "miniature":
-        opened = open_bucket(config.source, endpoint=config.endpoint, anonymous=config.anonymous)
-        return config.source, opened
+        return open_source(
+            config.source, endpoint=config.endpoint, anonymous=config.anonymous, layout="auto"
+        )
     made = config.miniature.model_dump(mode="json")
     if not store.already_published("miniature", config.version, made):
         log.info("0/5 drawing a PubMed Central of %d articles", config.miniature.num_articles)
@@ -160,11 +159,11 @@ def opened_source(store: Store, config: QuickstartJob) -> tuple[str, Bucket]:
             publication.counts.update(write_miniature(folder, config.miniature, mapped=mapped))
     path = store.folder("miniature", config.version).path
     if isinstance(store.root.fs, pafs.LocalFileSystem):
-        return "miniature", open_bucket(path)
+        return open_source(path)
     query = parse_qs(urlsplit(store.url).query)
     host = query.get("endpoint_override", [None])[0]
     endpoint = f"{query.get('scheme', ['https'])[0]}://{host}" if host else None
-    return "miniature", open_bucket(f"s3://{path}", endpoint=endpoint, anonymous=False)
+    return open_source(f"s3://{path}", endpoint=endpoint, anonymous=False)
 
 
 def map_on_ray(

@@ -10,8 +10,8 @@ from collections import Counter
 import pubmed_parser
 import pytest
 
-from figclip.corpus.figures import resolve_media
 from figclip.corpus.jats import parse_article
+from figclip.corpus.media import resolve_media
 from figclip.schema import Article
 
 pytestmark = pytest.mark.real
