@@ -104,6 +104,7 @@ def main(config: QuickstartJob) -> None:
             v,
             config.corpus,
             workers=Workers(config.cpus_per_task, config.max_tasks),
+            name=config.source,
         )
         keep_config(store, "pairs", v, "quickstart", config)
         num_train = pairs.counts["splits"]["train"]["pairs"]

@@ -82,11 +82,14 @@ def ingest(
     config: CorpusConfig,
     *,
     workers: Workers,
+    name: str | None = None,
     pmcids: Sequence[str] | None = None,
     base: str | None = None,
     retry_failed: bool = False,
 ) -> Manifest:
     """Publish `pairs@version` from the articles of the source, or from those of `pmcids` alone.
+
+    The manifest calls the source by `name`, or as it calls itself.
 
     With `base`, a published version of the same rules and source, the new one reads only articles
     that are new there or have changed since, leaves out those that are gone, and shares the shards
@@ -98,7 +101,7 @@ def ingest(
     base does not fit, the source is out of reach, or the disk is full.
     """
     resolved = {
-        "source": str(source),
+        "source": name or str(source),
         "corpus": config.model_dump(mode="json"),
         "pmcids": None if pmcids is None else sorted(set(pmcids)),
         "base": base,
