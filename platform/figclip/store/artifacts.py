@@ -212,7 +212,10 @@ class Store:
         sizes: dict[str, int] = {}
         for version in sorted(set(shared.values())):
             theirs = self.manifest(name, version).files
-            sizes |= {path: theirs[path] for path, v in shared.items() if v == version}
+            wanted = [path for path, holder in shared.items() if holder == version]
+            if lost := [path for path in wanted if path not in theirs]:
+                raise UsageError(f"{name}@{version} holds no file {lost[0]!r} that could be shared")
+            sizes |= {path: theirs[path] for path in wanted}
         return sizes
 
 
