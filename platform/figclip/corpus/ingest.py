@@ -24,7 +24,7 @@ import ray.data
 from figclip.config import UsageError
 from figclip.corpus.ledger import Outcome, failed_articles, home_of, outcome, whole_ledger
 from figclip.corpus.plan import Changes, fresh_plan, pmcids_of, split_version_id, updated_plan
-from figclip.corpus.reading import read_articles
+from figclip.corpus.articles import read_articles
 from figclip.corpus.rules import CorpusConfig
 from figclip.corpus.shards import (
     Copied,

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from figclip.corpus.reading import ReadArticle
+from figclip.corpus.articles import ReadArticle
 from figclip.schema import (
     LEDGER_SCHEMA,
     PAIR_SCHEMA,
