@@ -14,7 +14,7 @@ from figclip.corpus.duplicates import clusters
 from figclip.corpus.pairs import pair_id
 from figclip.corpus.rules import CorpusConfig
 from figclip.corpus.shards import Home, files_of, read_ledger
-from figclip.corpus.splits import FEWEST_ARTICLES, clean_splits, split_of
+from figclip.corpus.splits import FEWEST_ARTICLES, moved_articles, split_of
 from figclip.schema import FINGERPRINT_BYTES, SPLITS, Split
 from figclip.store import Folder
 
@@ -98,7 +98,7 @@ def outcome(ledger: pa.Table, config: CorpusConfig) -> Outcome:
     )
     home = home_of(config)
     articles = pairs["pmcid"].unique().to_pylist()
-    moved = clean_splits(articles, _edges(pairs, labels), **_deal(config))
+    moved = moved_articles(articles, _edges(pairs, labels), **_deal(config))
     by_shard: dict[int, set[str]] = {int(n): set() for n in ledger["shard"].unique().to_pylist()}
     for number, pmcid in zip(pairs["shard"].to_pylist(), pairs["pmcid"].to_pylist(), strict=True):
         by_shard[number].add(pmcid)
@@ -142,11 +142,11 @@ def _shared(labels: np.ndarray) -> np.ndarray:
     return (sizes[inverse] > 1) & (labels >= 0)
 
 
-def _edges(pairs: pa.Table, labels: np.ndarray) -> list[tuple[str, int]]:
+def _edges(pairs: pa.Table, labels: np.ndarray) -> set[tuple[str, str]]:
     """Article beside cluster, for every picture that more than one pair has."""
     rows = np.flatnonzero(_shared(labels))
     pmcids = pairs["pmcid"].take(pa.array(rows)).to_pylist()
-    return sorted(set(zip(pmcids, labels[rows].tolist(), strict=True)))
+    return set(zip(pmcids, labels[rows].astype(str).tolist(), strict=True))
 
 
 def _duplicates(pairs: pa.Table, labels: np.ndarray) -> pa.Table:

@@ -1,15 +1,13 @@
-"""Which articles and figures become pairs, and which split an article belongs to."""
+"""Which articles and figures become pairs."""
 
-import hashlib
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from typing import Self
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from figclip.config import Config
-from figclip.corpus.duplicates import MAX_BITS
-from figclip.schema import SPLITS, Article, Figure, Kind, Split
+from figclip.corpus.fingerprint import NEAR_BITS
+from figclip.schema import Article, Figure, Kind
 
 COMMERCIAL = ("CC0", "CC BY", "CC BY-SA", "CC BY-ND")
 """Licences under which PMC lists articles for commercial use."""
@@ -30,9 +28,6 @@ SKIPPED_TYPES = (
     "removal",
 )
 """Notes about other articles; a figure in one repeats, or revokes, the other's."""
-
-FEWEST_ARTICLES = len(SPLITS)
-"""With fewer articles no split can be left without one."""
 
 Rule = Callable[[Figure], str | None]
 """`None` keeps a figure; else `reason: detail`."""
@@ -61,7 +56,7 @@ class CorpusConfig(Config):
     """Share of articles held out for the final figures."""
     split_seed: int = 0
     """Another seed deals the articles anew."""
-    duplicate_bits: NonNegativeInt = MAX_BITS
+    duplicate_bits: NonNegativeInt = NEAR_BITS
     """Of the 256 bits of two pictures' fingerprints, how many may differ in near duplicates."""
     articles_per_shard: PositiveInt = 200
     """Articles that are read, and published, as one piece; a rerun skips finished pieces."""
@@ -144,42 +139,3 @@ def long_caption(max_chars: int) -> Rule:
         return f"long_caption: {chars} > {max_chars} characters" if chars > max_chars else None
 
     return rule
-
-
-def split_of(pmcid: str, *, seed: int, validation_fraction: float, test_fraction: float) -> Split:
-    """An article's split: a pure function of its id, so that no corpus moves it and none leaks."""
-    place = _place(pmcid, seed)
-    if place < test_fraction:
-        return "test"
-    return "validation" if place < test_fraction + validation_fraction else "train"
-
-
-def mended_splits(
-    pmcids: Iterable[str], *, seed: int, validation_fraction: float, test_fraction: float
-) -> dict[str, Split]:
-    """The split of every article that has pairs, so that none of the wanted splits is empty.
-
-    A small corpus can leave one without articles. It then gets an article of the largest split,
-    the one of smallest hash: with three articles or more the outcome is one each at least, and
-    the same whatever the order of `pmcids`. With fewer the splits stay as `split_of` says.
-    """
-    shares = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
-    splits = {pmcid: split_of(pmcid, seed=seed, **shares) for pmcid in pmcids}
-    if len(splits) < FEWEST_ARTICLES:
-        return splits
-    wanted: list[Split] = ["train"]
-    wanted += ["validation"] if validation_fraction > 0 else []
-    wanted += ["test"] if test_fraction > 0 else []
-    for empty in wanted:
-        sizes = Counter(splits.values())
-        if sizes[empty] == 0:
-            largest = max(SPLITS, key=lambda split: sizes[split])
-            members = [pmcid for pmcid, split in splits.items() if split == largest]
-            splits[min(members, key=lambda pmcid: (_place(pmcid, seed), pmcid))] = empty
-    return splits
-
-
-def _place(pmcid: str, seed: int) -> float:
-    """A fixed point of [0, 1) for every article, evenly spread."""
-    digest = hashlib.sha256(f"{seed}/{pmcid}".encode()).digest()
-    return int.from_bytes(digest[:7], "big") / 2**56
