@@ -31,7 +31,7 @@ GRID = 64
 """Cells of a side, over which grey levels are averaged."""
 
 FREQUENCIES = 16
-"""Half periods over a side: 1 to 16. Without 0, which is what the borders and axes of charts are."""
+"""Half periods over a side: 1 to 16. Without 0, of which borders and axes consist."""
 
 
 def fingerprint(image: Any, *, faintest: float = FAINTEST) -> bytes:
