@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from figclip.corpus.fingerprint import fingerprint
 from figclip.schema import MAX_PIXELS
 
 MAGIC = {
@@ -57,6 +58,7 @@ class StoredImage:
     original_height: int
     sha256: str
     """Of the media file."""
+    fingerprint: bytes
 
 
 def store_image(
@@ -81,7 +83,14 @@ def store_image(
         raise
     except Exception as error:  # decoders raise almost anything on damaged bytes
         raise ImageError("broken_image", f"{type(error).__name__}: {error}") from error
-    return StoredImage(stored, *size, width, height, hashlib.sha256(data).hexdigest())
+    return StoredImage(
+        stored,
+        *size,
+        width,
+        height,
+        hashlib.sha256(data).hexdigest(),
+        fingerprint(Image.open(io.BytesIO(stored)).convert("RGB")),
+    )
 
 
 def _opened(data: bytes, *, max_pixels: int) -> Any:

@@ -10,7 +10,7 @@ import logging
 import os
 import pickle
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -22,9 +22,9 @@ import ray
 import ray.data
 
 from figclip.config import UsageError
+from figclip.corpus.articles import read_articles
 from figclip.corpus.ledger import Outcome, failed_articles, home_of, outcome, whole_ledger
 from figclip.corpus.plan import Changes, fresh_plan, pmcids_of, split_version_id, updated_plan
-from figclip.corpus.articles import read_articles
 from figclip.corpus.rules import CorpusConfig
 from figclip.corpus.shards import (
     Copied,
@@ -212,8 +212,9 @@ def _num_shards(plan: pa.Table) -> int:
 
 def _unfinished(folder: Folder, plan: pa.Table) -> list[dict[str, Any]]:
     """A task for every shard that is to be written and has no ledger yet."""
-    finished = {n for name in (folder / "_ledger").files() if (n := shard_of(f"_ledger/{name}"))
-                is not None}
+    finished = {
+        n for name in (folder / "_ledger").files() if (n := shard_of(f"_ledger/{name}")) is not None
+    }
     todo = plan.filter(pc.not_equal(plan["action"], "share"))
     tasks = _tasks(todo, again=False)
     return [task for task in tasks if task["shard"] not in finished]

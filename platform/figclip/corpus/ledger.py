@@ -1,17 +1,14 @@
 """What the ledgers of all shards say together: counts, duplicates, and each article's split."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from figclip.corpus.duplicates import clusters
-from figclip.corpus.pairs import pair_id
+from figclip.corpus.duplicates import duplicates_of
 from figclip.corpus.rules import CorpusConfig
 from figclip.corpus.shards import Home, files_of, read_ledger
 from figclip.corpus.splits import FEWEST_ARTICLES, moved_articles, split_of
@@ -34,12 +31,6 @@ COLUMNS = [
     "image_fingerprint",
 ]
 """All but the sentences for people."""
-
-DUPLICATES_SCHEMA = pa.schema(
-    [("pair_id", pa.string()), ("cluster_id", pa.string()), ("kind", pa.string())]
-)
-"""Pairs whose picture another pair has too: `kind` is `exact` where one of the others has the very
-same file, else `perceptual`; `cluster_id` is the least `pair_id` of those that share it."""
 
 
 def whole_ledger(folder: Folder, numbers: Iterable[int]) -> pa.Table:
@@ -82,7 +73,7 @@ class Outcome:
     """What a corpus is once all its shards are there."""
 
     duplicates: pa.Table
-    """`DUPLICATES_SCHEMA`, by cluster and pair."""
+    """As `duplicates_of` tells them."""
     moved: dict[str, Split]
     """Articles that stand in another split than their own."""
     files: dict[int, set[str]]
@@ -92,17 +83,14 @@ class Outcome:
 
 def outcome(ledger: pa.Table, config: CorpusConfig) -> Outcome:
     """A pure function of the ledger: whatever happened on the way to it, its corpus is the same."""
-    pairs = ledger.filter(_published_graphics(ledger))
-    labels = clusters(
-        pairs["image_sha256"], _fingerprints(pairs), max_bits=config.duplicate_bits
-    )
+    pairs = _with_pair_ids(ledger.filter(_published_graphics(ledger)))
+    duplicates = duplicates_of(pairs, max_bits=config.duplicate_bits)
     home = home_of(config)
     articles = pairs["pmcid"].unique().to_pylist()
-    moved = moved_articles(articles, _edges(pairs, labels), **_deal(config))
+    moved = moved_articles(articles, _shared_pictures(duplicates), **_deal(config))
     by_shard: dict[int, set[str]] = {int(n): set() for n in ledger["shard"].unique().to_pylist()}
     for number, pmcid in zip(pairs["shard"].to_pylist(), pairs["pmcid"].to_pylist(), strict=True):
         by_shard[number].add(pmcid)
-    duplicates = _duplicates(pairs, labels)
     return Outcome(
         duplicates=duplicates,
         moved=moved,
@@ -128,55 +116,18 @@ def _published_graphics(ledger: pa.Table) -> pa.ChunkedArray:
     return pc.and_(pc.equal(ledger["state"], "published"), pc.not_equal(ledger["graphic"], ""))
 
 
-def _fingerprints(pairs: pa.Table) -> np.ndarray:
-    column = pairs["image_fingerprint"].combine_chunks()
-    flat = np.frombuffer(b"".join(column.to_pylist()), dtype=np.uint8)
-    return flat.reshape(len(pairs), FINGERPRINT_BYTES)
-
-
-def _shared(labels: np.ndarray) -> np.ndarray:
-    """Rows whose cluster has others."""
-    if not len(labels):
-        return np.zeros(0, bool)
-    _, inverse, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    return (sizes[inverse] > 1) & (labels >= 0)
-
-
-def _edges(pairs: pa.Table, labels: np.ndarray) -> set[tuple[str, str]]:
-    """Article beside cluster, for every picture that more than one pair has."""
-    rows = np.flatnonzero(_shared(labels))
-    pmcids = pairs["pmcid"].take(pa.array(rows)).to_pylist()
-    return set(zip(pmcids, labels[rows].astype(str).tolist(), strict=True))
-
-
-def _duplicates(pairs: pa.Table, labels: np.ndarray) -> pa.Table:
-    rows = np.flatnonzero(_shared(labels))
-    found = pairs.take(pa.array(rows))
-    clusters_of = labels[rows].tolist()
-    ids = _pair_ids(found)
-    first: dict[int, str] = {}
-    for cluster, name in zip(clusters_of, ids, strict=True):
-        first[cluster] = min(name, first.get(cluster, name))
-    hashes = found["image_sha256"].to_pylist()
-    copies = Counter(zip(clusters_of, hashes, strict=True))
-    table = pa.table(
-        {
-            "pair_id": ids,
-            "cluster_id": [first[cluster] for cluster in clusters_of],
-            "kind": [
-                "exact" if copies[key] > 1 else "perceptual"
-                for key in zip(clusters_of, hashes, strict=True)
-            ],
-        },
-        schema=DUPLICATES_SCHEMA,
+def _with_pair_ids(graphics: pa.Table) -> pa.Table:
+    version_ids = pc.binary_join_element_wise(
+        graphics["pmcid"], graphics["version"].cast(pa.string()), "."
     )
-    return table.sort_by([("cluster_id", "ascending"), ("pair_id", "ascending")])
+    ids = pc.binary_join_element_wise(version_ids, graphics["figure_id"], graphics["graphic"], "/")
+    return graphics.append_column("pair_id", ids)
 
 
-def _pair_ids(pairs: pa.Table) -> list[str]:
-    names = ("pmcid", "version", "figure_id", "graphic")
-    columns = [pairs[name].to_pylist() for name in names]
-    return [pair_id(f"{p}.{v}", figure, g) for p, v, figure, g in zip(*columns, strict=True)]
+def _shared_pictures(duplicates: pa.Table) -> set[tuple[str, str]]:
+    """Article beside cluster, for every pair whose picture another pair has."""
+    columns = duplicates["pair_id"].to_pylist(), duplicates["cluster_id"].to_pylist()
+    return {(name.partition(".")[0], cluster) for name, cluster in zip(*columns, strict=True)}
 
 
 def _counts(

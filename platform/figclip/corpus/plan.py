@@ -53,9 +53,7 @@ def _planned(listing: pa.Table, *, first_shard: int, articles_per_shard: int) ->
 
 
 def pmcids_of(table: pa.Table) -> pa.ChunkedArray:
-    return pc.struct_field(
-        pc.extract_regex(table["version_id"], r"^(?P<pmcid>[^.]*)\."), "pmcid"
-    )
+    return pc.struct_field(pc.extract_regex(table["version_id"], r"^(?P<pmcid>[^.]*)\."), "pmcid")
 
 
 def _article_numbers(table: pa.Table) -> np.ndarray:

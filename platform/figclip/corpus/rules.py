@@ -76,7 +76,6 @@ class CorpusConfig(Config):
             raise ValueError("validation_fraction + test_fraction must be below 1")
         return self
 
-
     @property
     def allowed_licenses(self) -> frozenset[str] | None:
         """Codes, the sets spelled out; `None` where any will do."""

@@ -184,7 +184,9 @@ def parquet_bytes(table: pa.Table) -> bytes:
     return stream.getvalue()
 
 
-def files_of(number: int, pmcids: Iterable[str], moved: Mapping[str, Split], home: Home) -> set[str]:
+def files_of(
+    number: int, pmcids: Iterable[str], moved: Mapping[str, Split], home: Home
+) -> set[str]:
     """The files that a finished shard has: its ledger, and one for every place of an article."""
     return {ledger_name(number), *(_place(number, pmcid, moved, home) for pmcid in pmcids)}
 
