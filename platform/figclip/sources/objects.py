@@ -63,6 +63,8 @@ class Bucket(Protocol):
     `UsageError`: `Unreachable` where all tries were in vain, its base where no try would help.
     """
 
+    def __hash__(self) -> int: ...
+
     @property
     def name(self) -> str:
         """What follows `s3://` in the URLs of its objects: bucket, and key prefix if any."""

@@ -106,7 +106,10 @@ class VersionMetadata(_Stated):
     """One version of one article, as its JSON states it and after our checks."""
 
     media: dict[str, str]
-    """File name → md5 of every figure and supplement; names hold no path."""
+    """File name → md5 of every figure and supplement; names hold no path.
+
+    The md5 is empty where the source states none (old packages).
+    """
 
     @property
     def version_id(self) -> str:

@@ -3,7 +3,6 @@
 import logging
 import random
 import re
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -40,6 +39,7 @@ from figclip.sources.objects import (
     corrupt,
     md5_of,
 )
+from figclip.sources.spool import spooled
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ class S3Bucket:
         while True:
             page = _tried(self, "", lambda: _client(self).list_objects_v2(**query))
             for found in page.get("Contents", ()):
-                yield Entry(found["Key"][start:], found["ETag"].strip('"'), found["Size"])
+                yield Entry(found["Key"][start:], found.get("ETag", "").strip('"'), found["Size"])
             if not page.get("IsTruncated"):
                 return
             query["ContinuationToken"] = page["NextContinuationToken"]
@@ -158,7 +158,7 @@ def _ask(bucket: S3Bucket, key: str) -> _Answer:
         if answer is not None:
             return answer
     found = _client(bucket).get_object(Bucket=bucket.bucket, Key=bucket._full(key))
-    return _Answer(found["Body"], found.get("ContentLength", 0), found["ETag"].strip('"'))
+    return _Answer(found["Body"], found.get("ContentLength", 0), found.get("ETag", "").strip('"'))
 
 
 def _ask_plainly(bucket: S3Bucket, key: str) -> _Answer | None:
@@ -186,20 +186,10 @@ def _ask_plainly(bucket: S3Bucket, key: str) -> _Answer | None:
 def _spooled(answer: _Answer) -> tuple[BinaryIO, str]:
     """The body in a temporary file that no name leads to, and its md5."""
     digest = new_md5(usedforsecurity=False)
-    file = tempfile.TemporaryFile()  # noqa: SIM115  the caller closes it
-    try:
+    with spooled() as file:
         while piece := answer.body.read(PIECE_BYTES):
             digest.update(piece)
             file.write(piece)
-        file.seek(0)
-    except BaseException as error:
-        file.close()
-        if isinstance(error, OSError) and error.errno is not None:
-            raise UsageError(
-                f"{tempfile.gettempdir()} does not take a temporary file ({error.strerror}); free "
-                f"some space or set TMPDIR to another folder, then run the same command again"
-            ) from error
-        raise
     return file, digest.hexdigest()
 
 
