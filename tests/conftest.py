@@ -2,13 +2,16 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
 import walking
+from fault_proxy import FaultPlan, FaultProxy
 from jaxtyping import install_import_hook
+from s3_process import running_s3
 
 hypothesis.settings.register_profile("full", max_examples=1_000, deadline=None)
 
@@ -95,6 +98,20 @@ def upload_public(s3_client: Any) -> Callable[..., None]:
             s3_client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes(), ACL="public-read")
 
     return upload
+
+
+@pytest.fixture(scope="session")
+def moto_process() -> Iterator[str]:
+    """URL of an S3 server that is a process of its own (`s3_process.upload` fills it)."""
+    with running_s3() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def fault_proxy() -> Iterator[Callable[[str, FaultPlan], FaultProxy]]:
+    """`fault_proxy(url, plan)`: a proxy in front of a server; all of them end with the session."""
+    with ExitStack() as stack:
+        yield lambda url, plan: stack.enter_context(FaultProxy(url, plan))
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,6 @@ from figclip.sources.buckets import (
     MissingObject,
     S3Bucket,
     bucket_at,
-    fetch_verified,
 )
 from figclip.store import clear_disk_errors
 
@@ -106,9 +105,9 @@ def test_errors_pickle_with_their_text():
 def test_bytes_of_another_md5_are_not_handed_out(tmp_path: Path):
     bucket = LocalBucket(write(tmp_path, {"x": b"right"}))
     right = hashlib.md5(b"right").hexdigest()
-    assert fetch_verified(bucket, "x", right.upper()) == b"right"
+    assert bucket.get("x", md5=right.upper()) == b"right"
     with pytest.raises(CorruptObject, match=right):
-        fetch_verified(bucket, "x", hashlib.md5(b"wrong").hexdigest())
+        bucket.get("x", md5=hashlib.md5(b"wrong").hexdigest())
 
 
 @contextmanager
@@ -213,7 +212,7 @@ def test_credentials_that_are_nowhere_are_asked_for(
 def test_the_public_bucket_is_not_sought_at_the_endpoint_of_the_store(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    from figclip.sources.buckets import _client
+    from figclip.sources.s3 import _client
 
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     public = _client(S3Bucket("pmc-oa-opendata", num_tries=1))
@@ -223,22 +222,22 @@ def test_the_public_bucket_is_not_sought_at_the_endpoint_of_the_store(
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE])
-@pytest.mark.parametrize("call", ["read_bytes", "iterdir", "is_dir"])
+@pytest.mark.parametrize("call", ["open", "scandir"])
 def test_a_source_that_cannot_be_read_is_named_with_the_remedy_and_not_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
 ):
     bucket = LocalBucket(write(tmp_path, {"metadata/x": b""}))
 
-    def fail(path: Path) -> None:
+    def fail(path: Path, *_: object) -> None:
         raise OSError(number, os.strerror(number), str(path))
 
-    monkeypatch.setattr(Path, call, fail)
+    monkeypatch.setattr(os, call, fail)
     with (
         pytest.raises(UsageError) as found,
         clear_disk_errors("the store"),  # where an ingest reads
     ):
-        bucket.get("metadata/x") if call == "read_bytes" else list(bucket.keys("metadata/"))
-    path = tmp_path / "metadata" / ("x" if call == "read_bytes" else "")
+        bucket.get("metadata/x") if call == "open" else list(bucket.keys("metadata/"))
+    path = tmp_path / "metadata" / ("x" if call == "open" else "")
     assert f"the source's {path} cannot be read ({os.strerror(number)}): mend" in str(found.value)
     assert "store" not in str(found.value)
 

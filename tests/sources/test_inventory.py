@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from figclip.config import UsageError
-from figclip.sources.buckets import MissingObject
+from figclip.sources.buckets import CorruptObject, Entry, MissingObject
 from figclip.sources.inventory import newest_inventory
 from figclip.sources.pmc_cloud import list_versions
 
@@ -26,13 +26,18 @@ class DictBucket:
     objects: dict[str, bytes] = field(default_factory=dict)
     name: str = "pmc-oa-opendata"
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, *, md5: str = "", at_most: int | None = None) -> bytes:
         if key not in self.objects:
             raise MissingObject(key)
+        if md5 and hashlib.md5(self.objects[key]).hexdigest() != md5:
+            raise CorruptObject(key)
         return self.objects[key]
 
     def keys(self, prefix: str) -> Iterator[str]:
         return iter(sorted(key for key in self.objects if key.startswith(prefix)))
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        return (Entry(key, f"etag of {key}", 2) for key in self.keys(prefix))
 
     def add_inventory(self, date: str, *parts: list[str], **changes: Any) -> None:
         files = []
@@ -73,7 +78,8 @@ PART = f"{REPORTS}/data/2026-11-21T01-00Z-1.csv.gz"
 
 
 def test_the_newest_inventory_counts_with_all_its_parts(bucket: DictBucket):
-    assert newest_inventory(bucket) == keys("PMC2.1", "PMC1.1")
+    rows = newest_inventory(bucket)
+    assert rows["Key"].to_pylist() == keys("PMC2.1", "PMC1.1")
     assert list_versions(bucket) == ["PMC1.1", "PMC2.1"]
 
 

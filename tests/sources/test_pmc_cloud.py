@@ -265,6 +265,8 @@ def test_one_version_is_chosen_and_each_other_has_its_reason(
         if one.is_pmc_openaccess and allowed:
             if one.is_retracted or one.is_historical_ocr:
                 continue
+            if one.is_manuscript and not one.media:
+                continue
             rank = (not one.is_manuscript, any(n == "a.JPG" for n in one.media), one.version)
             if best is None or rank > best[0]:
                 best = (rank, one)
@@ -276,6 +278,7 @@ def test_one_version_is_chosen_and_each_other_has_its_reason(
         "retracted",
         "historical_ocr",
         "license_not_allowed",
+        "manuscript_without_media",
         "other_version",
     }
     shuffled, _ = choose_version(versions[::-1], licenses)

@@ -1,64 +1,42 @@
-"""Buckets: objects by key, on any S3 server or in a local folder, read through one small seam."""
+"""Buckets: objects by key, in a local folder or on any S3 server, read through one small seam."""
 
 import errno
-import hashlib
-import logging
-import random
+import os
 import re
-import time
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
-
-import boto3
-from botocore import UNSIGNED
-from botocore.config import Config as BotoConfig
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionError,
-    HTTPClientError,
-    IncompleteReadError,
-    NoCredentialsError,
-)
+from typing import BinaryIO
 
 from figclip.config import UsageError
+from figclip.sources.objects import (
+    MOST_OBJECT_BYTES,
+    Bucket,
+    CorruptObject,
+    Entry,
+    HugeObject,
+    LargeObject,
+    MissingObject,
+    Unreachable,
+    check_size,
+    corrupt,
+    md5_of,
+)
+from figclip.sources.s3 import S3Bucket
 
-log = logging.getLogger(__name__)
-
-MISSING = ("NoSuchKey", "404", "KeyTooLongError")
-REFUSED = ("AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken")
-
-
-class MissingObject(KeyError):
-    """The bucket holds nothing under this key."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])  # KeyError's own text would be quoted
-
-
-class CorruptObject(Exception):
-    """An object whose bytes are not those that its md5 speaks of."""
-
-
-class Bucket(Protocol):
-    """Objects by key, to read. A bucket is a small value: it pickles, and opens nothing itself.
-
-    Its text (`str`) is the URL or the path that people know it by.
-    """
-
-    @property
-    def name(self) -> str:
-        """What follows `s3://` in the URLs of its objects: bucket, and key prefix if any."""
-
-    def get(self, key: str) -> bytes:
-        """The whole object; `MissingObject` where there is none."""
-
-    def keys(self, prefix: str) -> Iterator[str]:
-        """Every key that begins with `prefix`, in the order of code points."""
+__all__ = [
+    "Bucket",
+    "CorruptObject",
+    "Entry",
+    "HugeObject",
+    "LargeObject",
+    "LocalBucket",
+    "MissingObject",
+    "S3Bucket",
+    "Unreachable",
+    "bucket_at",
+]
 
 
 @dataclass(frozen=True)
@@ -66,6 +44,8 @@ class LocalBucket:
     """A local folder; the path of a file below it, written with `/`, is its key."""
 
     folder: Path
+    max_object_bytes: int = MOST_OBJECT_BYTES
+    """Larger files are not read whole: `HugeObject`."""
 
     def __str__(self) -> str:
         return str(self.folder)
@@ -74,44 +54,84 @@ class LocalBucket:
     def name(self) -> str:
         return self.folder.name
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, *, md5: str = "", at_most: int | None = None) -> bytes:
+        where = f"{self}: {key}"
+        with self._file(key) as file:
+            size = os.fstat(file.fileno()).st_size
+            check_size(where, size, at_most=at_most, ever=self.max_object_bytes)
+            try:
+                data = file.read()
+            except OSError as error:
+                raise _unreadable(self.folder / key, error) from error
+        if md5 and (found := md5_of(data)) != md5.lower():
+            raise corrupt(where, found, md5.lower())
+        return data
+
+    def open(self, key: str, *, at_most: int) -> BinaryIO:
+        file = self._file(key)
+        size = os.fstat(file.fileno()).st_size
+        if size > at_most:
+            file.close()
+            check_size(f"{self}: {key}", size, at_most=None, ever=at_most)
+        return file
+
+    def _file(self, key: str) -> BinaryIO:
+        """The file of a key, open and unbuffered; a folder, a pipe or a device is no object."""
+        missing = MissingObject(f"{self}: there is no {key}")
         if not _is_plain(key):
-            raise MissingObject(f"{self}: there is no {key}")
+            raise missing
         path = self.folder / key
         try:
-            return path.read_bytes()
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            raise MissingObject(f"{self}: there is no {key}") from error
+            # A pipe would block until somebody writes to it.
+            number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise missing from error
         except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:
-                raise MissingObject(f"{self}: there is no {key}") from error
+            if error.errno in (errno.ENAMETOOLONG, errno.ENXIO):
+                raise missing from error
             raise _unreadable(path, error) from error
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            os.close(number)
+            raise missing
+        return os.fdopen(number, "rb")
 
     def keys(self, prefix: str) -> Iterator[str]:
+        return (key for key, _ in self._below(prefix))
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        for key, file in self._below(prefix):
+            try:
+                found = file.stat()
+            except OSError as error:
+                raise _unreadable(Path(file.path), error) from error
+            yield Entry(key, f"{found.st_size}-{found.st_mtime_ns}", found.st_size)
+
+    def _below(self, prefix: str) -> Iterator[tuple[str, os.DirEntry]]:
         above, slash, _ = prefix.rpartition("/")
         if slash and not _is_plain(above):
             return iter(())
         below = self._walk(self.folder / above, above + slash)
-        return (key for key in below if key.startswith(prefix))
+        return (found for found in below if found[0].startswith(prefix))
 
-    def _walk(self, folder: Path, prefix: str) -> Iterator[str]:
+    def _walk(self, folder: Path, prefix: str) -> Iterator[tuple[str, os.DirEntry]]:
         """Keys as S3 lists them: a folder sorts by its name with the slash (`a.b` before `a/b`)."""
         try:
-            if not folder.is_dir():
-                return
-            names = [f"{path.name}/" if path.is_dir() else path.name for path in folder.iterdir()]
+            with os.scandir(folder) as found:
+                entries = {f"{e.name}/" if e.is_dir() else e.name: e for e in found}
+        except (FileNotFoundError, NotADirectoryError):
+            return
         except OSError as error:
             raise _unreadable(folder, error) from error
-        for name in sorted(names):
+        for name in sorted(entries):
             if name.endswith("/"):
                 yield from self._walk(folder / name, prefix + name)
             else:
-                yield prefix + name
+                yield prefix + name, entries[name]
 
 
 def _is_plain(key: str) -> bool:
     """Whether S3 and a disk mean the same by it: to a disk `a/./b`, `a//b` and `a/b` are one."""
-    return not {"", ".", ".."} & set(key.split("/"))
+    return not {"", ".", ".."} & set(key.split("/")) and "\0" not in key
 
 
 def _unreadable(path: Path, error: OSError) -> UsageError:
@@ -119,132 +139,6 @@ def _unreadable(path: Path, error: OSError) -> UsageError:
         f"the source's {path} cannot be read ({error.strerror}): mend its rights or the disk that "
         f"it lies on, then run the same command again"
     )
-
-
-@dataclass(frozen=True)
-class S3Bucket:
-    """A bucket of an S3 server, or what lies below a key prefix of it."""
-
-    bucket: str
-    prefix: str = ""
-    """Without slashes at its ends."""
-    endpoint: str | None = None
-    """URL of another server than Amazon's."""
-    anonymous: bool = True
-    """Requests are not signed; else credentials, region and endpoint come from the environment."""
-    num_tries: int = 5
-    """Of each request, with waits that grow."""
-
-    def __str__(self) -> str:
-        return f"s3://{self.name}"
-
-    @property
-    def name(self) -> str:
-        return f"{self.bucket}/{self.prefix}" if self.prefix else self.bucket
-
-    def get(self, key: str) -> bytes:
-        for attempt in range(1, self.num_tries + 1):
-            try:
-                with _clear_errors(self, key):
-                    return self._get_once(key)
-            except _BrokenOff as error:
-                if attempt == self.num_tries:
-                    raise UsageError(
-                        f"{self}: {key} broke off {attempt} times; check the network, then run "
-                        f"the same command again"
-                    ) from error
-                log.info("%s: %s broke off, try %d of %d", self, key, attempt + 1, self.num_tries)
-                time.sleep(random.uniform(0, min(2 ** (attempt - 1), 20)))
-        raise AssertionError("num_tries is at least 1")
-
-    def _get_once(self, key: str) -> bytes:
-        """boto retries a request until its answer begins; the rest of the answer is our affair."""
-        response = _client(self).get_object(Bucket=self.bucket, Key=self._full(key))
-        try:
-            return response["Body"].read()
-        except (HTTPClientError, IncompleteReadError) as error:
-            raise _BrokenOff from error
-
-    def keys(self, prefix: str) -> Iterator[str]:
-        with _clear_errors(self):
-            pages = _client(self).get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self.bucket, Prefix=self._full(prefix)):
-                for entry in page.get("Contents", ()):
-                    yield entry["Key"][len(self._full("")) :]
-
-    def _full(self, key: str) -> str:
-        return f"{self.prefix}/{key}" if self.prefix else key
-
-
-class _BrokenOff(Exception):
-    """The connection ended in the middle of an object."""
-
-
-@lru_cache(maxsize=16)
-def _client(bucket: S3Bucket) -> Any:
-    """One client, with its pool of connections, for each bucket value in each process."""
-    session = boto3.session.Session()
-    public = bucket.anonymous
-    return session.client(
-        "s3",
-        endpoint_url=bucket.endpoint,
-        region_name="us-east-1" if public else session.region_name or "us-east-1",
-        config=BotoConfig(
-            signature_version=UNSIGNED if public else None,
-            # AWS_ENDPOINT_URL may speak of the store; a public source stands elsewhere.
-            ignore_configured_endpoint_urls=public,
-            s3={"addressing_style": "path" if bucket.endpoint else "auto"},
-            # "adaptive" also slows down after 503 SlowDown.
-            retries={"mode": "adaptive", "total_max_attempts": bucket.num_tries},
-            max_pool_connections=32,
-            connect_timeout=10,
-            read_timeout=60,
-            # Other servers than Amazon's may lack the newer checksums; callers verify md5.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        ),
-    )
-
-
-@contextmanager
-def _clear_errors(bucket: S3Bucket, key: str = "") -> Iterator[None]:
-    """Turn botocore's errors into ours, each with its remedy."""
-    where = bucket.endpoint or "Amazon S3"
-    try:
-        yield
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        if code in MISSING:
-            raise MissingObject(f"{bucket}: there is no {key}") from error
-        if code == "NoSuchBucket":
-            raise UsageError(
-                f"{bucket}: {where} has no such bucket; check its name and the endpoint"
-            ) from error
-        if code in REFUSED:
-            hint = (
-                "it is not public, so name credentials and turn `anonymous` off"
-                if bucket.anonymous
-                else "check the credentials in the environment"
-            )
-            raise UsageError(f"{bucket}: {where} refuses {key or 'to list it'}: {hint}") from error
-        raise UsageError(
-            f"{bucket}: {where} fails at {key or 'its list'} ({error}); run the same command again "
-            f"later"
-        ) from error
-    except NoCredentialsError as error:
-        raise UsageError(
-            f"{bucket}: no credentials in the environment; set AWS_ACCESS_KEY_ID and "
-            f"AWS_SECRET_ACCESS_KEY, or read it anonymously"
-        ) from error
-    except (ConnectionError, HTTPClientError) as error:
-        raise UsageError(
-            f"{bucket}: {where} cannot be reached ({error}); check the network and the endpoint, "
-            f"then run the same command again"
-        ) from error
-    except ValueError as error:  # botocore's word for an endpoint that is no URL
-        raise UsageError(f"{bucket}: {error}; one looks like http://localhost:9000") from error
-    except BotoCoreError as error:
-        raise UsageError(f"{bucket}: {error}; check the AWS configuration") from error
 
 
 def bucket_at(source: str, *, endpoint: str | None, anonymous: bool) -> Bucket:
@@ -267,15 +161,3 @@ def bucket_at(source: str, *, endpoint: str | None, anonymous: bool) -> Bucket:
     if scheme != "s3" or not re.fullmatch(r"[A-Za-z0-9._-]{1,255}", bucket):
         raise UsageError(f"{source}: a source is s3://bucket[/prefix] or a local folder")
     return S3Bucket(bucket, prefix.strip("/"), endpoint, anonymous)
-
-
-def fetch_verified(bucket: Bucket, key: str, md5: str) -> bytes:
-    """The whole object, if its bytes have this md5; else `MissingObject` or `CorruptObject`.
-
-    The md5 comes from elsewhere: the ETag of an object in several parts is none.
-    """
-    data = bucket.get(key)
-    found = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    if found != md5.lower():
-        raise CorruptObject(f"{bucket}: {key} has the md5 {found}, stated is {md5.lower()}")
-    return data

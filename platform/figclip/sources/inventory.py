@@ -1,25 +1,29 @@
-"""The daily inventory of a bucket: its keys by a few large files instead of many listings.
+"""The daily inventory of a bucket: its keys and ETags by a few large files instead of many lists.
 
 S3 Inventory as CSV (https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-inventory.html):
-a dated folder holds `manifest.json`, which names gzipped parts without a header row.
+a dated folder holds `manifest.json`, with its md5 in `manifest.checksum` beside it; it names
+gzipped parts without a header row, with keys that are URL-encoded.
 """
 
-import csv
-import gzip
-import io
 import logging
 import re
-from collections.abc import Iterator
 from typing import Literal
 from urllib.parse import unquote
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
 from pydantic import BaseModel, Field
 
-from figclip.sources.buckets import Bucket, CorruptObject, MissingObject, fetch_verified
+from figclip.sources.objects import Bucket, CorruptObject, HugeObject, MissingObject, md5_of
 
 log = logging.getLogger(__name__)
 
 MANIFEST_KEY = re.compile(r"inventory-reports/.+/(\d{4}-\d\d-\d\dT\d\d-\d\dZ)/manifest\.json")
+COLUMNS = ("Key", "ETag")
+
+DAMAGE = (MissingObject, CorruptObject, HugeObject, ValueError, OSError, pa.ArrowException)
+"""What may be wrong with the files of one day; the bucket's own faults are none of these."""
 
 
 class Part(BaseModel):
@@ -34,8 +38,8 @@ class InventoryManifest(BaseModel):
     files: list[Part]
 
 
-def newest_inventory(bucket: Bucket) -> list[str]:
-    """The keys that the newest whole inventory lists; empty where there is none.
+def newest_inventory(bucket: Bucket) -> pa.Table | None:
+    """Keys and ETags (`Key`, `ETag`) that the newest whole inventory lists; None without one.
 
     The newest dated folder may lack its manifest for some hours, so it is manifests we look for;
     the folders `hive/` and `data/` beside the dated ones hold none. An inventory with a part that
@@ -48,21 +52,67 @@ def newest_inventory(bucket: Bucket) -> list[str]:
     }
     for date, key in sorted(manifests.items(), reverse=True):
         try:
-            keys = list(_keys(bucket, key))
-        except (MissingObject, CorruptObject, ValueError, gzip.BadGzipFile) as error:
+            rows = _rows(bucket, key)
+        except DAMAGE as error:
             log.warning("%s: the inventory of %s is passed over: %s", bucket, date, error)
             continue
-        log.info("%s: %d keys by the inventory of %s", bucket, len(keys), date)
-        return keys
-    return []
+        log.info("%s: %d keys by the inventory of %s", bucket, rows.num_rows, date)
+        return rows
+    return None
 
 
-def _keys(bucket: Bucket, manifest_key: str) -> Iterator[str]:
-    manifest = InventoryManifest.model_validate_json(bucket.get(manifest_key))
-    column = manifest.columns.split(", ").index("Key")
-    for part in manifest.files:
-        data = fetch_verified(bucket, part.key, part.md5)
-        if len(data) != part.size:
-            raise CorruptObject(f"{part.key} has {len(data)} bytes, stated are {part.size}")
-        with gzip.open(io.BytesIO(data), "rt", encoding="utf-8", newline="") as rows:
-            yield from (unquote(row[column]) for row in csv.reader(rows))
+def _rows(bucket: Bucket, manifest_key: str) -> pa.Table:
+    manifest = InventoryManifest.model_validate_json(_manifest(bucket, manifest_key))
+    columns = manifest.columns.split(", ")
+    empty = pa.table({name: pa.array([], pa.string()) for name in COLUMNS})
+    return pa.concat_tables([empty, *(_part(bucket, part, columns) for part in manifest.files)])
+
+
+def _manifest(bucket: Bucket, key: str) -> bytes:
+    """The manifest, by the md5 beside it where there is one."""
+    try:
+        stated = bucket.get(key.removesuffix("json") + "checksum").decode("ascii").strip()
+    except MissingObject:
+        stated = ""
+    return bucket.get(key, md5=stated)
+
+
+def _part(bucket: Bucket, part: Part, columns: list[str]) -> pa.Table:
+    data = bucket.get(part.key, md5=part.md5)
+    if len(data) != part.size:
+        raise CorruptObject(f"{part.key} has {len(data)} bytes, stated are {part.size}")
+    wanted = [*COLUMNS, *(name for name in ("IsLatest", "IsDeleteMarker") if name in columns)]
+    with pa.CompressedInputStream(pa.BufferReader(data), "gzip") as stream:
+        if not stream.read(1):  # a day with nothing new to list
+            return pa.table({name: pa.array([], pa.string()) for name in COLUMNS})
+    with pa.CompressedInputStream(pa.BufferReader(data), "gzip") as stream:
+        rows = pacsv.read_csv(
+            stream,
+            read_options=pacsv.ReadOptions(column_names=columns, block_size=2**24),
+            convert_options=pacsv.ConvertOptions(
+                include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string())
+            ),
+        )
+    return _with_plain_keys(_latest(rows))
+
+
+def _latest(rows: pa.Table) -> pa.Table:
+    """Without superseded versions of objects and without deleted ones, where those are listed."""
+    for name, wanted in (("IsLatest", "true"), ("IsDeleteMarker", "false")):
+        if name in rows.column_names:
+            rows = rows.filter(pc.equal(pc.utf8_lower(rows[name]), wanted))
+    return rows.select(COLUMNS)
+
+
+def _with_plain_keys(rows: pa.Table) -> pa.Table:
+    """Keys as they are, not as URLs write them; the keys of millions of articles need no change."""
+    if not pc.any(pc.match_substring(rows["Key"], "%")).as_py():
+        return rows
+    keys = [unquote(key) for key in rows["Key"].to_pylist()]
+    return rows.set_column(0, "Key", pa.array(keys, pa.string()))
+
+
+def md5_rows(bucket: Bucket, keys: list[str]) -> pa.Table:
+    """The same table of objects that are at hand: the md5 of its bytes is the ETag of each."""
+    etags = [md5_of(bucket.get(key)) for key in keys]
+    return pa.table({"Key": pa.array(keys, pa.string()), "ETag": pa.array(etags, pa.string())})

@@ -8,31 +8,37 @@ Layout of the bucket, one flat prefix per article version (https://pmc.ncbi.nlm.
     inventory-reports/.../{date}/manifest.json         daily list of metadata/
 """
 
-import logging
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.parse import unquote
 
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from figclip.config import UsageError
 from figclip.sources.buckets import (
     Bucket,
     CorruptObject,
+    HugeObject,
+    LargeObject,
     MissingObject,
     S3Bucket,
+    Unreachable,
     bucket_at,
-    fetch_verified,
 )
-from figclip.sources.inventory import newest_inventory
+from figclip.sources.listing import VERSION_ID, check_version_id, list_cloud
 
 __all__ = [
     "BadMetadata",
     "Bucket",
+    "CloudSource",
     "CorruptObject",
+    "HugeObject",
+    "LargeObject",
     "MissingObject",
+    "Unreachable",
     "VersionMetadata",
     "choose_version",
     "fetch_media",
@@ -44,14 +50,14 @@ __all__ = [
     "read_metadata",
 ]
 
-log = logging.getLogger(__name__)
-
 CANONICAL = "pmc-oa-opendata"
 """Name of the service's bucket; the URLs in a mirror's metadata may go on naming it."""
 
+MOST_XML_BYTES = 64 * 2**20
+"""A parsed article takes several times the memory of its text."""
+
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif")
 
-VERSION_ID = re.compile(r"PMC[1-9][0-9]*\.[1-9][0-9]{0,8}")
 METADATA_KEY = re.compile(rf"metadata/({VERSION_ID.pattern})\.json")
 OBJECT_URL = re.compile(
     r"s3://(?P<folder>.+)/(?P<name>[^/]*)\?md5=(?P<md5>[0-9a-fA-F]{32})", re.DOTALL
@@ -100,7 +106,10 @@ class VersionMetadata(_Stated):
     """One version of one article, as its JSON states it and after our checks."""
 
     media: dict[str, str]
-    """File name → md5 of every figure and supplement; names hold no path."""
+    """File name → md5 of every figure and supplement; names hold no path.
+
+    The md5 is empty where the source states none (old packages).
+    """
 
     @property
     def version_id(self) -> str:
@@ -111,6 +120,30 @@ class VersionMetadata(_Stated):
         return any(name.lower().endswith(IMAGE_SUFFIXES) for name in self.media)
 
 
+@dataclass(frozen=True)
+class CloudSource:
+    """The PMC Cloud Service, or a mirror of it in any bucket: a `Source`."""
+
+    bucket: Bucket
+    max_xml_bytes: int = MOST_XML_BYTES
+    """A larger XML is not read: `HugeObject`."""
+
+    def __str__(self) -> str:
+        return str(self.bucket)
+
+    def list_versions(self, pmcids: Sequence[str] | None = None) -> pa.Table:
+        return list_cloud(self.bucket, pmcids)
+
+    def metadata(self, version_id: str) -> VersionMetadata:
+        return read_metadata(self.bucket, version_id)
+
+    def xml(self, metadata: VersionMetadata) -> bytes:
+        return fetch_xml(self.bucket, metadata, at_most=self.max_xml_bytes)
+
+    def media(self, metadata: VersionMetadata, name: str, *, at_most: int | None = None) -> bytes:
+        return fetch_media(self.bucket, metadata, name, at_most=at_most)
+
+
 def open_bucket(source: str, *, endpoint: str | None = None, anonymous: bool = True) -> Bucket:
     """A local folder or `s3://bucket[/prefix]` in the layout of the PMC Cloud Service.
 
@@ -118,11 +151,10 @@ def open_bucket(source: str, *, endpoint: str | None = None, anonymous: bool = T
     not there, cannot be read, is empty, or is something else.
     """
     bucket = bucket_at(source, endpoint=endpoint, anonymous=anonymous)
-    # A mistyped endpoint should say so within seconds, so the first look tries less often.
-    first_look = replace(bucket, num_tries=3) if isinstance(bucket, S3Bucket) else bucket
-    if next(_version_ids(first_look.keys("metadata/")), None) is not None:
+    look = at_first_look(bucket)
+    if holds_metadata(look):
         return bucket
-    if next(iter(first_look.keys("")), None) is None:
+    if next(iter(look.keys("")), None) is None:
         raise UsageError(f"{bucket} is empty; name a source that holds articles")
     raise UsageError(
         f"{bucket} is not in the layout of the PMC Cloud Service: it has no "
@@ -130,24 +162,22 @@ def open_bucket(source: str, *, endpoint: str | None = None, anonymous: bool = T
     )
 
 
+def at_first_look(bucket: Bucket) -> Bucket:
+    """The same, but it gives up early: a mistyped endpoint should say so within seconds."""
+    return replace(bucket, num_tries=3) if isinstance(bucket, S3Bucket) else bucket
+
+
+def holds_metadata(bucket: Bucket) -> bool:
+    """Whether it is in the layout of the PMC Cloud Service."""
+    return any(METADATA_KEY.fullmatch(key) for key in bucket.keys("metadata/"))
+
+
 def list_versions(bucket: Bucket) -> list[str]:
     """Every article version, `PMC3003633.1`, sorted as text: versions of an article are neighbours.
 
-    The newest daily inventory that is whole says it in a few requests; without one, `metadata/`
-    is listed. `UsageError` where there is no version at all.
+    `UsageError` where there is no version at all.
     """
-    keys = newest_inventory(bucket)
-    versions = set(_version_ids(keys))
-    if not versions:
-        log.info("%s: no usable inventory, listing metadata/ instead", bucket)
-        versions = set(_version_ids(bucket.keys("metadata/")))
-    if not versions:
-        raise UsageError(f"{bucket} lists no article version; name a source that holds articles")
-    return sorted(versions)
-
-
-def _version_ids(keys: Iterable[str]) -> Iterator[str]:
-    return (found[1] for key in keys if (found := METADATA_KEY.fullmatch(key)))
+    return sorted(list_cloud(bucket, None)["version_id"].to_pylist())
 
 
 def read_metadata(bucket: Bucket, version_id: str) -> VersionMetadata:
@@ -155,8 +185,7 @@ def read_metadata(bucket: Bucket, version_id: str) -> VersionMetadata:
 
     `MissingObject` where it has no such version (any more), `BadMetadata` where its JSON is wrong.
     """
-    if not VERSION_ID.fullmatch(version_id):
-        raise ValueError(f"{version_id!r} is no article version; one looks like PMC3003633.1")
+    check_version_id(version_id)
     data = bucket.get(f"metadata/{version_id}.json")
     return parse_metadata(data, version_id, bucket_names=(CANONICAL, bucket.name))
 
@@ -201,18 +230,30 @@ def _name_and_md5(url: str, folders: Collection[str]) -> tuple[str, str]:
     return name, found["md5"].lower()
 
 
-def fetch_xml(bucket: Bucket, metadata: VersionMetadata) -> bytes:
-    """The article's JATS XML; `MissingObject` or `CorruptObject` where it is not as stated."""
+def fetch_xml(bucket: Bucket, metadata: VersionMetadata, *, at_most: int = MOST_XML_BYTES) -> bytes:
+    """The article's JATS XML; `MissingObject` or `CorruptObject` where it is not as stated.
+
+    `HugeObject` beyond `at_most` bytes.
+    """
     folder = metadata.xml_url.removeprefix("s3://").rpartition("/")[0]
     name, md5 = _name_and_md5(metadata.xml_url, [folder])
-    return fetch_verified(bucket, f"{metadata.version_id}/{name}", md5)
+    try:
+        return bucket.get(f"{metadata.version_id}/{name}", md5=md5, at_most=at_most)
+    except LargeObject as error:
+        raise HugeObject(error.size, error.detail) from error
 
 
-def fetch_media(bucket: Bucket, metadata: VersionMetadata, name: str) -> bytes:
-    """A figure or supplement; `MissingObject` or `CorruptObject` where it is not as stated."""
+def fetch_media(
+    bucket: Bucket, metadata: VersionMetadata, name: str, *, at_most: int | None = None
+) -> bytes:
+    """A figure or supplement; `MissingObject` or `CorruptObject` where it is not as stated.
+
+    `LargeObject` beyond `at_most` bytes.
+    """
     if name not in metadata.media:
         raise MissingObject(f"{metadata.version_id} lists no media {name!r}")
-    return fetch_verified(bucket, f"{metadata.version_id}/{name}", metadata.media[name])
+    md5 = metadata.media[name]
+    return bucket.get(f"{metadata.version_id}/{name}", md5=md5, at_most=at_most)
 
 
 def objection(metadata: VersionMetadata, licenses: Collection[str | None] | None) -> str | None:
@@ -229,6 +270,8 @@ def objection(metadata: VersionMetadata, licenses: Collection[str | None] | None
         return "historical_ocr"
     if licenses is not None and metadata.license_code not in licenses:
         return "license_not_allowed"
+    if metadata.is_manuscript and not metadata.media:
+        return "manuscript_without_media"
     return None
 
 
