@@ -17,14 +17,9 @@ from figclip.corpus.pairs import Candidate, candidates, objection, pair
 from figclip.corpus.plan import split_version_id
 from figclip.corpus.rules import CorpusConfig
 from figclip.schema import PAIR_SCHEMA, Pair, table_of
-from figclip.sources.source import (
-    BadMetadata,
-    CorruptObject,
-    MissingObject,
-    Source,
-    choose_version,
-    open_source,
-)
+from figclip.sources.objects import CorruptObject, MissingObject
+from figclip.sources.pmc_cloud import BadMetadata, choose_version
+from figclip.sources.source import Source, open_source
 
 
 def ingest_plainly(

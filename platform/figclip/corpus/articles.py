@@ -20,18 +20,15 @@ from figclip.corpus.pairs import Candidate, candidates, entry, objection, pair, 
 from figclip.corpus.plan import split_version_id
 from figclip.corpus.rules import CorpusConfig
 from figclip.schema import LEDGER_SCHEMA, PAIR_SCHEMA, Article, Entry, Pair, State, table_of
-from figclip.sources.source import (
-    BadMetadata,
-    BadPackage,
+from figclip.sources.objects import (
     CorruptObject,
     HugeObject,
     LargeObject,
     MissingObject,
-    Source,
     Unreachable,
-    VersionMetadata,
-    choose_version,
 )
+from figclip.sources.pmc_cloud import BadMetadata, VersionMetadata, choose_version
+from figclip.sources.source import Source
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +42,9 @@ MEDIA_AHEAD = 8
 """Files of one article that are fetched together."""
 
 ARTICLES_AHEAD = 8
+
+UNKNOWN_VERSION = 0
+"""As which a source lists an article that was asked for and is not there."""
 
 MOST_UNREACHABLE = 3
 """Articles in a row of which something could not be reached: then it is the source that is down."""
@@ -95,6 +95,11 @@ def read_articles(
 def read_article(source: Source, version_ids: list[str], config: CorpusConfig) -> Work[ReadArticle]:
     """Read the best version; where that cannot be used, the next best, and so on."""
     found = ReadArticle(split_version_id(version_ids[0])[0])
+    for version_id in version_ids:
+        if split_version_id(version_id)[1] == UNKNOWN_VERSION:
+            detail = "it was asked for by name, and the source does not list it"
+            found.entries.append(_version_entry(version_id, "unknown_article", detail))
+            return found
     left = yield from _metadata(source, version_ids, found)
     # Where the JSON states no licence the XML may: the parsed article is judged by what it says.
     allowed = config.allowed_licenses
@@ -122,7 +127,7 @@ def _metadata(
     for version_id, future in zip(version_ids, futures, strict=True):
         try:
             known.append(future.result())
-        except (BadMetadata, BadPackage) as error:
+        except BadMetadata as error:
             found.entries.append(_version_entry(version_id, error.reason, error.detail))
         except tuple(kind for kind, _, _ in FAULTS) as error:
             state, reason = _fault(error, "metadata")
@@ -173,7 +178,7 @@ def _read_version(
         return False
     except (UsageError, OSError, MemoryError):
         raise  # the source's or the machine's
-    except (JatsError, BadPackage) as error:
+    except (JatsError, BadMetadata) as error:
         found.entries.append(entry(metadata, f"{error.reason}: {error.detail}"))
         return False
     except Exception as error:

@@ -125,7 +125,7 @@ def ingest(
                 make_shard,
                 source=source,
                 folder=folder,
-                base=before and before.folder,
+                base=None if before is None else before.folder,
                 config=config,
                 num_threads=workers.num_threads,
             )

@@ -1,4 +1,4 @@
-"""Which article versions are read in which shard: of a fresh corpus, and of one that follows another.
+"""Which article versions are read in which shard, afresh or after a corpus that is there already.
 
 A plan is a table, a row a version, in the order of its shards (`PLAN_SCHEMA`).
 """
