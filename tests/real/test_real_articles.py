@@ -122,11 +122,11 @@ def test_the_facts_of_real_articles_agree_with_their_provenance(articles, shared
         article = articles[row["file"]]
         disagreements["doi"] += bool(row["doi"]) and article.doi != row["doi"]
         disagreements["pmcid"] += bool(article.pmcid) and article.pmcid != row["pmcid"]
-        disagreements["year"] += article.year is None
+        disagreements["date"] += article.date == ""
         disagreements["license"] += article.license not in (row["license"].removesuffix("/PD"), "")
         disagreements["no license"] += article.license == ""
     assert disagreements["doi"] + disagreements["pmcid"] == 0
-    assert disagreements["year"] == 0
+    assert disagreements["date"] == 0
     assert disagreements["license"] == 0
     assert disagreements["no license"] <= 3  # these state none
 
@@ -148,7 +148,7 @@ def test_an_old_package_and_the_cloud_give_the_same_figures(shared_folder):
     old, new = parse_article(old_xml), parse_article((folder / "PMC3003633.1.xml").read_bytes())
     assert [f.caption for f in old.figures] == [f.caption for f in new.figures]
     assert (old.pmcid, old.pmid, old.doi) == (new.pmcid, new.pmid, new.doi)
-    assert (old.title, old.journal, old.year) == (new.title, new.journal, new.year)
+    assert (old.title, old.journal, old.date) == (new.title, new.journal, new.date)
     media = [resolve_media(figure.graphics[0], members) for figure in old.figures]
     assert media == [f"1475-2859-9-89-{n}.jpg" for n in (1, 2, 3)]
 

@@ -1,7 +1,7 @@
 """An article's XML → `Article`: its metadata, figures, captions, and what is said of them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from lxml import etree
 
@@ -24,6 +24,7 @@ HOLDERS: dict[str, Kind] = {
     "boxed-text": "boxed",
 }
 """Elements that can hold a graphic and a caption → what such a figure is called."""
+HOLDER_TAGS = tuple(f"{{*}}{name}" for name in HOLDERS)
 
 MOST_HOLDERS = 50_000
 """An article with more figures and tables is none."""
@@ -31,6 +32,7 @@ MOST_HOLDERS = 50_000
 NOT_OWN = frozenset(HOLDERS) | {"caption", "table"}
 ASIDES = frozenset({"alt-text", "long-desc", "permissions", "attrib"})
 """What a figure says of itself beside its caption."""
+ASIDE_TAGS = tuple(f"{{*}}{name}" for name in ASIDES)
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ class _Group:
     asides: _Asides
 
 
+SILENT = _Asides()
+ALONE = _Group("", (), SILENT)
+
+
 @dataclass(frozen=True)
 class _Found:
     """A holder of the document on its way to a `Figure`."""
@@ -59,7 +65,6 @@ class _Found:
     graphics: tuple[str, ...]
     owner: str
     group: _Group
-    figure_id: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -77,11 +82,12 @@ def parse_article(xml: bytes) -> Article:
     """
     article = parse_document(xml)
     metadata = article_metadata(article)
-    reading = Reading(article, num_tags=xml.count(b"<"))
-    found = _with_ids(_holders(article, reading))
+    reading = Reading(article, num_bytes=len(xml))
+    found = _holders(article, reading)
     mentions = mentions_of(article, [(item.names, item.owner) for item in found], reading)
     figures = tuple(
-        _figure(item, said, reading) for item, said in zip(found, mentions, strict=True)
+        _figure(item, figure_id, said, reading)
+        for item, figure_id, said in zip(found, _ids(found), mentions, strict=True)
     )
     return Article(**vars(metadata), figures=figures)
 
@@ -89,7 +95,7 @@ def parse_article(xml: bytes) -> Article:
 def _holders(article: etree._Element, reading: Reading) -> list[_Found]:
     groups: dict[etree._Element, _Group] = {}
     found = []
-    for n, element in enumerate(article.iter([f"{{*}}{name}" for name in HOLDERS])):
+    for n, element in enumerate(article.iter(*HOLDER_TAGS)):
         if n == MOST_HOLDERS:
             raise JatsError("huge_xml", f"more than {MOST_HOLDERS} figures and tables")
         name = local_name(element)
@@ -107,7 +113,7 @@ def _group_around(
     """The group that holds an element, each read once; nothing where there is none."""
     group = next(element.iterancestors("{*}fig-group"), None)
     if group is None:
-        return _Group("", (), _Asides())
+        return ALONE
     if group not in groups:
         outer = _group_around(group, groups, reading)
         caption = " ".join(filter(None, (outer.caption, _caption(group, reading))))
@@ -117,16 +123,15 @@ def _group_around(
     return groups[group]
 
 
-def _with_ids(found: list[_Found]) -> list[_Found]:
-    """Give every figure an id of its own, so that its pairs have one too."""
+def _ids(found: list[_Found]) -> list[str]:
+    """An id of its own for every figure, so that its pairs have one too."""
     taken: set[str] = set()
-    named = []
+    ids = []
     for n, item in enumerate(found, start=1):
         stated = item.element.get("id", "").strip()
-        figure_id = stated if stated and stated not in taken else _free_id(stated, n, taken)
-        taken.add(figure_id)
-        named.append(replace(item, figure_id=figure_id))
-    return named
+        ids.append(stated if stated and stated not in taken else _free_id(stated, n, taken))
+        taken.add(ids[-1])
+    return ids
 
 
 def _free_id(stated: str, n: int, taken: set[str]) -> str:
@@ -136,11 +141,13 @@ def _free_id(stated: str, n: int, taken: set[str]) -> str:
     return name
 
 
-def _figure(found: _Found, mentions: tuple[Mention, ...], reading: Reading) -> Figure:
+def _figure(
+    found: _Found, figure_id: str, mentions: tuple[Mention, ...], reading: Reading
+) -> Figure:
     element = found.element
     asides = _inherited(_asides(element), found.group.asides)
     return Figure(
-        figure_id=found.figure_id,
+        figure_id=figure_id,
         kind=found.kind,
         label=reading.text_of(next(element.iterchildren("{*}label"), None)),
         caption=_caption(element, reading),
@@ -164,8 +171,8 @@ def _caption(element: etree._Element, reading: Reading) -> str:
 
 def _asides(element: etree._Element) -> _Asides:
     """What an element says of its own picture and rights."""
-    if next(element.iterdescendants([f"{{*}}{name}" for name in ASIDES]), None) is None:
-        return _Asides()  # as most figures: not worth a walk
+    if next(element.iterdescendants(*ASIDE_TAGS), None) is None:
+        return SILENT  # as most figures: not worth a walk
     spoken: list[str] = []
     licenses: list[str] = []
     sources: list[str] = []
@@ -194,8 +201,6 @@ def _own_asides(element: etree._Element) -> Iterator[etree._Element]:
 
 def _inherited(own: _Asides, outer: _Asides) -> _Asides:
     """A group's rights are those of its figures that state none; its picture is not theirs."""
-    return replace(
-        own,
-        license=own.license or outer.license,
-        attribution=own.attribution or outer.attribution,
+    return _Asides(
+        own.alt_text, own.license or outer.license, own.attribution or outer.attribution
     )

@@ -61,6 +61,8 @@ def _targets(rid: str, places: dict[str, dict[int, None]]) -> list[int]:
     """The figures that a link means; most links mean a reference, and none."""
     if rid in places:
         return list(places[rid])
+    if " " not in rid:
+        return []
     found = [n for name in dict.fromkeys(rid.split()) for n in places.get(name, ())]
     return list(dict.fromkeys(found))
 

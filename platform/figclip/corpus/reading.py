@@ -17,8 +17,8 @@ MOST_CHARACTERS = 100_000_000
 """What may be read of one article, all readings together; a long article has a million."""
 COST_OF_ELEMENT = 20
 """What reading an element costs, in characters."""
-MANY_TAGS = 50_000
-"""With fewer, whatever their nesting, reading stays quick and need not be counted."""
+LARGE_DOCUMENT = 400_000
+"""Bytes; in a smaller one elements, whatever their nesting, are quickly read and not counted."""
 
 
 class Reading:
@@ -28,9 +28,9 @@ class Reading:
     books. `JatsError` (`huge_xml`) once `MOST_CHARACTERS` are spent.
     """
 
-    def __init__(self, article: etree._Element, *, num_tags: int) -> None:
+    def __init__(self, article: etree._Element, *, num_bytes: int) -> None:
         self.left = MOST_CHARACTERS
-        self.is_large = num_tags > MANY_TAGS
+        self.is_large = num_bytes > LARGE_DOCUMENT
         self.sections: dict[etree._Element, tuple[str, ...]] = {}
         self.owners = _owners(article)
 

@@ -30,8 +30,8 @@ BLOCKS = FLOATS | frozenset(_BLOCKS.split())
 """Elements that begin and end a line: their text never touches their neighbours'. All others are
 inline: their text runs on as it is written."""
 
-SPECIAL = BLOCKS | UNSEEN | {"math", "tex-math", "textual-form"}
-"""Elements whose text does not simply run on."""
+SPECIAL = BLOCKS | UNSEEN | {"math", "tex-math", "textual-form", ""}
+"""Elements whose text does not simply run on; comments have no name."""
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -51,10 +51,14 @@ def text_of(element: etree._Element | None, *, leave_out: frozenset[str] = NOTHI
     """All text of an element in reading order; empty where there is no element.
 
     Block elements are set apart by one space, inline elements neither glued nor spaced. Comments,
-    processing instructions and the elements named in `leave_out` are left out.
+    processing instructions and the elements named in `leave_out`, which are `SPECIAL`, are left out.
     """
     if element is None:
         return ""
+    if not len(element):
+        return fold(element.text or "")
+    if not any(local(tag) in SPECIAL for tag in {part.tag for part in element.iterdescendants()}):
+        return fold(etree.tostring(element, method="text", encoding="unicode", with_tail=False))
     pieces: list[str] = []
     _collect(element, pieces, leave_out)
     return fold("".join(pieces))
@@ -66,7 +70,7 @@ def _collect(element: etree._Element, pieces: list[str], leave_out: frozenset[st
         pieces.append(text)
     for child in element:
         name = local(child.tag)
-        if name not in SPECIAL and name not in leave_out and name:
+        if name not in SPECIAL:
             _collect(child, pieces, leave_out)
         else:
             _collect_special(element, child, name, pieces, leave_out)
