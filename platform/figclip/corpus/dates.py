@@ -49,7 +49,7 @@ def _readings(element: etree._Element) -> Iterator[str]:
         yield _iso(year[0], _month(parts["month"]), parts["day"])
     if iso:
         yield _iso(iso[1], _month(iso[2] or ""), iso[3] or "")
-    if not (year or iso):
+    if not (year or iso or parts["month"] or parts["day"]):
         yield from _in_words(text_of(element)[:LONGEST_DATE])
 
 

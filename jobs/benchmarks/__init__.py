@@ -1,0 +1,1 @@
+"""What the benchmarks of `jobs.benchmark` measure, a file each."""
