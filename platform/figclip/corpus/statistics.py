@@ -337,9 +337,8 @@ def _rows(counter: Mapping[Any, int]) -> list[list[Any]]:
 
 def from_counters(rows: Mapping[str, Sequence[Sequence[Any]]]) -> Statistics:
     """What `counters` wrote: the statistics again, to plot or to add to."""
-    return Statistics(
-        **{
-            name: Counter({(tuple(v) if len(v) > 1 else v[0]): n for *v, n in listed})
-            for name, listed in rows.items()
-        }
-    )
+    values: dict[str, Any] = {
+        name: Counter({(tuple(value) if len(value) > 1 else value[0]): n for *value, n in listed})
+        for name, listed in rows.items()
+    }
+    return Statistics(**values)
