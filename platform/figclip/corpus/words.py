@@ -1,11 +1,16 @@
-"""Lengths of captions without a vocabulary: the words that BERT's tokenizers cut further."""
+"""Lengths of captions: in what they are measured, and a measure that needs no vocabulary."""
 
 from collections.abc import Sequence
 
 from tokenizers import normalizers, pre_tokenizers
 
+WORDS = "words"
+"""Name of the measure `count_words`."""
+
 NUM_SPECIAL = 2
 """[CLS] and [SEP], which stand around every text."""
+
+MOST_CHARS = 40
 
 
 def count_words(texts: Sequence[str]) -> list[int]:
@@ -20,3 +25,11 @@ def count_words(texts: Sequence[str]) -> list[int]:
         len(splitter.pre_tokenize_str(normalizer.normalize_str(text))) + NUM_SPECIAL
         for text in texts
     ]
+
+
+def unit_of(tokenizer: str) -> str:
+    """What a caption's length is measured in, for people; `tokenizer` is a name or a path."""
+    if tokenizer == WORDS:
+        return "words and punctuation marks + 2 (BERT’s tokens: as many or more)"
+    name = tokenizer if len(tokenizer) <= MOST_CHARS else f"…{tokenizer[1 - MOST_CHARS :]}"
+    return f"tokens of {name} ([CLS], [SEP] counted)"
