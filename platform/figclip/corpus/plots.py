@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.ticker import (
@@ -46,7 +47,7 @@ INK, GREY, PALE = "#1a1c21", "#6b7078", "#dfe3e8"
 DENSITY = LinearSegmentedColormap.from_list(
     "density", ["#eaf3fa", "#a9cfe8", "#4b9bcb", "#0b5c95", "#062c4f"]
 )
-STYLE = {
+STYLE: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
     "font.size": 7,
     "axes.titlelocation": "left",
@@ -81,6 +82,9 @@ FEWEST_ROWS = 5
 
 WIDTH_IN, HEIGHT_IN = 7.2, 8.6
 """A page's width in two columns."""
+
+OVERVIEW_PADS = {"w_pad": 0.09, "h_pad": 0.13, "wspace": 0.03, "hspace": 0.0}
+"""Between the panels: inches, and shares of a panel."""
 
 MOST_SHOWN = 0.99
 """Of a long-tailed distribution this share is drawn; what lies beyond is told in words."""
@@ -120,13 +124,12 @@ def plots(totals: Statistics, *, unit: str) -> dict[str, bytes]:
 
 def overview(totals: Statistics, *, unit: str) -> bytes:
     """All panels, lettered as in a paper."""
-    with _figure(WIDTH_IN, HEIGHT_IN) as figure:
-        figure.get_layout_engine().set(w_pad=0.09, h_pad=0.13, wspace=0.03, hspace=0.0)
-        rows = figure.subfigures(len(ROWS), 1, height_ratios=[height for height, _ in ROWS])
+    with _figure(WIDTH_IN, HEIGHT_IN, **OVERVIEW_PADS) as figure:
+        rows: Any = figure.subfigures(len(ROWS), 1, height_ratios=[height for height, _ in ROWS])
         panels = iter(PANELS)
         placed = []
         for row, (_, widths) in zip(rows, ROWS, strict=True):
-            for axes in np.atleast_1d(row.subplots(1, len(widths), width_ratios=widths)):
+            for axes in row.subplots(1, len(widths), width_ratios=widths):
                 _draw(next(panels), axes, totals, unit)
                 placed.append((axes, axes.set_title(" ")))
         figure.draw_without_rendering()
@@ -146,11 +149,11 @@ def single(panel: Panel, totals: Statistics, *, unit: str) -> bytes:
 
 
 @contextmanager
-def _figure(width: float, height: float) -> Iterator[Figure]:
+def _figure(width: float, height: float, **pads: Any) -> Iterator[Figure]:
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         # Signs that the font lacks, in names of journals, are drawn as boxes: nothing to mend.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        yield Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+        yield Figure(figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(**pads))
 
 
 def _png(figure: Figure) -> bytes:
@@ -170,12 +173,15 @@ def _put_title(axes: Axes, title: Text, letter: str, words: str) -> None:
     """Over the left end of all that the panel holds; the blank `title` has kept room for it."""
     box = axes.get_tightbbox()
     left = box.x0 if box else 0.0
-    place = {"xycoords": "figure pixels", "textcoords": "offset points", "annotation_clip": False}
+    place: dict[str, Any] = {
+        "xycoords": "figure pixels",
+        "textcoords": "offset points",
+        "annotation_clip": False,
+    }
     level = title.get_window_extent().y0
-    styles = [(letter, 0, {"fontsize": 9.5}), (words, 12 if letter else 0, {"fontsize": 7.5})]
-    for text, right, style in styles:
+    for text, right, size in ((letter, 0, 9.5), (words, 12 if letter else 0, 7.5)):
         note = axes.annotate(
-            text, (left, level), xytext=(right, 0), fontweight="bold", **place, **style
+            text, (left, level), xytext=(right, 0), fontweight="bold", fontsize=size, **place
         )
         note.set_in_layout(False)
 
@@ -222,7 +228,12 @@ def _shown_sides(totals: Statistics) -> tuple[float, float]:
 
 def _mark_sides(axes: Axes, totals: Statistics, first: float) -> None:
     """Squares of the inputs of image towers, and how many pictures are at least as large."""
-    words = {"transform": axes.transAxes, "ha": "right", "va": "center", "fontsize": SMALL}
+    words: dict[str, Any] = {
+        "transform": axes.transAxes,
+        "ha": "right",
+        "va": "center",
+        "fontsize": SMALL,
+    }
     backing = Rectangle((0.6, 0.015), 0.4, 0.325, transform=axes.transAxes, color="white")
     backing.set(alpha=0.85, linewidth=0)
     axes.add_patch(backing)
