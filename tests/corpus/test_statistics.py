@@ -85,7 +85,7 @@ corpora = st.lists(st.tuples(article, st.lists(figure, min_size=1, max_size=4)),
 """Articles, each a list of rows."""
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(corpora, st.integers(1, 5))
 def test_the_statistics_of_all_articles_are_the_sum_of_those_of_each(corpus, size):
     """And a file may be read a few rows at a time."""
@@ -100,7 +100,7 @@ def test_the_statistics_of_all_articles_are_the_sum_of_those_of_each(corpus, siz
     assert pair_statistics(rows.to_batches(max_chunksize=size), letters) == whole
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(corpora)
 def test_every_counter_is_that_of_a_plain_loop(corpus):
     found = pair_statistics([rows_of([row for rows in corpus for row in rows])], letters)
