@@ -340,10 +340,10 @@ def per_article(axes: Axes, totals: Statistics, unit: str) -> None:
     for (name, counter), color in zip(both.items(), (ORANGE, BLUE), strict=True):
         heights = [100 * counter[n] / counter.total() for n in range(1, last + 1)]
         middle = quantile(counter, 0.5)
-        axes.step(
-            range(1, last + 1),
+        axes.stairs(
             heights,
-            where="mid",
+            np.arange(len(heights) + 1) + 0.5,
+            baseline=None,
             color=color,
             linewidth=1.1,
             label=f"{name} (median {middle})",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from figclip.corpus.plots import FEATURES, PANELS, percent, plain
+from figclip.corpus.plots import DPI, FEATURES, HEIGHT_IN, PANELS, WIDTH_IN, percent, plain
 from figclip.corpus.statistics import (
     CONTEXTS,
     SIDES,
@@ -64,6 +64,8 @@ def statistics_page(
         corpus=corpus,
         unit=unit,
         facts=_facts(totals),
+        width=round(WIDTH_IN * DPI),
+        height=round(HEIGHT_IN * DPI),
         overview=_address(pictures["overview.png"]),
         within=[(limit, percent(share_up_to(totals.tokens, limit))) for limit in CONTEXTS],
         sections=[
@@ -90,7 +92,7 @@ def _facts(totals: Statistics) -> list[tuple[str, str]]:
         (f"{totals.num_articles:,}", "articles"),
         (f"{len(totals.journals.keys() - {''}):,}", "journals"),
         (_number(quantile(totals.tokens, 0.5)), "median caption length"),
-        (_median_size(totals), "median width × height"),
+        (_median_size(totals), "median width × height (pixels)"),
     ]
 
 
