@@ -26,6 +26,7 @@ FLOORS = [
 """From the roof to the ground, which alone may be read among its own."""
 
 SHELLS = {
+    "corpus/describe.py",
     "corpus/ingest.py",
     "inputs/batches.py",
     "training/loop.py",
