@@ -27,6 +27,7 @@ FLOORS = [
 
 SHELLS = {
     "corpus/ingest.py",
+    "corpus/exporting.py",
     "inputs/batches.py",
     "training/loop.py",
     "training/pretrain.py",
