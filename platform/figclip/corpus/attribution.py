@@ -18,7 +18,7 @@ OPENING: dict[Format, str] = {
     ),
     "parquet": (
         "One row a pair; the column `image` has the fields `bytes` and `path`.\n\n"
-        '    datasets.load_dataset("parquet", data_dir="this/folder")\n'
+        '    datasets.load_dataset("this/folder")\n'
         '    pandas.read_parquet("this/folder/train")\n'
         "    SELECT pair_id, caption, image.bytes FROM 'this/folder/train/*.parquet'"
     ),
