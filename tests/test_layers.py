@@ -28,6 +28,7 @@ FLOORS = [
 SHELLS = {
     "corpus/describe.py",
     "corpus/ingest.py",
+    "corpus/exporting.py",
     "inputs/batches.py",
     "training/loop.py",
     "training/pretrain.py",
