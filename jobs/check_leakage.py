@@ -5,8 +5,9 @@ Exit code 0 where they are, 1 where something leaks.
 
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
-from pydantic import NonNegativeInt
+from pydantic import Field
 
 from figclip.corpus.fingerprint import NEAR_BITS
 from figclip.corpus.leakage import Check, checks_of
@@ -19,7 +20,7 @@ class CheckLeakageJob(Job):
 
     pairs: str = "pmc"
     """Version of the pairs artifact."""
-    max_bits: NonNegativeInt = NEAR_BITS
+    max_bits: Annotated[int, Field(ge=0, le=64)] = NEAR_BITS
     """Images whose 256-bit fingerprints differ in no more bits count as one."""
     decode: bool = False
     """Read every image too, and compare its fingerprint with the one that stands beside it."""

@@ -7,7 +7,7 @@ them. All columns that it compares are held in memory, some 150 bytes a pair.
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ from PIL import Image
 
 from figclip.config import UsageError
 from figclip.corpus.fingerprint import FAINTEST, PLAIN, fingerprint, num_differing_bits
-from figclip.schema import FINGERPRINT_BYTES, SPLITS
+from figclip.schema import FINGERPRINT_BYTES, SPLITS, Split
 from figclip.store import Folder
 
 COLUMNS = ("pair_id", "pmcid", "split", "image_sha256", "image_fingerprint")
@@ -29,6 +29,9 @@ EACH_WITH_EACH = 2 * 10**9
 
 BLOCK = 1 << 20
 """Comparisons held at once."""
+
+SIDE = 1 << 10
+"""Of a block in which each is compared with each."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def checks_of(folder: Folder, *, max_bits: int, decode: bool = False) -> list[Ch
     return [*checks, _is_as_its_picture(folder, names, max_bits)] if decode else checks
 
 
-def _files_by_split(folder: Folder) -> dict[str, list[str]]:
+def _files_by_split(folder: Folder) -> dict[Split, list[str]]:
     names = [name for name in folder.files() if name.endswith(".parquet")]
     found = {split: [n for n in names if n.startswith(f"{split}/")] for split in SPLITS}
     if not any(found.values()):
@@ -115,18 +118,20 @@ def _is_near_none_elsewhere(rows: pa.Table, max_bits: int) -> Check:
     """Count the pictures that have a near one in a larger split, or in one as large."""
     parts = {split: rows.filter(pc.equal(rows["place"], split)) for split in SPLITS}
     words = {split: _words(part["image_fingerprint"]) for split, part in parts.items()}
-    leaking: dict[tuple[str, int], str] = {}
+    leaking = {split: np.zeros(len(part), bool) for split, part in parts.items()}
+    examples: list[str] = []
     num_compared = 0
     for pair in combinations(SPLITS, 2):
         few, many = sorted(pair, key=lambda split: len(words[split]))
         num_compared += len(words[few]) * len(words[many])
         for one, other in _near(words[few], words[many], max_bits):
-            for i, j in zip(one.tolist(), other.tolist(), strict=True):
-                if (few, i) not in leaking:
-                    theirs = parts[few]["pair_id"][i].as_py(), parts[many]["pair_id"][j].as_py()
-                    leaking[few, i] = f"{theirs[0]} ({few}) and {theirs[1]} ({many})"
+            leaking[few][one] = True
+            for i, j in zip(one[:NUM_EXAMPLES].tolist(), other.tolist(), strict=False):
+                mine, theirs = parts[few]["pair_id"][i], parts[many]["pair_id"][j]
+                examples.append(f"{mine} ({few}) and {theirs} ({many})")
+    num_found = sum(int(rows.sum()) for rows in leaking.values())
     promise = f"no image within {max_bits} bits of another split's"
-    return Check(promise, num_compared, len(leaking), tuple(sorted(leaking.values())[:3]))
+    return Check(promise, num_compared, num_found, tuple(examples[:NUM_EXAMPLES]))
 
 
 def _near(
@@ -139,7 +144,7 @@ def _near(
     """
     ones, others = (np.flatnonzero(words.any(axis=1)) for words in (few, many))
     if len(ones) * len(others) <= EACH_WITH_EACH:
-        candidates = _everyone(len(ones), len(others))
+        candidates = _each_with_each(few[ones, 0], many[others, 0], max_bits)
     else:
         candidates = _agreeing(few[ones], many[others], max_bits + 1)
     for left, right in candidates:
@@ -149,11 +154,15 @@ def _near(
             yield one[near], other[near]
 
 
-def _everyone(num_ones: int, num_others: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    step = max(1, BLOCK // max(1, num_others))
-    for start in range(0, num_ones, step):
-        rows = np.arange(start, min(start + step, num_ones))
-        yield np.repeat(rows, num_others), np.tile(np.arange(num_others), len(rows))
+def _each_with_each(
+    few: np.ndarray, many: np.ndarray, max_bits: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows of the one and of the other whose words differ in at most `max_bits` bits."""
+    for start in range(0, len(few), SIDE):
+        for begin in range(0, len(many), SIDE):
+            apart = np.bitwise_count(few[start : start + SIDE, None] ^ many[begin : begin + SIDE])
+            left, right = np.nonzero(apart <= max_bits)
+            yield left + start, right + begin
 
 
 def _agreeing(
@@ -161,7 +170,7 @@ def _agreeing(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Rows of the one and of the other that agree in a slice of consecutive bits."""
     borders = np.linspace(0, 8 * FINGERPRINT_BYTES, num_slices + 1).astype(int)
-    for start, end in zip(borders[:-1], borders[1:], strict=True):
+    for start, end in pairwise(borders.tolist()):
         keys, theirs = _slice(few, start, end), _slice(many, start, end)
         order = np.argsort(theirs, kind="stable")
         theirs = theirs[order]
