@@ -34,9 +34,9 @@ from figclip.sources.synthetic.figures import draw_figure, plan_figure
 LONGEST_SIDE = 512
 QUALITY = 90
 PEER = "img2dataset==1.47.0"
-NUM_FETCHES = 1_500
+NUM_FETCHES = 480
 """In a round; the media are fetched again and again until there are so many."""
-ROUNDS = 3
+ROUNDS = 2
 REAL_FOLDERS = ("pmc-oa-opendata", "panels/images")
 
 Pictures = dict[str, bytes]
