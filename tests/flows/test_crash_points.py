@@ -4,6 +4,7 @@ Ray is left out: shards are made one after another in this process, by the very 
 """
 
 import os
+import pickle
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,15 +37,17 @@ class Died(BaseException):
 
 
 @contextmanager
-def dying_before(change: int) -> Iterator[None]:
-    """The body ends before its `change`th change to a folder (from 0)."""
+def dying_before(change: int, *, victim: str) -> Iterator[list[int]]:
+    """The body ends before its `change`th change to a folder (from 0), which is told by what the
+    list holds: -1. A task that dies as a worker is run once more, as Ray does."""
     left = [change]
 
     def counted(method: Callable) -> Callable:
         def changed(self: Folder, *arguments: object) -> None:
-            if not left[0]:
-                raise Died
             left[0] -= 1
+            if left[0] == -1:
+                raise Died
+            left[0] = max(left[0], -1)
             method(self, *arguments)
 
         return changed
@@ -52,16 +55,30 @@ def dying_before(change: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in CHANGES:
             patch.setattr(Folder, name, counted(getattr(Folder, name)))
-        yield
+        if victim == "worker":
+            patch.setattr(ingest_module, "_run", lambda task, *rest, what: each(again(task), *rest))
+        yield left
+
+
+def again(task: Callable) -> Callable:
+    def tried(row: dict) -> dict:
+        try:
+            return task(row)
+        except Died:
+            return task(row)
+
+    return tried
+
+
+def each(task: Callable, rows: list[dict], workers: Workers) -> None:
+    for row in rows:
+        fault = task(row)["fault"]
+        assert not fault, pickle.loads(fault)
 
 
 @pytest.fixture(autouse=True)
 def _without_ray(monkeypatch):
-    def run(task, rows, workers, *, what):
-        for row in rows:
-            assert not task(row)["fault"]
-
-    monkeypatch.setattr(ingest_module, "_run", run)
+    monkeypatch.setattr(ingest_module, "_run", lambda *rest, what: each(*rest))
     monkeypatch.setattr(os, "fsync", lambda file: None)  # no power fails here
 
 
@@ -99,49 +116,61 @@ def source(folder):
 
 
 @pytest.fixture
-def whole(source, tmp_path, step=step):
+def whole(source, tmp_path):
     run(source, tmp_path / "whole")
     moved = list((tmp_path / "whole").rglob("*-moved.parquet"))
     assert len(moved) >= 3, "the corpus moves too few articles to try anything"
     return tmp_path / "whole"
 
 
-STEPS = pytest.mark.parametrize("step", [11, pytest.param(1, marks=pytest.mark.slow)])
-"""Every how manyth change is tried."""
+DEATHS = pytest.mark.parametrize(
+    ("victim", "step"),
+    [
+        ("driver", 11),
+        ("worker", 13),
+        pytest.param("driver", 1, marks=pytest.mark.slow),
+        pytest.param("worker", 1, marks=pytest.mark.slow),
+    ],
+)
+"""Who dies, and at every how manyth change."""
 
 
-def crashes(act: Callable[[Path], None], begun: Path, into: Path, *, step: int) -> Iterator[Path]:
+def crashes(
+    act: Callable[[Path], None], begun: Path, into: Path, *, victim: str, step: int
+) -> Iterator[Path]:
     """Stores in which `act` died at each `step`th of its changes, from the state of `begun` on, and
-    then was done once more."""
+    then was done to its end."""
     for change in range(step - 1, 1_000, step):
         store = into / f"died-{change}"
         shutil.copytree(begun, store)
-        try:
-            with dying_before(change):
+        with dying_before(change, victim=victim) as left:
+            try:
                 act(store)
-        except Died:
-            act(store)
-            yield store
-            shutil.rmtree(store)
-        else:
-            assert change > 10, "it changes too little to be tried"
+            except Died:
+                act(store)
+        if left[0] >= 0:
+            assert change >= 2 * step, "it changes too little to be tried"
             return
+        yield store
+        shutil.rmtree(store)
     raise AssertionError("it never ended")
 
 
-@STEPS
+@DEATHS
 def test_a_run_that_died_at_any_change_ends_with_the_same_corpus(
-    source, whole, tmp_path, step=step
+    source, whole, tmp_path, victim, step
 ):
     (tmp_path / "empty").mkdir()
-    for store in crashes(lambda s: run(source, s), tmp_path / "empty", tmp_path, step=step):
+    for store in crashes(
+        lambda s: run(source, s), tmp_path / "empty", tmp_path, victim=victim, step=step
+    ):
         assert_same_corpus((whole, "v1"), (store, "v1"))
         assert not leftovers(store)
 
 
-@STEPS
+@DEATHS
 def test_a_retry_that_died_at_any_change_ends_with_the_corpus_of_a_faultless_run(
-    source, whole, tmp_path, step
+    source, whole, tmp_path, victim, step
 ):
     """Of a version that was complete but for its manifest, its articles in their places."""
     lost = Patchy(source, ("PMC9-0.jpg", "PMC18-0.jpg"))
@@ -149,26 +178,26 @@ def test_a_retry_that_died_at_any_change_ends_with_the_corpus_of_a_faultless_run
     run(lost, begun)
     (begun / "pairs" / "v1" / "_manifest.json").unlink()
     retry = lambda s: run(source, s, retry_failed=True)  # noqa: E731
-    for store in crashes(retry, begun, tmp_path, step=step):
+    for store in crashes(retry, begun, tmp_path, victim=victim, step=step):
         assert_same_corpus((whole, "v1"), (store, "v1"))
         assert not leftovers(store)
 
 
-@STEPS
+@DEATHS
 def test_a_retry_on_a_base_that_died_at_any_change_ends_with_the_corpus_of_a_faultless_run(
-    source, whole, tmp_path, step
+    source, whole, tmp_path, victim, step
 ):
     begun = tmp_path / "begun"
     run(Patchy(source, ("PMC9-0.jpg", "PMC18-0.jpg", "PMC18-1.jpg")), begun, "v0")
     retry = lambda s: run(source, s, base="v0", retry_failed=True)  # noqa: E731
-    for store in crashes(retry, begun, tmp_path, step=step):
+    for store in crashes(retry, begun, tmp_path, victim=victim, step=step):
         assert_same_corpus((whole, "v1"), (store, "v1"))
         assert not leftovers(store)
 
 
-@STEPS
+@DEATHS
 def test_an_update_that_died_at_any_change_ends_with_the_corpus_of_a_fresh_run(
-    folder, source, tmp_path, step
+    folder, source, tmp_path, victim, step
 ):
     newer = tmp_path / "newer"
     shutil.copytree(folder, newer)
@@ -182,6 +211,6 @@ def test_an_update_that_died_at_any_change_ends_with_the_corpus_of_a_fresh_run(
     run(source, begun, "v0", name="daily")
     shutil.copytree(begun, tmp_path / "calm")
     again = lambda s: run(update, s, base="v0", name="daily")  # noqa: E731
-    for store in crashes(again, begun, tmp_path, step=step):
+    for store in crashes(again, begun, tmp_path, victim=victim, step=step):
         assert_same_corpus((tmp_path / "fresh", "v1"), (store, "v1"))
         assert not leftovers(store)
