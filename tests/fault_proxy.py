@@ -61,7 +61,8 @@ class FaultProxy:
         self.plan = plan
         self.counts: Counter[str] = Counter()
         """Answers by kind of fault, beside those that were `fine` and all of them, `answers`."""
-        self._asked: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
+        """How often each object was asked for, by `GET /bucket/key`."""
         self._lock = threading.Lock()
         self._server = socket.create_server(("127.0.0.1", port), backlog=256)
         self._connections: set[socket.socket] = set()
@@ -168,8 +169,8 @@ class FaultProxy:
 
     def _next_fault(self, request: str) -> str:
         with self._lock:
-            number = self._asked[request]
-            self._asked[request] += 1
+            number = self.asked[request]
+            self.asked[request] += 1
         fault = self.plan.fault(request, number)
         if fault in ("slow_down", "reset", "delayed"):  # those that need no answer to spoil
             self._count(fault)

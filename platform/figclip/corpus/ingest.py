@@ -24,7 +24,14 @@ import ray.data
 from figclip.config import UsageError
 from figclip.corpus.articles import read_articles
 from figclip.corpus.ledger import Outcome, failed_articles, home_of, outcome, whole_ledger
-from figclip.corpus.plan import Changes, fresh_plan, pmcids_of, split_version_id, updated_plan
+from figclip.corpus.plan import (
+    Changes,
+    fresh_plan,
+    pmcids_of,
+    split_version_id,
+    updated_plan,
+    version_order,
+)
 from figclip.corpus.rules import CorpusConfig
 from figclip.corpus.shards import (
     Copied,
@@ -261,7 +268,11 @@ def make_shard(
     number, to_read, to_copy = int(row["shard"]), row["read"].split(), row["copy"].split()
     fault = b""
     try:
-        if row["again"] or not folder.exists(ledger_name(number)):
+        is_there = folder.exists(ledger_name(number))
+        if row["again"] and not is_there:
+            # A task that got lost had begun to write it anew: there is nothing left to copy from.
+            to_read, to_copy = sorted([*to_read, *to_copy], key=version_order), []
+        if row["again"] or not is_there:
             copied = None
             if to_copy:
                 pmcids = frozenset(split_version_id(version_id)[0] for version_id in to_copy)
