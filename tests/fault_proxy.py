@@ -146,9 +146,8 @@ class FaultProxy:
             fault = "fine instead of truncated"
         if fault == "flipped" and not is_object:
             fault = "fine instead of flipped"
-        with self._lock:
-            self.counts["answers"] += 1
-            self.counts[fault or "fine"] += 1
+        if fault != "delayed":
+            self._count(fault or "fine")
         client.sendall(answer)
         left = size // 2 if fault == "truncated" else size
         at = random.Random(f"{self.plan.seed}/{request}").randrange(size) if size else 0
@@ -172,11 +171,14 @@ class FaultProxy:
             number = self._asked[request]
             self._asked[request] += 1
         fault = self.plan.fault(request, number)
-        if fault in ("slow_down", "reset"):
-            with self._lock:
-                self.counts["answers"] += 1
-                self.counts[fault] += 1
+        if fault in ("slow_down", "reset", "delayed"):  # those that need no answer to spoil
+            self._count(fault)
         return fault
+
+    def _count(self, fault: str) -> None:
+        with self._lock:
+            self.counts["answers"] += 1
+            self.counts[fault] += 1
 
 
 class _Incoming:

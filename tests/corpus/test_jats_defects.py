@@ -320,5 +320,6 @@ def test_23_alternative_text_and_the_figures_own_rights_are_read():
     )
     (figure,) = figures_of(fig("<caption><p>A.</p></caption>", graphic=said))
     assert figure.alt_text == "A scan. Of a lung."
-    assert figure.license == "CC BY-NC; J. Doe; Courtesy of J. Doe."
+    assert figure.license == "CC BY-NC"
+    assert figure.attribution == "J. Doe; Courtesy of J. Doe."
     assert figure.caption == "A."

@@ -28,49 +28,48 @@ def element(xml: str) -> etree._Element:
     return etree.fromstring(xml)
 
 
-def test_a_legacy_article_is_read_by_pubmed_parser(monkeypatch):
-    documents = []
-    original = pubmed_parser.parse_pubmed_xml
-
-    def spy(path, **kwargs):
-        documents.append(path.getvalue())
-        return {**original(path, **kwargs), "journal": "Microbial Cell Factories"}
-
-    monkeypatch.setattr(metadata.pubmed_parser, "parse_pubmed_xml", spy)
+def test_a_legacy_article_reads_as_pubmed_parser_reads_it():
     read = article_metadata(element(LEGACY))
+    theirs = pubmed_parser.parse_pubmed_xml(LEGACY.encode())
+    assert (read.pmcid, read.version) == (f"PMC{theirs['pmc']}", 1)
+    assert (str(read.pmid), read.doi) == (theirs["pmid"], theirs["doi"])
+    assert read.journal == theirs["journal"]
+
+
+def test_what_a_legacy_article_hides_is_asked_of_pubmed_parser(monkeypatch):
+    documents = []
+
+    def theirs(path, **kwargs):
+        documents.append(path.getvalue())
+        return {"pmid": "77", "doi": "10.1/x", "full_title": "Theirs", "publication_year": 1999}
+
+    monkeypatch.setattr(metadata.pubmed_parser, "parse_pubmed_xml", theirs)
+    bare = LEGACY.replace("pub-date", "other-date").replace("title-group", "other-group")
+    read = article_metadata(element(bare))
+    assert (read.pmid, read.title, read.date) == (21092203, "Theirs", "1999")
     assert len(documents) == 1
     assert b"Not this" not in documents[0]
-    assert (read.pmcid, read.version, read.pmid) == ("PMC3003633", 1, 21092203)
-    assert (read.doi, read.journal) == ("10.1186/1475-2859-9-89", "Microbial Cell Factories")
 
 
-def test_what_pubmed_parser_reads_of_a_legacy_article_is_used(monkeypatch):
-    reading = {"pmid": "77", "doi": "10.1/theirs", "full_title": "Theirs", "publication_year": 1999}
-    monkeypatch.setattr(metadata.pubmed_parser, "parse_pubmed_xml", lambda *_, **__: reading)
-    bare = LEGACY.replace("<pub-date", "<other-date").replace("title-group", "other-group")
-    read = article_metadata(element(bare.replace("</pub-date", "</other-date")))
-    assert (read.pmid, read.doi, read.title, read.year) == (77, "10.1/theirs", "Theirs", 1999)
-
-
-def test_a_new_article_is_not_read_by_pubmed_parser(monkeypatch):
+def test_pubmed_parser_is_not_asked_for_what_we_read_ourselves(monkeypatch):
     monkeypatch.setattr(metadata.pubmed_parser, "parse_pubmed_xml", None)
     new = LEGACY.replace('"pmc">3003633', '"pmcid">PMC3003633')
-    assert article_metadata(element(new)).pmcid == "PMC3003633"
+    for xml in (LEGACY, new, new.replace("pub-date", "other-date")):
+        assert article_metadata(element(xml)).pmcid == "PMC3003633"
 
 
-def test_the_title_reads_as_printed_and_the_year_is_the_earliest():
+def test_the_title_reads_as_printed_and_the_date_is_the_earliest():
     read = article_metadata(element(LEGACY))
     assert read.title == "Traits of C. saccharolyticus: a factory Part 1"
-    assert (read.year, read.article_type, read.license) == (2010, "case-report", "CC BY")
+    assert (read.date, read.article_type, read.license) == ("2010", "case-report", "CC BY")
 
 
-def test_where_pubmed_parser_raises_our_reading_stands_in():
-    no_print_date = LEGACY.replace("ppub", "epub")
-    read = article_metadata(element(no_print_date))
-    assert (read.pmid, read.year) == (21092203, 2010)
-    path = no_print_date.encode()
+def test_where_pubmed_parser_raises_our_reading_stands():
+    silent = LEGACY.replace("pub-date", "other-date")
+    read = article_metadata(element(silent))
+    assert (read.pmid, read.date) == (21092203, "")
     with pytest.raises(KeyError):
-        pubmed_parser.parse_pubmed_xml(path)
+        pubmed_parser.parse_pubmed_xml(silent.encode())
 
 
 @pytest.mark.parametrize(
@@ -111,15 +110,15 @@ def test_a_version_is_a_number_of_a_sane_length_or_the_first(stated, version):
 @pytest.mark.parametrize("stated", ["9" * 5000, "20111", "0", "MMXI", 10**29, 99_999])
 def test_a_year_that_is_none_is_not_taken_from_anyone(stated, monkeypatch):
     own = LEGACY.replace("2011", str(stated)).replace("2010", str(stated))
-    assert article_metadata(element(own)).year is None
+    assert article_metadata(element(own)).date == ""
     reading = {"publication_year": stated}
     monkeypatch.setattr(metadata.pubmed_parser, "parse_pubmed_xml", lambda *_, **__: reading)
-    assert article_metadata(element(own)).year is None
+    assert article_metadata(element(own)).date == ""
 
 
 def test_an_article_that_says_nothing_has_nothing():
     read = article_metadata(element("<article><body/></article>"))
-    assert (read.pmcid, read.pmid, read.doi, read.title, read.year) == ("", None, None, "", None)
+    assert (read.pmcid, read.pmid, read.doi, read.title, read.date) == ("", None, None, "", "")
 
 
 @pytest.mark.parametrize(

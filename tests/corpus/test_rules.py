@@ -9,9 +9,8 @@ from figclip.corpus.rules import (
     CorpusConfig,
     article_objection,
     figure_objection,
-    mended_splits,
-    split_of,
 )
+from figclip.corpus.splits import mended_splits, split_of
 from figclip.schema import Article, Figure
 
 SHARES = {"seed": 0, "validation_fraction": 0.05, "test_fraction": 0.05}
@@ -27,6 +26,7 @@ def figure(**changes) -> Figure:
         "graphics": ("a.jpg",),
         "alt_text": "",
         "license": "",
+        "attribution": "",
         "owner": "",
         "section": (),
         "mentions": (),
@@ -35,7 +35,7 @@ def figure(**changes) -> Figure:
 
 
 def article(article_type: str = "research-article") -> Article:
-    return Article("PMC1", 1, None, None, "", "", None, article_type, "", ())
+    return Article("PMC1", 1, None, None, "", "", "", article_type, "", ())
 
 
 @pytest.mark.parametrize(

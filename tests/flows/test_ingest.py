@@ -17,8 +17,10 @@ from tiny_bucket import write_bucket
 
 from figclip.config import UsageError
 from figclip.corpus import ingest as ingest_module
-from figclip.corpus.ingest import ingest
+from figclip.corpus.ingest import PLAN, Workers, ingest
 from figclip.corpus.rules import CorpusConfig
+from figclip.corpus.shards import ledger_name
+from figclip.sources.source import open_source
 from figclip.store import Store
 from figclip.store.folder import Folder
 
@@ -29,26 +31,30 @@ CONFIG = CorpusConfig(articles_per_shard=2)
 
 @pytest.fixture(scope="module")
 def bucket(tmp_path_factory):
-    return write_bucket(tmp_path_factory.mktemp("bucket"), num_articles=16, side=300)
+    return tiny(tmp_path_factory.mktemp("bucket"), num_articles=16, side=300)
 
 
-def run(bucket, root, *, version="v1", config=CONFIG, max_tasks=2, num_cpus=0.5):
+def tiny(folder, **options):
+    write_bucket(folder, **options)
+    return open_source(str(folder))
+
+
+def run(bucket, root, *, version="v1", config=CONFIG, max_tasks=2, num_cpus=0.5, **options):
     store = Store(root)
-    manifest = ingest(
-        bucket,
-        store,
-        version,
-        config,
-        source="tiny",
-        num_cpus_per_task=num_cpus,
-        max_tasks=max_tasks,
-    )
+    workers = Workers(num_cpus, max_tasks, num_threads=2)
+    manifest = ingest(bucket, store, version, config, workers=workers, **options)
     return store, manifest
 
 
 def data(store, version="v1"):
     folder = store.open("pairs", version)
     return {name: folder.read(name) for name in folder.files() if name != "_manifest.json"}
+
+
+def ledger(store, version="v1"):
+    folder = store.open("pairs", version)
+    names = [name for name in folder.files() if name.startswith("_ledger/")]
+    return [row for name in names for row in pq.read_table(folder.open(name)).to_pylist()]
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +75,8 @@ def test_the_counts_are_those_of_the_files(whole):
         for split, rows in pairs.items()
     } == counts["splits"]
     assert all(set(rows["split"].to_pylist()) == {split} for split, rows in pairs.items())
-    rejections = [
-        row["reason"]
-        for name in folder.files()
-        if name.startswith("_rejections/")
-        for row in pq.read_table(f"{folder.path}/{name}").to_pylist()
-    ]
-    assert Counter(rejections) == counts["rejections"] == {"no_figures": 3, "other_version": 5}
+    reasons = Counter(row["reason"] for row in ledger(store) if row["state"] != "published")
+    assert reasons == counts["rejections"] == {"no_figures": 3, "other_version": 5}
     assert counts["num_pairs"] == counts["num_figures"] == 26
     assert (counts["num_articles"], counts["num_versions"]) == (16, 21)
 
@@ -93,14 +94,14 @@ def test_three_tasks_give_the_bytes_of_one(bucket, whole, tmp_path):
 
 DRIVER = """
 import sys, ray
-from figclip.corpus.ingest import ingest
+from figclip.corpus.ingest import Workers, ingest
 from figclip.corpus.rules import CorpusConfig
-from figclip.sources.pmc_cloud import open_bucket
+from figclip.sources.source import open_source
 from figclip.store import Store
 
 ray.init(address=sys.argv[3])
-ingest(open_bucket(sys.argv[1]), Store(sys.argv[2]), "v1", CorpusConfig(articles_per_shard=2),
-       source="tiny", num_cpus_per_task=0.5, max_tasks=1)
+ingest(open_source(sys.argv[1]), Store(sys.argv[2]), "v1", CorpusConfig(articles_per_shard=2),
+       workers=Workers(0.5, 1, num_threads=2))
 """
 
 
@@ -113,13 +114,13 @@ def test_a_driver_that_was_killed_is_followed_by_the_same_corpus(bucket, whole, 
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    finished = tmp_path / "pairs" / "v1" / "_shards"
-    while not list(finished.glob("*.json")):
+    finished = tmp_path / "pairs" / "v1" / "_ledger"
+    while not list(finished.glob("*.parquet")):
         assert driver.poll() is None, "the driver ended before the kill"
         time.sleep(0.01)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
-    assert 0 < len(list(finished.glob("*.json"))) < 8
+    assert 0 < len(list(finished.glob("*.parquet"))) < 8
     assert not (tmp_path / "pairs" / "v1" / "_manifest.json").exists()
     (tmp_path / "pairs" / "v1" / ".00001.parquet.1.part").write_bytes(b"half")
     store, manifest = run(bucket, tmp_path)
@@ -132,14 +133,17 @@ def test_what_was_begun_goes_on_with_its_plan_and_only_with_its_config(bucket, w
     store = Store(tmp_path)
     folder = store.folder("pairs", "v1")
     begun = data(whole[0])
-    for name in ("_plan.json", "_shards/00000.json"):
+    for name in (PLAN, ledger_name(0)):
         folder.write(name, begun[name])
     with pytest.raises(UsageError, match="begun with another config"):
         run(bucket, tmp_path, config=CorpusConfig(articles_per_shard=2, split_seed=1))
     assert not store.is_published("pairs", "v1")
-    run(bucket, tmp_path)
-    assert json.loads(folder.read("_plan.json"))["shards"][0] == ["PMC1.1", "PMC10.1"]
-    assert not folder.exists("_rejections/00000.parquet")  # shard 0 counted as finished
+    rows = pq.read_table(folder.open(PLAN)).filter(pads.field("shard") == 0)
+    assert rows["version_id"].to_pylist() == ["PMC1.1", "PMC2.1"]
+    # Shard 0 counts as finished, so that its files, which are not there, are not made anew.
+    with pytest.raises(UsageError, match="lost t.*/00000.parquet; delete that folder"):
+        run(bucket, tmp_path)
+    assert not store.is_published("pairs", "v1")
 
 
 def full_store(root) -> Store:
@@ -162,21 +166,23 @@ def full_store(root) -> Store:
 def test_a_full_disk_names_the_remedy_and_publishes_nothing(bucket, tmp_path):
     store = full_store(tmp_path)
     with pytest.raises(UsageError, match="no space left"):
-        ingest(bucket, store, "v1", CONFIG, source="x", num_cpus_per_task=0.5, max_tasks=1)
+        ingest(bucket, store, "v1", CONFIG, workers=Workers(0.5, 1))
     assert not Store(tmp_path).is_published("pairs", "v1")
 
 
 def test_too_few_articles_for_the_splits_is_said(tmp_path):
-    two = write_bucket(tmp_path / "bucket", num_articles=2)
+    two = tiny(tmp_path / "bucket", num_articles=2)
     _, manifest = run(two, tmp_path / "store")
     assert manifest.counts["note"].startswith("only 2 articles have pairs")
 
 
 def test_a_shard_that_is_finished_is_not_read_again(bucket, whole):
     folder = whole[0].open("pairs", "v1")
-    row = {"shard": 0, "version_ids": "PMC404.1"}
-    done = ingest_module.make_shard(row, bucket=bucket, folder=folder, config=CONFIG)
-    assert done == {"shard": 0, "num_versions": 1, "fault": b""}
+    row = {"shard": 0, "read": "PMC404.1", "copy": "", "again": False}
+    done = ingest_module.make_shard(
+        row, source=bucket, folder=folder, base=None, config=CONFIG, num_threads=1
+    )
+    assert done == {"num_done": 1, "fault": b""}
 
 
 def test_a_task_larger_than_the_cluster_is_refused_at_once(bucket, tmp_path):

@@ -18,7 +18,7 @@ def test_a_walk_killed_at_every_station_ends_like_an_undisturbed_one(
     calm, calm_text = undisturbed
     killed, log = tmp_path / "killed", tmp_path / "killed.log"
     pairs, index = killed / "pairs" / VERSION, killed / "index" / VERSION
-    kill_when(lambda: len(list(pairs.glob("_shards/*.json"))) >= 2, killed, log=log)
+    kill_when(lambda: len(list(pairs.glob("_ledger/*.parquet"))) >= 2, killed, log=log)
     assert not (pairs / "_manifest.json").exists()
     kill_when(lambda: has_checkpoint(killed), killed, log=log)
     assert (pairs / "_manifest.json").exists()

@@ -10,9 +10,9 @@ import pyarrow.dataset as pads
 import pytest
 from PIL import Image
 
-from figclip.corpus.ingest import ingest
+from figclip.corpus.ingest import Workers, ingest
 from figclip.corpus.rules import CorpusConfig
-from figclip.sources.pmc_cloud import open_bucket
+from figclip.sources.source import open_source
 from figclip.store import Store
 
 pytestmark = [
@@ -35,23 +35,23 @@ def truth(shared_folder):
 
 @pytest.fixture(scope="module")
 def corpus(shared_folder, ray_cluster, tmp_path_factory):
-    """Manifest, pairs without images, and rejections."""
+    """Manifest, pairs, and the entries of what gave none."""
     source = str(shared_folder("pmc-oa-opendata"))
     store = Store(tmp_path_factory.mktemp("store"))
     manifest = ingest(
-        open_bucket(source),
+        open_source(source),
         store,
         "real",
         CorpusConfig(articles_per_shard=8),
-        source=source,
-        num_cpus_per_task=0.5,
-        max_tasks=2,
+        workers=Workers(0.5, 2),
     )
     folder = store.open("pairs", "real").path
     splits = [f"{folder}/{split}" for split in ("train", "validation", "test")]
     pairs = [row for split in splits for row in pads.dataset(split).to_table().to_pylist()]
-    files = [f"{folder}/{name}" for name in manifest.files if name.startswith("_rejections/")]
-    return manifest, pairs, pads.dataset(files).to_table().to_pylist()
+    files = [f"{folder}/{name}" for name in manifest.files if name.startswith("_ledger/")]
+    entries = pads.dataset(files).to_table().to_pylist()
+    named = [row for row in entries if row["reason"] not in ("", "no_pairs")]
+    return manifest, pairs, named
 
 
 def test_the_totals_are_those_of_the_bucket(corpus):

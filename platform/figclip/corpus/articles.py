@@ -124,6 +124,7 @@ def _metadata(
 ) -> Generator[list[Call], list[Future[Any]], list[VersionMetadata]]:
     futures = yield [partial(source.metadata, version_id) for version_id in version_ids]
     known = []
+    is_reached = True
     for version_id, future in zip(version_ids, futures, strict=True):
         try:
             known.append(future.result())
@@ -131,8 +132,14 @@ def _metadata(
             found.entries.append(_version_entry(version_id, error.reason, error.detail))
         except tuple(kind for kind, _, _ in FAULTS) as error:
             state, reason = _fault(error, "metadata")
+            is_reached = is_reached and not isinstance(error, Unreachable)
             found.entries.append(_version_entry(version_id, reason, str(error), state=state))
-    return known
+    if is_reached:
+        return known
+    # Which version is the best cannot be told; another try may tell it.
+    reason = "unreachable_metadata: those of another version"
+    found.entries += [entry(metadata, reason, state="failed") for metadata in known]
+    return []
 
 
 def _version_entry(
@@ -175,7 +182,7 @@ def _read_version(
     except tuple(kind for kind, _, _ in FAULTS) as error:
         state, reason = _fault(error, "xml")
         found.entries.append(entry(metadata, f"{reason}: {error}", state=state))
-        return False
+        return isinstance(error, Unreachable)  # another try may read this very version
     except (UsageError, OSError, MemoryError):
         raise  # the source's or the machine's
     except (JatsError, BadMetadata) as error:

@@ -25,16 +25,48 @@ ENTITY_DECLARATION = re.compile(
       | "(?P<double>[^"]*)" | '(?P<single>[^']*)' )""",
     re.VERBOSE,
 )
-REFERENCE = re.compile(rb"<!\[CDATA\[.*?(?:\]\]>|\Z)|&([A-Za-z_][\w.-]*);", re.DOTALL)
+REFERENCE = re.compile(
+    rb"<!--.*?(?:-->|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|&([A-Za-z_][\w.-]*);", re.DOTALL
+)
 PREDEFINED = {b"amp", b"lt", b"gt", b"quot", b"apos"}
+
+DECLARATION = re.compile(rb"<\?xml\s[^>]{0,200}?\bencoding\s*=\s*[\"']([^\"']*)[\"']")
+PLAIN_ENCODING = re.compile(
+    rb"utf-?8|(us-)?ascii|iso[-_]?8859-?\d+|latin-?\d+|(windows|cp)-?125\d|koi8-[ru]|gb2312|gbk"
+    rb"|gb18030|big5|shift_jis|euc-(jp|kr|cn|tw)",
+    re.IGNORECASE,
+)
+"""Encodings in which ASCII bytes of mark-up mean mark-up, so that it can be counted and cut."""
+OTHER_BEGINNINGS = (b"\0", b"<\0", b"\x4c\x6f\xa7\x94")
+"""Of what has no byte order mark and is still not ASCII: UTF-16 and -32, EBCDIC."""
 
 LARGEST_SUBSET = 100_000
 """Bytes of a document's own declarations; real ones have some hundred."""
+LARGEST_DOCUMENT = 64 * 2**20
+"""Bytes; a document of a few MiB is a rare one, made of huge tables."""
+MOST_TAGS = 2_000_000
+"""Signs that begin a tag or give an attribute its value: each costs the tree some hundred bytes,
+however few it takes to write."""
+MOST_REFERENCES = 1_000_000
+"""Signs that may begin an entity, where entities must be put in by hand."""
 
-PARSER = {"no_network": True, "load_dtd": False, "resolve_entities": False, "huge_tree": False}
+PARSER = {
+    "no_network": True,
+    "load_dtd": False,
+    "resolve_entities": False,
+    "huge_tree": False,
+    "remove_comments": True,
+    "remove_pis": True,
+    "collect_ids": False,
+}
 
-RESOURCE_LIMITS = ("XML_PARSE_HUGE", "amplification")
+RESOURCE_LIMITS = ("XML_PARSE_HUGE", "amplification", "Excessive depth", "too long")
+UNDEFINED_ENTITY = etree.ErrorTypes.ERR_UNDECLARED_ENTITY
 UNDEFINED_PREFIX = etree.ErrorTypes.NS_ERR_UNDEFINED_NAMESPACE
+PREFIX = re.compile(r"Namespace prefix ([\w.-]+) ")
+ROOT_NAME = re.compile(PROLOG.pattern + rb"<[^\s/>]+", re.DOTALL)
+MOST_PREFIXES = 10
+"""Namespaces that a document may use without declaring them."""
 
 
 class JatsError(Exception):
@@ -53,42 +85,63 @@ def parse_document(xml: bytes) -> etree._Element:
     """The first `<article>` of the document, whatever its namespace or wrapper.
 
     `JatsError`: `unsafe_xml` (an entity bomb, an external entity, beyond the parser's limits),
-    `malformed_xml`, or `no_article`.
+    `huge_xml` (more than a process may hold), `malformed_xml`, or `no_article`.
     """
-    root = _parse(_without_doctype(_as_ascii_compatible(xml)))
+    xml = _as_ascii_compatible(xml)
+    _refuse_huge(xml)
+    prolog, body, entities = _without_doctype(xml)
+    root = _parse(prolog, body, entities)
     article = next(root.iter("{*}article"), None)
     if article is None:
-        raise JatsError("no_article", f"the root is <{etree.QName(root).localname}>")
+        raise JatsError("no_article", f"the root is <{etree.QName(root).localname[:100]}>")
     return article
 
 
 def _as_ascii_compatible(xml: bytes) -> bytes:
-    """UTF-16 as UTF-8; every other encoding that the parser knows writes mark-up in ASCII."""
-    if xml[:2] not in (b"\xff\xfe", b"\xfe\xff"):
-        return xml
-    try:
-        text = xml.decode("utf-16")
-    except UnicodeDecodeError as error:
-        raise JatsError("malformed_xml", f"not the UTF-16 that it claims to be: {error}") from error
-    return re.sub(r"^\s*<\?xml.*?\?>", "", text, flags=re.DOTALL).encode()
+    """UTF-16 as UTF-8; `malformed_xml` for an encoding that could hide mark-up."""
+    if xml[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        try:
+            text = xml.decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise JatsError("malformed_xml", f"not the UTF-16 that it says: {error}") from error
+        return re.sub(r"^\s*<\?xml.*?\?>", "", text, count=1, flags=re.DOTALL).encode()
+    if xml.startswith(OTHER_BEGINNINGS):
+        raise JatsError("malformed_xml", "neither ASCII mark-up nor UTF-16 with its mark")
+    declared = DECLARATION.match(xml.removeprefix(b"\xef\xbb\xbf").lstrip())
+    if declared and not PLAIN_ENCODING.fullmatch(declared[1]):
+        name = declared[1][:50].decode("ascii", "replace")
+        raise JatsError("malformed_xml", f"the encoding {name!r} is none that articles come in")
+    return xml
 
 
-def _without_doctype(xml: bytes) -> bytes:
-    """The document without its DOCTYPE, named entities written as characters."""
+def _refuse_huge(xml: bytes) -> None:
+    if len(xml) > LARGEST_DOCUMENT:
+        raise JatsError("huge_xml", f"{len(xml)} bytes")
+    if len(xml) > MOST_TAGS and (tags := xml.count(b"<") + xml.count(b"=")) > MOST_TAGS:
+        raise JatsError("huge_xml", f"{tags} tags and attributes")
+
+
+def _without_doctype(xml: bytes) -> tuple[bytes, bytes, dict[bytes, bytes]]:
+    """What stands before the DOCTYPE, what after it, and the entities that it declares itself."""
     xml = xml.removeprefix(b"\xef\xbb\xbf")
     prolog = PROLOG.match(xml)
     start = prolog.end() if prolog else 0
-    declared: dict[bytes, bytes] = {}
-    body = xml[start:]
-    if body.startswith(b"<!DOCTYPE"):
-        doctype = DOCTYPE.match(body)
-        if doctype is None:
-            raise JatsError("malformed_xml", "the DOCTYPE does not end")
-        body = body[doctype.end() :]
-        declared = _declared_entities(doctype["subset"] or b"")
-        grown = sum(len(declared.get(found[1], b"")) for found in REFERENCE.finditer(body))
-        if grown > len(body):
-            raise JatsError("unsafe_xml", f"entities would blow {len(body)} bytes up to {grown}")
+    head, body = xml[:start], xml[start:]
+    if not body.startswith(b"<!DOCTYPE"):
+        return head, body, {}
+    doctype = DOCTYPE.match(body)
+    if doctype is None:
+        raise JatsError("malformed_xml", "the DOCTYPE does not end")
+    return head, body[doctype.end() :], _declared_entities(doctype["subset"] or b"")
+
+
+def _with_characters(body: bytes, declared: dict[bytes, bytes]) -> bytes:
+    """Named entities written as the characters that they mean."""
+    if body.count(b"&") > MOST_REFERENCES:
+        raise JatsError("huge_xml", f"{body.count(b'&')} references to entities")
+    grown = sum(len(declared.get(found[1], b"")) for found in REFERENCE.finditer(body))
+    if grown > len(body):
+        raise JatsError("unsafe_xml", f"entities would blow {len(body)} bytes up to {grown}")
 
     def characters(reference: re.Match[bytes]) -> bytes:
         name = reference[1]
@@ -101,7 +154,7 @@ def _without_doctype(xml: bytes) -> bytes:
             return b"&amp;" + name + b";"
         return "".join(f"&#{ord(character)};" for character in known).encode()
 
-    return xml[:start] + REFERENCE.sub(characters, body)
+    return REFERENCE.sub(characters, body)
 
 
 def _declared_entities(subset: bytes) -> dict[bytes, bytes]:
@@ -123,27 +176,46 @@ def _declared_entities(subset: bytes) -> dict[bytes, bytes]:
     return declared
 
 
-def _parse(xml: bytes) -> etree._Element:
-    parser = etree.XMLParser(**PARSER)
-    try:
-        return etree.fromstring(xml, parser)
-    except etree.XMLSyntaxError as error:
-        if parser.error_log and all(fault.type == UNDEFINED_PREFIX for fault in parser.error_log):
-            # `xlink:href` without its declaration means what it always means.
-            return etree.fromstring(xml, etree.XMLParser(**PARSER, recover=True))
-        message = str(error.msg)
-        unsafe = any(limit in message for limit in RESOURCE_LIMITS)
-        raise JatsError("unsafe_xml" if unsafe else "malformed_xml", message) from error
-    except ValueError as error:  # an unknown encoding
-        raise JatsError("malformed_xml", str(error)) from error
+def _parse(prolog: bytes, body: bytes, entities: dict[bytes, bytes] | None) -> etree._Element:
+    """The root element. Most documents parse as they are; what one lacks is put in when the parser
+    misses it: characters for entities, and namespaces for prefixes, whose meaning is in the name.
+    """
+    for _ in range(MOST_PREFIXES):
+        parser = etree.XMLParser(**PARSER)
+        try:
+            return etree.fromstring(prolog + body, parser)
+        except etree.XMLSyntaxError as error:
+            faults = {fault.type for fault in parser.error_log}
+            if UNDEFINED_ENTITY in faults and entities is not None:
+                body, entities = _with_characters(body, entities), None
+            elif faults == {UNDEFINED_PREFIX}:
+                body = _with_prefixes(body, [fault.message for fault in parser.error_log])
+            else:
+                raise _objection(error) from error
+        except ValueError as error:  # an unknown encoding
+            raise JatsError("malformed_xml", str(error)) from error
+    raise JatsError("malformed_xml", f"more than {MOST_PREFIXES} namespaces are not declared")
+
+
+def _with_prefixes(body: bytes, messages: list[str]) -> bytes:
+    """The document with these undeclared prefixes declared on its root."""
+    prefixes = {found[1] for message in messages if (found := PREFIX.match(message))}
+    declarations = "".join(f' xmlns:{prefix}="urn:undeclared:{prefix}"' for prefix in prefixes)
+    return ROOT_NAME.sub(lambda name: name[0] + declarations.encode(), body, count=1)
+
+
+def _objection(error: etree.XMLSyntaxError) -> JatsError:
+    message = str(error.msg)
+    unsafe = any(limit in message for limit in RESOURCE_LIMITS)
+    return JatsError("unsafe_xml" if unsafe else "malformed_xml", message[:500])
 
 
 @lru_cache(maxsize=4096)
-def _local(tag: str) -> str:
-    return tag.rpartition("}")[2].rpartition(":")[2]
+def local(tag: object) -> str:
+    """A tag without namespace; empty for that of a comment or a processing instruction."""
+    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
 
 
 def local_name(element: etree._Element) -> str:
     """The element's name without namespace; empty for comments and processing instructions."""
-    tag = element.tag
-    return _local(tag) if isinstance(tag, str) else ""
+    return local(element.tag)

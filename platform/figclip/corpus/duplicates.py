@@ -5,8 +5,7 @@ two that differ in at most r bits, one at least of r + 1 disjoint bands of bits 
 So the fingerprints are sorted by one band after another, and those that agree in a band compared.
 """
 
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +15,6 @@ from scipy.sparse.csgraph import connected_components
 
 from figclip.corpus.fingerprint import NEAR_BITS
 from figclip.schema import FINGERPRINT_BYTES
-
-log = logging.getLogger(__name__)
 
 NUM_BITS = 8 * FINGERPRINT_BYTES
 WORDS = FINGERPRINT_BYTES // 8
@@ -141,6 +138,10 @@ class _Links:
         if self._num_new > EDGES_AT_ONCE:
             self.labels()
 
+    def are_new(self, ones: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """False for what the links that were melted connect already."""
+        return self._labels[ones] != self._labels[others]
+
     def labels(self) -> np.ndarray:
         """A label for each thing, equal for those that links connect."""
         if self._num_new:
@@ -155,17 +156,30 @@ def _link_near(
     links: _Links, words: np.ndarray, rows: np.ndarray, bits: np.ndarray, max_bits: int
 ) -> None:
     """Link all `rows` of `words` that differ in at most `max_bits` bits, all of them in `bits`."""
-    num_bands = max_bits + 1
-    if len(rows) < 2:
+    bands = _bands(words, rows, bits, max_bits + 1)
+    if len(rows) <= LARGEST_BUCKET or not _bands_divide(words, rows, bands):
+        for one in range(0, len(rows), LARGEST_BUCKET):
+            block = rows[one : one + LARGEST_BUCKET]
+            _link_products(links, words, block, rows[one:], max_bits)
         return
-    if len(rows) <= LARGEST_BUCKET or len(bits) < num_bands:
-        for one, other in _product_blocks(len(rows), len(rows)):
-            _link_blocks(links, words, rows[one], rows[other], max_bits)
-        return
-    dealt = _most_telling(words, rows, bits)
-    for number in range(num_bands):
-        band = dealt[number::num_bands][:32]
+    for band in bands:
         _link_band(links, words, rows, bits, band, max_bits)
+        links.labels()
+
+
+def _bands_divide(words: np.ndarray, rows: np.ndarray, bands: Sequence[np.ndarray]) -> bool:
+    """Whether comparing what agrees in a band is less than half the work of comparing all.
+
+    So every division at least halves the work, and the worst of fingerprints cost no more than
+    comparing each with each.
+    """
+    step = max(1, len(rows) // ROWS_AT_ONCE)
+    sample = rows[::step]
+    work = 0
+    for band in bands:
+        sizes = np.unique(_values(words, sample, band), return_counts=True)[1]
+        work += int((sizes * (sizes - 1)).sum())
+    return 2 * work < len(sample) * (len(sample) - 1)
 
 
 def _link_band(
@@ -223,6 +237,8 @@ def _link_windows(
 def _link_each(
     links: _Links, words: np.ndarray, ones: np.ndarray, others: np.ndarray, max_bits: int
 ) -> None:
+    are_new = links.are_new(ones, others)
+    ones, others = ones[are_new], others[are_new]
     bits = np.bitwise_count(words[ones] ^ words[others]).sum(axis=1, dtype=np.int16)
     near = bits <= max_bits
     links.add(ones[near], others[near])
@@ -247,30 +263,28 @@ def _link_crowds(links: _Links, words: np.ndarray, rows: np.ndarray, max_bits: i
             continue
         rim = rows[~is_crowd & (bits <= max_bits // 2 + max_bits)]
         links.add(crowd, np.full(len(crowd), middle))
-        for one, other in _product_blocks(len(rim), len(crowd)):
-            _link_blocks(links, words, rim[one], crowd[other], max_bits)
+        _link_products(links, words, rim, crowd, max_bits)
         rows = rows[~is_crowd]
     return rows
 
 
-def _link_blocks(
+def _link_products(
     links: _Links, words: np.ndarray, ones: np.ndarray, others: np.ndarray, max_bits: int
 ) -> None:
-    """Compare each of the one with each of the other."""
-    near = np.bitwise_count(words[ones, 0][:, None] ^ words[others, 0]) <= max_bits
-    left, right = np.nonzero(near)
-    is_new = ones[left] != others[right]
-    _link_each(links, words, ones[left[is_new]], others[right[is_new]], max_bits)
+    """Compare each of the one with each of the other, a block at a time."""
+    for start in range(0, len(ones), LARGEST_BUCKET):
+        left = ones[start : start + LARGEST_BUCKET]
+        for begin in range(0, len(others), LARGEST_BUCKET):
+            right = others[begin : begin + LARGEST_BUCKET]
+            apart = np.bitwise_count(words[left, 0][:, None] ^ words[right, 0])
+            one, other = np.nonzero(apart <= max_bits)
+            _link_each(links, words, left[one], right[other], max_bits)
 
 
-def _product_blocks(num_ones: int, num_others: int) -> Iterator[tuple[slice, slice]]:
-    for one in range(0, num_ones, LARGEST_BUCKET):
-        for other in range(0, num_others, LARGEST_BUCKET):
-            yield slice(one, one + LARGEST_BUCKET), slice(other, other + LARGEST_BUCKET)
-
-
-def _most_telling(words: np.ndarray, rows: np.ndarray, bits: np.ndarray) -> np.ndarray:
-    """The bits in such an order that, dealt to bands, every band gets its part of the best.
+def _bands(
+    words: np.ndarray, rows: np.ndarray, bits: np.ndarray, num_bands: int
+) -> list[np.ndarray]:
+    """Disjoint bands of at most 32 bits, each with its part of those that tell most.
 
     A bit tells most where half of the rows have it. In between the order is a fixed shuffle, for
     neighbouring bits are neighbouring frequencies and alike.
@@ -279,7 +293,8 @@ def _most_telling(words: np.ndarray, rows: np.ndarray, bits: np.ndarray) -> np.n
     sample = words[rows[::step]].view(np.uint8).reshape(-1, FINGERPRINT_BYTES)
     shares = np.unpackbits(sample, axis=1, bitorder="little").mean(axis=0)
     shuffled = np.random.default_rng(0).permutation(bits)
-    return shuffled[np.argsort(np.abs(shares[shuffled] - 0.5).round(1), kind="stable")]
+    dealt = shuffled[np.argsort(np.abs(shares[shuffled] - 0.5).round(1), kind="stable")]
+    return [dealt[number::num_bands][:32] for number in range(num_bands)]
 
 
 def _values(words: np.ndarray, rows: np.ndarray, band: np.ndarray) -> np.ndarray:

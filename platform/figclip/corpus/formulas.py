@@ -24,6 +24,9 @@ ACCENTS = {
 SIMPLE = re.compile(r"[-−+±]?[\w.,′'*∗†∞%\u0300-\u036f\u20d7]*")
 """What stands as an exponent, index or part of a fraction without parentheses."""
 
+LONGEST_SIMPLE = 100
+"""Signs; what is longer needs parentheses to be seen as one, whatever it is made of."""
+
 DOCUMENT = re.compile(r"\\begin\{document\}(.*?)(?:\\end\{document\}|$)", re.DOTALL)
 
 
@@ -94,4 +97,5 @@ def _grouped(part: str) -> str:
     """Parentheses where a part would otherwise fall apart."""
     part = part.strip()
     closed = part.startswith("(") and part.endswith(")") and part.count("(") == 1
-    return part if closed or SIMPLE.fullmatch(part) else f"({part})"
+    is_simple = closed or (len(part) <= LONGEST_SIMPLE and SIMPLE.fullmatch(part))
+    return part if is_simple else f"({part})"

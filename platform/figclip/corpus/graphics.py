@@ -1,7 +1,6 @@
 """The pictures of a figure: every graphic's href, alternatives collapsed to the best one."""
 
 import re
-from collections.abc import Iterator
 
 from lxml import etree
 
@@ -20,6 +19,8 @@ OTHER_HOLDERS = frozenset(_OTHERS.split())
 """What a figure may hold whose pictures are not the figure's: figures, formulas, supplements,
 signs in the cells of a table."""
 
+PICTURES = ("{*}graphic", "{*}media")
+
 THUMBNAIL = re.compile(r"thumb|scielo-\d+x\d+", re.IGNORECASE)
 LESSER = re.compile(r"print|black|grayscale", re.IGNORECASE)
 """A variant for paper, beside which stands one for the screen."""
@@ -36,27 +37,32 @@ def graphics_of(holder: etree._Element) -> tuple[str, ...]:
 
     A scheme inside a `<fig>` is the figure's picture; a table as image inside it is not.
     """
-    if local_name(holder) == "chem-struct-wrap" and next(holder.iterancestors("{*}fig"), None):
+    name = local_name(holder)
+    if name == "chem-struct-wrap" and next(holder.iterancestors("{*}fig"), None) is not None:
         return ()
-    return tuple(dict.fromkeys(_hrefs(holder, within=local_name(holder))))
+    hrefs: list[str] = []
+    _collect(holder, hrefs, is_fig=name == "fig")
+    return tuple(dict.fromkeys(hrefs))
 
 
-def _hrefs(element: etree._Element, *, within: str) -> Iterator[str]:
-    for child in element.iterchildren("{*}*"):
+def _collect(element: etree._Element, hrefs: list[str], *, is_fig: bool) -> None:
+    for child in element:
         name = local_name(child)
         if name == "alternatives":
-            yield from _best(child)
+            hrefs += _best(child)
         elif _is_picture(child):
-            yield href_of(child)
-        elif name not in OTHER_HOLDERS or (name == "chem-struct-wrap" and within == "fig"):
-            yield from _hrefs(child, within=within)
+            hrefs.append(href_of(child))
+        elif name == "caption" and next(child.iterdescendants(*PICTURES), None) is None:
+            pass  # long and, nearly always, words alone
+        elif name not in OTHER_HOLDERS or (name == "chem-struct-wrap" and is_fig):
+            _collect(child, hrefs, is_fig=is_fig)
 
 
 def _is_picture(element: etree._Element) -> bool:
-    if not href_of(element):
-        return False
     name = local_name(element)
-    return name == "graphic" or (name == "media" and _is_image_media(element))
+    if name == "graphic":
+        return href_of(element) != ""
+    return name == "media" and href_of(element) != "" and _is_image_media(element)
 
 
 def _is_image_media(media: etree._Element) -> bool:

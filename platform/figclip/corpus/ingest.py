@@ -311,10 +311,11 @@ def _finish(
         place = partial(place_shard, folder=view, moved=result.moved, config=config)
         _run(place, [{"shard": n} for n in wrong], workers, what="shards put in place")
     folder.write(DUPLICATES, parquet_bytes(result.duplicates))
-    if base is not None:
-        own = folder.files()
-        for name in set().union(*result.files.values()) - own.keys():
-            publication.shared[name] = base.manifest.shared.get(name, base.version)
+    own = folder.files()
+    for name in sorted(set().union(*result.files.values()) - own.keys()):
+        if base is None or name not in base.manifest.files:
+            raise UsageError(f"{folder.path} lost {name}; delete that folder and ingest anew")
+        publication.shared[name] = base.manifest.shared.get(name, base.version)
     return result
 
 

@@ -1,15 +1,16 @@
 """An article's XML → `Article`: its metadata, figures, captions, and what is said of them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lxml import etree
 
 from figclip.corpus.document import JatsError, local_name, parse_document
 from figclip.corpus.graphics import graphics_of
-from figclip.corpus.licenses import stated_rights
-from figclip.corpus.mentions import mentions_of, section_path
+from figclip.corpus.licenses import joined, stated_copyright, stated_license
+from figclip.corpus.mentions import mentions_of
 from figclip.corpus.metadata import article_metadata
+from figclip.corpus.reading import Reading
 from figclip.corpus.text import FIGURES, text_of
 from figclip.schema import Article, Figure, Kind, Mention
 
@@ -23,11 +24,39 @@ HOLDERS: dict[str, Kind] = {
     "boxed-text": "boxed",
 }
 """Elements that can hold a graphic and a caption → what such a figure is called."""
+HOLDER_TAGS = tuple(f"{{*}}{name}" for name in HOLDERS)
+
+MOST_HOLDERS = 50_000
+"""An article with more figures and tables is none."""
 
 NOT_OWN = frozenset(HOLDERS) | {"caption", "table"}
+ASIDES = frozenset({"alt-text", "long-desc", "permissions", "attrib"})
+"""What a figure says of itself beside its caption."""
+ASIDE_TAGS = tuple(f"{{*}}{name}" for name in ASIDES)
 
 
-@dataclass
+@dataclass(frozen=True)
+class _Asides:
+    alt_text: str = ""
+    license: str = ""
+    attribution: str = ""
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A `<fig-group>`, the ones around it included."""
+
+    caption: str
+    names: tuple[str, ...]
+    """Ids by which a link may mean each of its figures."""
+    asides: _Asides
+
+
+SILENT = _Asides()
+ALONE = _Group("", (), SILENT)
+
+
+@dataclass(frozen=True)
 class _Found:
     """A holder of the document on its way to a `Figure`."""
 
@@ -35,9 +64,13 @@ class _Found:
     kind: Kind
     graphics: tuple[str, ...]
     owner: str
-    figure_id: str = ""
-    names: list[str] = field(default_factory=list)
-    """Ids that a cross-reference may use: the figure's own, and its group's."""
+    group: _Group
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Ids that a link may use: the figure's own, and its group's."""
+        own = self.element.get("id", "").strip()
+        return (own, *self.group.names) if own else self.group.names
 
 
 def parse_article(xml: bytes) -> Article:
@@ -49,32 +82,56 @@ def parse_article(xml: bytes) -> Article:
     """
     article = parse_document(xml)
     metadata = article_metadata(article)
-    found = _with_ids(list(_holders(article)))
-    mentions = mentions_of(article, [(item.names, item.owner) for item in found], owner_of)
+    reading = Reading(article, num_bytes=len(xml))
+    found = _holders(article, reading)
+    mentions = mentions_of(article, [(item.names, item.owner) for item in found], reading)
     figures = tuple(
-        _figure(item, mentions=said) for item, said in zip(found, mentions, strict=True)
+        _figure(item, figure_id, said, reading)
+        for item, figure_id, said in zip(found, _ids(found), mentions, strict=True)
     )
     return Article(**vars(metadata), figures=figures)
 
 
-def _holders(article: etree._Element) -> Iterator[_Found]:
-    for element in article.iter([f"{{*}}{name}" for name in HOLDERS]):
+def _holders(article: etree._Element, reading: Reading) -> list[_Found]:
+    groups: dict[etree._Element, _Group] = {}
+    found = []
+    for n, element in enumerate(article.iter(*HOLDER_TAGS)):
+        if n == MOST_HOLDERS:
+            raise JatsError("huge_xml", f"more than {MOST_HOLDERS} figures and tables")
         name = local_name(element)
         graphics = graphics_of(element)
         if name == "fig" or graphics:
-            yield _Found(element, HOLDERS[name], graphics, owner_of(element))
+            group = _group_around(element, groups, reading)
+            owner = reading.owner_of(element)
+            found.append(_Found(element, HOLDERS[name], graphics, owner, group))
+    return found
 
 
-def _with_ids(found: list[_Found]) -> list[_Found]:
-    """Give every figure an id of its own, so that its pairs have one too."""
+def _group_around(
+    element: etree._Element, groups: dict[etree._Element, _Group], reading: Reading
+) -> _Group:
+    """The group that holds an element, each read once; nothing where there is none."""
+    group = next(element.iterancestors("{*}fig-group"), None)
+    if group is None:
+        return ALONE
+    if group not in groups:
+        outer = _group_around(group, groups, reading)
+        caption = " ".join(filter(None, (outer.caption, _caption(group, reading))))
+        reading.spend(len(caption))
+        names = (name, *outer.names) if (name := group.get("id", "").strip()) else outer.names
+        groups[group] = _Group(caption, names, _inherited(_asides(group), outer.asides))
+    return groups[group]
+
+
+def _ids(found: list[_Found]) -> list[str]:
+    """An id of its own for every figure, so that its pairs have one too."""
     taken: set[str] = set()
+    ids = []
     for n, item in enumerate(found, start=1):
         stated = item.element.get("id", "").strip()
-        item.figure_id = stated if stated and stated not in taken else _free_id(stated, n, taken)
-        taken.add(item.figure_id)
-        groups = [group.get("id", "") for group in _groups(item.element)]
-        item.names = [name for name in (stated, *groups) if name]
-    return found
+        ids.append(stated if stated and stated not in taken else _free_id(stated, n, taken))
+        taken.add(ids[-1])
+    return ids
 
 
 def _free_id(stated: str, n: int, taken: set[str]) -> str:
@@ -84,64 +141,66 @@ def _free_id(stated: str, n: int, taken: set[str]) -> str:
     return name
 
 
-def _figure(found: _Found, *, mentions: tuple[Mention, ...]) -> Figure:
+def _figure(
+    found: _Found, figure_id: str, mentions: tuple[Mention, ...], reading: Reading
+) -> Figure:
     element = found.element
+    asides = _inherited(_asides(element), found.group.asides)
     return Figure(
-        figure_id=found.figure_id,
+        figure_id=figure_id,
         kind=found.kind,
-        label=text_of(element.find("{*}label")),
-        caption=_caption(element),
-        group_caption=" ".join(filter(None, map(_caption, reversed(_groups(element))))),
+        label=reading.text_of(next(element.iterchildren("{*}label"), None)),
+        caption=_caption(element, reading),
+        group_caption=found.group.caption,
         graphics=found.graphics,
-        alt_text=_alt_text(element),
-        license=_rights(element),
-        attribution="",
+        alt_text=asides.alt_text,
+        license=asides.license,
+        attribution=asides.attribution,
         owner=found.owner,
-        section=section_path(element),
+        section=reading.section_path(element),
         mentions=mentions,
     )
 
 
-def _caption(element: etree._Element) -> str:
+def _caption(element: etree._Element, reading: Reading) -> str:
     """The element's own caption; never that of a figure inside it or around it."""
     captions = element.iterchildren("{*}caption")
-    return " ".join(filter(None, (text_of(caption, leave_out=FIGURES) for caption in captions)))
+    said = (reading.text_of(caption, leave_out=FIGURES) for caption in captions)
+    return " ".join(filter(None, said))
 
 
-def _groups(element: etree._Element) -> list[etree._Element]:
-    """The `<fig-group>`s around an element, the innermost first."""
-    return list(element.iterancestors("{*}fig-group"))
+def _asides(element: etree._Element) -> _Asides:
+    """What an element says of its own picture and rights."""
+    if next(element.iterdescendants(*ASIDE_TAGS), None) is None:
+        return SILENT  # as most figures: not worth a walk
+    spoken: list[str] = []
+    licenses: list[str] = []
+    sources: list[str] = []
+    for aside in _own_asides(element):
+        match local_name(aside):
+            case "permissions":
+                licenses.append(stated_license(aside))
+                sources.append(stated_copyright(aside))
+            case "attrib":
+                sources.append(text_of(aside))
+            case _:
+                spoken.append(text_of(aside))
+    alt_text = " ".join(dict.fromkeys(filter(None, spoken)))
+    return _Asides(alt_text, joined(licenses), joined(sources))
 
 
-def _own_parts(element: etree._Element) -> Iterator[etree._Element]:
-    """The element and what it holds, without captions, cells, and the figures inside it."""
-    yield element
+def _own_asides(element: etree._Element) -> Iterator[etree._Element]:
+    """Those outside captions, cells, and the figures inside it."""
     for child in element.iterchildren("{*}*"):
-        if local_name(child) not in NOT_OWN:
-            yield from _own_parts(child)
+        name = local_name(child)
+        if name in ASIDES:
+            yield child
+        elif name not in NOT_OWN:
+            yield from _own_asides(child)
 
 
-def _alt_text(element: etree._Element) -> str:
-    spoken = [
-        text_of(part)
-        for part in _own_parts(element)
-        if local_name(part) in ("alt-text", "long-desc")
-    ]
-    return " ".join(dict.fromkeys(filter(None, spoken)))
-
-
-def _rights(element: etree._Element) -> str:
-    stated = [stated_rights(part) for part in _own_parts(element)]
-    return "; ".join(dict.fromkeys(filter(None, stated)))
-
-
-def owner_of(element: etree._Element) -> str:
-    """Id of the innermost sub-article or response around an element; empty in the article itself.
-
-    One without id goes by its name and its place among its siblings.
-    """
-    owner = next(element.iterancestors("{*}sub-article", "{*}response"), None)
-    if owner is None:
-        return ""
-    place = 1 + sum(1 for _ in owner.itersiblings(owner.tag, preceding=True))
-    return owner.get("id") or f"{local_name(owner)}-{place}"
+def _inherited(own: _Asides, outer: _Asides) -> _Asides:
+    """A group's rights are those of its figures that state none; its picture is not theirs."""
+    return _Asides(
+        own.alt_text, own.license or outer.license, own.attribution or outer.attribution
+    )

@@ -18,6 +18,8 @@ NAME = re.compile(
 )
 PUBLIC_DOMAIN = re.compile(r"CC0|Creative\s+Commons\s+(?:Public\s+Domain|Zero)", re.I)
 
+XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
+
 
 def license_code(words: str) -> str:
     """`CC BY`, `CC BY-NC-ND`, `CC0`, ... named by an address, a code, PMC's content type or in
@@ -79,26 +81,31 @@ def _addresses(permissions: etree._Element, names: tuple[str, ...]) -> Iterable[
 
 def href_of(element: etree._Element) -> str:
     """`xlink:href`, by its namespace or by its bare name; empty where there is none."""
+    if (href := element.get(XLINK_HREF)) is not None:
+        return href.strip()
     for name, value in element.attrib.items():
-        if name.rpartition("}")[2].rpartition(":")[2] == "href":
+        if name.rpartition("}")[2] == "href":
             return value.strip()
     return ""
 
 
-def stated_rights(holder: etree._Element) -> str:
-    """What a figure says of its own rights: licence, copyright, source; empty where silent."""
-    words: list[str] = []
-    for permissions in holder.iterchildren("{*}permissions"):
-        terms = list(permissions.iterchildren("{*}license")) + list(
-            permissions.iter("{*}license_ref")
-        )
-        if terms:
-            code = next((c for w in permission_words(permissions) if (c := license_code(w))), "")
-            words.append(code or " ".join(text_of(term) or href_of(term) for term in terms))
-        for name in ("copyright-statement", "copyright-holder"):
-            said = [text_of(element) for element in permissions.iterchildren(f"{{*}}{name}")]
-            if any(said):
-                words += said
-                break
-    words += [text_of(attrib) for attrib in holder.iterchildren("{*}attrib")]
+def stated_license(permissions: etree._Element) -> str:
+    """The licence that a figure's `<permissions>` name: its code, else its words, else empty."""
+    code = next((c for words in permission_words(permissions) if (c := license_code(words))), "")
+    if code:
+        return code
+    terms = [*permissions.iterchildren("{*}license"), *permissions.iterchildren("{*}license_ref")]
+    return joined(text_of(term) or href_of(term) for term in terms)
+
+
+def stated_copyright(permissions: etree._Element) -> str:
+    """The copyright statement, else who holds the copyright; empty where silent."""
+    for name in ("copyright-statement", "copyright-holder"):
+        if said := joined(map(text_of, permissions.iterchildren(f"{{*}}{name}"))):
+            return said
+    return ""
+
+
+def joined(words: Iterable[str]) -> str:
+    """What is said, once each."""
     return "; ".join(dict.fromkeys(filter(None, words)))

@@ -1,27 +1,20 @@
 """Where an article speaks of its figures: the paragraphs that link to them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from lxml import etree
 
 from figclip.corpus.document import local_name
-from figclip.corpus.text import FLOATS, text_of
+from figclip.corpus.reading import Reading
+from figclip.corpus.text import FLOATS
 from figclip.schema import Mention
 
-HEADED = ("{*}sec", "{*}app", "{*}abstract", "{*}ack")
-"""Elements whose title is a section title."""
-
-
-def section_path(element: etree._Element) -> tuple[str, ...]:
-    """Titles of the sections around an element, the outermost first; untitled ones left out."""
-    sections = reversed(list(element.iterancestors(*HEADED)))
-    return tuple(title for section in sections if (title := text_of(section.find("{*}title"))))
+COST_OF_MENTION = 500
+"""What keeping a mention costs, in characters read."""
 
 
 def mentions_of(
-    article: etree._Element,
-    figures: Sequence[tuple[Sequence[str], str]],
-    owner_of: Callable[[etree._Element], str],
+    article: etree._Element, figures: Sequence[tuple[Sequence[str], str]], reading: Reading
 ) -> list[tuple[Mention, ...]]:
     """For each figure, given as `(ids, owner)`, the mentions of it in document order.
 
@@ -29,27 +22,49 @@ def mentions_of(
     article and its sub-articles use one id twice, a link means the figure of its own part. Captions
     do not count: they describe figures, and are no running text.
     """
-    places: dict[str, list[int]] = {}
-    for n, (names, _) in enumerate(figures):
-        for name in dict.fromkeys(names):
-            places.setdefault(name, []).append(n)
-    mentions: list[list[Mention]] = [[] for _ in figures]
-    texts: dict[etree._Element, tuple[str, tuple[str, ...]]] = {}
-    for link in article.iter("{*}xref"):
-        targets = [n for rid in link.get("rid", "").split() for n in places.get(rid, [])]
+    places = _places(figures, reading)
+    mentions: list[dict[Mention, None]] = [{} for _ in figures]
+    texts: dict[etree._Element, str] = {}
+    for link in article.iter("{*}xref") if places else ():
+        targets = _targets(link.get("rid", ""), places)
         if not targets or _is_in_caption(link):
             continue
+        reading.spend(COST_OF_MENTION * len(targets))
         paragraph = _paragraph(link)
         if paragraph not in texts:
-            texts[paragraph] = (text_of(paragraph, leave_out=FLOATS), section_path(paragraph))
-        text, section = texts[paragraph]
-        mention = Mention(text=text, section=section, anchor=text_of(link))
-        owner = owner_of(link)
+            texts[paragraph] = reading.text_of(paragraph, leave_out=FLOATS)
+        mention = Mention(
+            text=texts[paragraph],
+            section=reading.section_path(paragraph),
+            anchor=reading.text_of(link),
+        )
+        owner = reading.owner_of(link)
         near = [n for n in targets if figures[n][1] == owner]
-        for n in dict.fromkeys(near or targets):
-            if mention not in mentions[n]:
-                mentions[n].append(mention)
+        for n in near or targets:
+            mentions[n][mention] = None
     return [tuple(said) for said in mentions]
+
+
+def _places(
+    figures: Sequence[tuple[Sequence[str], str]], reading: Reading
+) -> dict[str, dict[int, None]]:
+    """Id → the figures, by number, that it may mean."""
+    places: dict[str, dict[int, None]] = {}
+    for n, (names, _) in enumerate(figures):
+        reading.spend(COST_OF_MENTION * len(names))
+        for name in names:
+            places.setdefault(name, {})[n] = None
+    return places
+
+
+def _targets(rid: str, places: dict[str, dict[int, None]]) -> list[int]:
+    """The figures that a link means; most links mean a reference, and none."""
+    if rid in places:
+        return list(places[rid])
+    if " " not in rid:
+        return []
+    found = [n for name in dict.fromkeys(rid.split()) for n in places.get(name, ())]
+    return list(dict.fromkeys(found))
 
 
 def _paragraph(link: etree._Element) -> etree._Element:

@@ -1,11 +1,8 @@
 """An element → the text a reader sees: verbatim, white space folded, formulas readable."""
 
-import re
-from collections.abc import Iterator
-
 from lxml import etree
 
-from figclip.corpus.document import local_name
+from figclip.corpus.document import local
 from figclip.corpus.formulas import mathml_text, tex_text
 
 FIGURES = frozenset({"fig", "fig-group"})
@@ -33,42 +30,74 @@ BLOCKS = FLOATS | frozenset(_BLOCKS.split())
 """Elements that begin and end a line: their text never touches their neighbours'. All others are
 inline: their text runs on as it is written."""
 
-WHITE_SPACE = re.compile(r"[ \t\r\n]+")
-"""White space of XML; a no-break or a thin space is a character of its own and stays."""
+SPECIAL = BLOCKS | UNSEEN | {"math", "tex-math", "textual-form", ""}
+"""Elements whose text does not simply run on; comments have no name."""
+
+NOTHING: frozenset[str] = frozenset()
 
 
 def fold(text: str) -> str:
-    return WHITE_SPACE.sub(" ", text).strip(" ")
+    """White space of XML as one space each, none at the ends; a no-break or a thin space is a
+    character of its own and stays."""
+    for sign in "\n\t\r":
+        if sign in text:
+            text = text.replace(sign, " ")
+    while "  " in text:
+        text = text.replace("  ", " ")
+    return text.strip(" ")
 
 
-def text_of(element: etree._Element | None, *, leave_out: frozenset[str] = frozenset()) -> str:
+def text_of(element: etree._Element | None, *, leave_out: frozenset[str] = NOTHING) -> str:
     """All text of an element in reading order; empty where there is no element.
 
     Block elements are set apart by one space, inline elements neither glued nor spaced. Comments,
-    processing instructions and the elements named in `leave_out` are left out.
+    processing instructions and the elements named in `leave_out`, which are `SPECIAL`, are left out.
     """
-    return "" if element is None else fold("".join(_pieces(element, UNSEEN | leave_out)))
+    if element is None:
+        return ""
+    if not len(element):
+        return fold(element.text or "")
+    if not any(local(tag) in SPECIAL for tag in {part.tag for part in element.iterdescendants()}):
+        return fold(etree.tostring(element, method="text", encoding="unicode", with_tail=False))
+    pieces: list[str] = []
+    _collect(element, pieces, leave_out)
+    return fold("".join(pieces))
 
 
-def _pieces(element: etree._Element, leave_out: frozenset[str]) -> Iterator[str]:
+def _collect(element: etree._Element, pieces: list[str], leave_out: frozenset[str]) -> None:
     # Recursion is safe: the parser refuses documents deeper than 256 elements.
-    if element.text:
-        yield element.text
+    if text := element.text:
+        pieces.append(text)
     for child in element:
-        name = local_name(child)
-        apart = " " if name in BLOCKS else ""
-        yield apart
-        if name == "math":
-            yield mathml_text(child)
-        elif name == "tex-math":
-            yield "" if _says(element, "math") else tex_text(child.text or "")
-        elif name == "textual-form" and (_says(element, "math") or _says(element, "tex-math")):
-            pass
-        elif name and name not in leave_out:
-            yield from _pieces(child, leave_out)
-        yield apart
-        if child.tail:
-            yield child.tail
+        name = local(child.tag)
+        if name not in SPECIAL:
+            _collect(child, pieces, leave_out)
+        else:
+            _collect_special(element, child, name, pieces, leave_out)
+        if tail := child.tail:
+            pieces.append(tail)
+
+
+def _collect_special(
+    parent: etree._Element,
+    child: etree._Element,
+    name: str,
+    pieces: list[str],
+    leave_out: frozenset[str],
+) -> None:
+    """A child that does not simply run on: a block, a formula, or one that is left out."""
+    if name in BLOCKS:
+        pieces.append(" ")
+    if not name or name in leave_out or name in UNSEEN:
+        pass
+    elif name == "math":
+        pieces.append(mathml_text(child))
+    elif name == "tex-math":
+        pieces.append("" if _says(parent, "math") else tex_text(child.text or ""))
+    elif name != "textual-form" or not (_says(parent, "math") or _says(parent, "tex-math")):
+        _collect(child, pieces, leave_out)
+    if name in BLOCKS:
+        pieces.append(" ")
 
 
 def _says(formula: etree._Element, name: str) -> bool:

@@ -98,9 +98,9 @@ def _part(bucket: Bucket, part: Part, columns: list[str]) -> pa.Table:
 
 def _latest(rows: pa.Table) -> pa.Table:
     """Without superseded versions of objects and without deleted ones, where those are listed."""
-    for name, wanted in (("IsLatest", "true"), ("IsDeleteMarker", "false")):
+    for name, gone in (("IsLatest", "false"), ("IsDeleteMarker", "true")):
         if name in rows.column_names:
-            rows = rows.filter(pc.equal(pc.utf8_lower(rows[name]), wanted))
+            rows = rows.filter(pc.not_equal(pc.utf8_lower(rows[name]), gone))
     return rows.select(COLUMNS)
 
 

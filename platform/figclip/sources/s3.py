@@ -255,8 +255,8 @@ def _wait(bucket: S3Bucket, attempt: int, fault: _Passing) -> float:
 @lru_cache(maxsize=16)
 def _client(bucket: S3Bucket) -> Any:
     """One client, with its pool of connections, for each bucket value in each process."""
-    session = boto3.session.Session()
     public = bucket.anonymous
+    session = _public_session() if public else boto3.session.Session()
     return session.client(
         "s3",
         endpoint_url=bucket.endpoint,
@@ -277,6 +277,12 @@ def _client(bucket: S3Bucket) -> Any:
             response_checksum_validation="when_required",
         ),
     )
+
+
+@lru_cache(maxsize=1)
+def _public_session() -> boto3.session.Session:
+    """One for all clients that need no credentials: it keeps the descriptions of S3, read once."""
+    return boto3.session.Session()
 
 
 @lru_cache(maxsize=16)
@@ -317,7 +323,7 @@ def _of_the_server(error: ClientError, bucket: S3Bucket, key: str, where: str) -
     about = error.response.get("ResponseMetadata", {})
     if about.get("HTTPStatusCode", 0) >= 500 or code in PASSING:
         asked = about.get("HTTPHeaders", {}).get("retry-after", "")
-        seconds = float(asked) if re.fullmatch(r"\d{1,6}(\.\d+)?", asked) else 0.0
+        seconds = float(asked) if re.fullmatch(r"\d{1,12}(\.\d+)?", asked) else 0.0
         return _Passing(f"fails at {where} ({code})", min(seconds, LONGEST_RETRY_AFTER_S))
     if code in MISSING:
         return MissingObject(f"{bucket}: there is no {key}")

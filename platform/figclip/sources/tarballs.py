@@ -100,6 +100,8 @@ def members(unpacked: Unpacked) -> Iterator[Member]:
             pass
     for _ in unpacked.pieces(2**63):  # to the end, where the checksum stands
         pass
+    if not unpacked.total:
+        raise BadPackage("corrupt_package", "it is empty")
 
 
 @dataclass

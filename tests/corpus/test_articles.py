@@ -1,39 +1,47 @@
-"""What one shard of articles gives, whatever is wrong with them."""
+"""What articles give, whatever is wrong with them."""
 
 from collections import Counter
-from dataclasses import asdict, replace
-from itertools import chain
+from dataclasses import replace
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tiny_bucket import article_xml, figure_xml, picture, write_article, write_bucket
 
 from figclip.config import UsageError
-from figclip.corpus import shards
+from figclip.corpus import articles as articles_module
+from figclip.corpus.articles import LARGE_BYTES, ReadArticle, read_articles
 from figclip.corpus.rules import CorpusConfig
-from figclip.corpus.shards import (
-    counts_name,
-    move_articles,
-    plan_shards,
-    read_counts,
-    read_shard,
-    write_shard,
-)
-from figclip.schema import SPLITS
-from figclip.sources.pmc_cloud import list_versions, open_bucket
+from figclip.corpus.shards import write_shard
+from figclip.sources.objects import Unreachable
+from figclip.sources.source import open_source
 from figclip.store import Store
 
 ONE = figure_xml("F1", "A lung.", ["a.jpg"])
 MEDIA = {"a.jpg": picture(0)}
 
 
+def read(folder, version_ids, config=None) -> ReadArticle:
+    """All articles of the ids, taken together."""
+    source = open_source(str(folder))
+    together = ReadArticle("")
+    for article in read_articles(source, version_ids, config or CorpusConfig(), num_threads=2):
+        together.pairs += article.pairs
+        together.entries += article.entries
+    return together
+
+
+def rejected(found: ReadArticle) -> list:
+    """Entries of what gave no pair; a version's own only where nothing else says why."""
+    return [e for e in found.entries if e.state != "published" and e.reason != "no_pairs"]
+
+
 def read_one(folder, xml=None, media=None, *, config=None, version="PMC1.1", **metadata):
     """Pairs, and rejections as `(figure_id, graphic, reason)`, of a bucket of one article."""
     xml = article_xml("PMC1", ONE) if xml is None else xml
     write_article(folder, version, xml, MEDIA if media is None else media, **metadata)
-    shard = read_shard(open_bucket(str(folder)), [version], config or CorpusConfig())
-    return shard.pairs, [(r.figure_id, r.graphic, r.reason) for r in shard.rejections]
+    found = read(folder, [version], config)
+    assert [e.figure_id for e in found.entries].count("") == 1
+    return found.pairs, [(e.figure_id, e.graphic, e.reason) for e in rejected(found)]
 
 
 def test_a_good_article_gives_its_pair_and_no_rejection(tmp_path):
@@ -62,8 +70,11 @@ def test_media_that_are_not_there_or_not_as_stated_are_rejected(tmp_path):
     write_article(tmp_path, "PMC1.1", xml, {"a.jpg": picture(0), "b.jpg": picture(1)})
     (tmp_path / "PMC1.1" / "a.jpg").unlink()
     (tmp_path / "PMC1.1" / "b.jpg").write_bytes(picture(2))
-    shard = read_shard(open_bucket(str(tmp_path)), ["PMC1.1"], CorpusConfig())
-    assert [r.reason for r in shard.rejections] == ["missing_media", "corrupt_media"]
+    found = read(tmp_path, ["PMC1.1"])
+    assert [(e.state, e.reason) for e in rejected(found)] == [
+        ("failed", "lost_media"),
+        ("failed", "corrupt_media"),
+    ]
 
 
 def test_one_picture_for_two_figures_is_two_pairs_and_two_links_to_one_picture_are_one(tmp_path):
@@ -106,7 +117,7 @@ def test_a_caption_of_a_hundred_thousand_characters_is_rejected(tmp_path):
         ({"pmcid": "PMC2"}, "other_article"),
         ({"xml_url": "s3://else/where.xml?md5=" + "0" * 32}, "foreign_url"),
         ({"xml_url": "s3://pmc-oa-opendata/PMC1.1/PMC1.1.xml?md5=" + "0" * 32}, "corrupt_xml"),
-        ({"xml_url": "s3://pmc-oa-opendata/PMC1.1/gone.xml?md5=" + "0" * 32}, "missing_xml"),
+        ({"xml_url": "s3://pmc-oa-opendata/PMC1.1/gone.xml?md5=" + "0" * 32}, "lost_xml"),
         ({"is_retracted": "perhaps"}, "bad_json"),
     ],
 )
@@ -144,16 +155,26 @@ def test_a_licence_that_only_the_xml_states_counts(tmp_path):
 
 def test_a_version_that_vanished_is_rejected_and_the_other_is_read(tmp_path):
     write_article(tmp_path, "PMC1.2", article_xml("PMC1", ONE), MEDIA)
-    shard = read_shard(open_bucket(str(tmp_path)), ["PMC1.1", "PMC1.2"], CorpusConfig())
-    assert [(r.version, r.reason) for r in shard.rejections] == [(1, "missing_metadata")]
-    assert [pair.version for pair in shard.pairs] == [2]
+    found = read(tmp_path, ["PMC1.1", "PMC1.2"])
+    assert [(e.version, e.reason) for e in rejected(found)] == [(1, "lost_metadata")]
+    assert [pair.version for pair in found.pairs] == [2]
+
+
+def test_an_article_that_was_asked_for_and_is_not_there_is_told(tmp_path):
+    write_article(tmp_path, "PMC1.1", article_xml("PMC1", ONE), MEDIA)
+    listing = open_source(str(tmp_path)).list_versions(["PMC1", "PMC2"])
+    found = read(tmp_path, listing["version_id"].to_pylist())
+    assert [(e.pmcid, e.state, e.reason) for e in rejected(found)] == [
+        ("PMC2", "rejected", "unknown_article")
+    ]
+    assert len(found.pairs) == 1
 
 
 def read_two(folder, second, *, config=None, **metadata):
     """A bucket of an article's good first version and its second: what it gives."""
     write_article(folder, "PMC1.1", article_xml("PMC1", ONE), MEDIA)
     write_article(folder, "PMC1.2", second, MEDIA, **metadata)
-    return read_shard(open_bucket(str(folder)), ["PMC1.1", "PMC1.2"], config or CorpusConfig())
+    return read(folder, ["PMC1.1", "PMC1.2"], config)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +187,7 @@ def read_two(folder, second, *, config=None, **metadata):
         (
             article_xml("PMC1", ONE),
             {"xml_url": "s3://pmc-oa-opendata/PMC1.2/gone.xml?md5=" + "0" * 32},
-            "missing_xml",
+            "lost_xml",
         ),
         (
             article_xml("PMC1", ONE),
@@ -176,11 +197,13 @@ def read_two(folder, second, *, config=None, **metadata):
     ],
 )
 def test_where_the_best_version_cannot_be_used_the_next_best_is(tmp_path, second, metadata, reason):
-    shard = read_two(tmp_path, second, **metadata)
-    assert [(r.version, r.reason) for r in shard.rejections] == [(2, reason)]
-    assert [pair.pair_id for pair in shard.pairs] == ["PMC1.1/F1/a.jpg"]
-    counts = shard.counts()
-    assert (counts.num_articles, counts.num_figures, counts.num_pairs) == (1, 1, 1)
+    found = read_two(tmp_path, second, **metadata)
+    assert [(e.version, e.reason) for e in rejected(found)] == [(2, reason)]
+    assert [pair.pair_id for pair in found.pairs] == ["PMC1.1/F1/a.jpg"]
+    versions = [(e.version, e.state) for e in found.entries if not e.figure_id]
+    assert len(versions) == 2
+    assert dict(versions)[1] == "published"
+    assert dict(versions)[2] != "published"
 
 
 @pytest.mark.parametrize(
@@ -189,19 +212,19 @@ def test_where_the_best_version_cannot_be_used_the_next_best_is(tmp_path, second
 def test_a_best_version_that_is_whole_speaks_for_its_article_though_it_gives_no_pair(
     tmp_path, second
 ):
-    shard = read_two(tmp_path, second)
-    assert shard.pairs == []
-    assert {(r.version, r.reason) for r in shard.rejections} >= {(1, "other_version")}
-    assert len(shard.rejections) == 2
+    found = read_two(tmp_path, second)
+    assert found.pairs == []
+    assert {(e.version, e.reason) for e in found.entries} >= {(1, "other_version")}
+    assert len(found.entries) == 2
 
 
 def test_where_no_version_can_be_used_each_says_why(tmp_path):
     for number in (1, 2, 3):
         write_article(tmp_path, f"PMC1.{number}", b"<article>"[: 9 * (number % 2)], MEDIA)
     versions = [f"PMC1.{number}" for number in (1, 2, 3)]
-    shard = read_shard(open_bucket(str(tmp_path)), versions, CorpusConfig())
-    assert (shard.pairs, shard.articles) == ([], [])
-    assert [(r.version, r.reason) for r in shard.rejections] == [
+    found = read(tmp_path, versions)
+    assert found.pairs == []
+    assert [(e.version, e.reason) for e in found.entries] == [
         (number, "malformed_xml") for number in (3, 2, 1)
     ]
 
@@ -209,55 +232,119 @@ def test_where_no_version_can_be_used_each_says_why(tmp_path):
 FAULTS = [RecursionError("deep"), ValueError("\ud800"), KeyError("x"), AssertionError("never")]
 
 
-@pytest.mark.parametrize("step", ["parse_article", "pairs_of"])
+@pytest.mark.parametrize("step", ["parse_article", "candidates"])
 @pytest.mark.parametrize("fault", FAULTS, ids=repr)
 def test_an_article_that_nobody_foresaw_costs_no_other(tmp_path, monkeypatch, step, fault):
-    folder = Store(tmp_path / "store").folder("pairs", "v")
-    write_article(tmp_path, "PMC2.1", article_xml("PMC2", ONE), MEDIA)
-    original = getattr(shards, step)
+    original = getattr(articles_module, step)
 
     def trips_over_the_first(given, *rest):
         if b"PMC1<" in given if step == "parse_article" else given.pmcid == "PMC1":
             raise fault
         return original(given, *rest)
 
-    monkeypatch.setattr(shards, step, trips_over_the_first)
-    write_article(tmp_path, "PMC1.1", article_xml("PMC1", ONE), MEDIA)
-    shard = read_shard(open_bucket(str(tmp_path)), ["PMC1.1", "PMC2.1"], CorpusConfig())
-    (rejection,) = shard.rejections
-    assert (rejection.pmcid, rejection.reason) == ("PMC1", "unexpected_error")
-    assert rejection.detail.startswith(f"{type(fault).__name__}: ")
-    assert [pair.pmcid for pair in shard.pairs] == ["PMC2"]
-    assert write_shard(folder, 0, shard).rejections == {"unexpected_error": 1}
-
-
-@pytest.mark.parametrize("odd", [{"pmid": 2**70}, {"title": "\ud800"}, {"year": 2**31}])
-def test_a_row_that_no_column_can_hold_costs_its_own_article_only(tmp_path, monkeypatch, odd):
-    original = shards.pairs_of
-
-    def pairs_of(article, *rest):
-        return original(replace(article, **odd) if article.pmcid == "PMC1" else article, *rest)
-
-    monkeypatch.setattr(shards, "pairs_of", pairs_of)
+    monkeypatch.setattr(articles_module, step, trips_over_the_first)
     for pmcid in ("PMC1", "PMC2"):
         write_article(tmp_path, f"{pmcid}.1", article_xml(pmcid, ONE), MEDIA)
-    shard = read_shard(open_bucket(str(tmp_path)), ["PMC1.1", "PMC2.1"], CorpusConfig())
-    folder = Store(tmp_path / "store").folder("pairs", "v")
-    assert write_shard(folder, 0, shard).pairs_by_article == {"PMC2": 1}
-    assert [(r.pmcid, r.reason) for r in shard.rejections] == [("PMC1", "unexpected_error")]
+    found = read(tmp_path, ["PMC1.1", "PMC2.1"])
+    (entry,) = rejected(found)
+    assert (entry.pmcid, entry.state, entry.reason) == ("PMC1", "failed", "unexpected_error")
+    assert entry.detail.startswith(f"{type(fault).__name__}: ")
+    assert [pair.pmcid for pair in found.pairs] == ["PMC2"]
+    write_shard(Store(tmp_path / "store").root, 0, [found], lambda pmcid: "train")
+
+
+@pytest.mark.parametrize("odd", [{"pmid": 2**70}, {"title": "\ud800"}, {"doi": 5}])
+def test_a_row_that_no_column_can_hold_costs_its_own_article_only(tmp_path, monkeypatch, odd):
+    original = articles_module.parse_article
+
+    def parse_article(xml):
+        article = original(xml)
+        return replace(article, **odd) if article.pmcid == "PMC1" else article
+
+    monkeypatch.setattr(articles_module, "parse_article", parse_article)
+    for pmcid in ("PMC1", "PMC2"):
+        write_article(tmp_path, f"{pmcid}.1", article_xml(pmcid, ONE), MEDIA)
+    found = read(tmp_path, ["PMC1.1", "PMC2.1"])
+    assert [pair.pmcid for pair in found.pairs] == ["PMC2"]
+    assert [(e.pmcid, e.reason) for e in rejected(found)] == [("PMC1", "unexpected_error")]
+
+
+class FailingSource:
+    """A source of one article whose every step can be made to fail."""
+
+    def __init__(self, source, step, fault):
+        self._source, self._step, self._fault = source, step, fault
+
+    def __getattr__(self, name):
+        return self._fail if name == self._step else getattr(self._source, name)
+
+    def _fail(self, *_, **__):
+        raise self._fault
 
 
 @pytest.mark.parametrize("fault", [UsageError("mend it"), OSError(28, "full"), MemoryError()])
-@pytest.mark.parametrize("step", ["fetch_xml", "fetch_media"])
-def test_a_fault_of_the_bucket_or_the_machine_is_no_fault_of_an_article(
-    tmp_path, monkeypatch, step, fault
-):
-    def fail(*_):
-        raise fault
-
-    monkeypatch.setattr(shards, step, fail)
+@pytest.mark.parametrize("step", ["metadata", "xml", "media"])
+def test_a_fault_of_the_source_or_the_machine_is_no_fault_of_an_article(tmp_path, step, fault):
+    write_article(tmp_path, "PMC1.1", article_xml("PMC1", ONE), MEDIA)
+    source = FailingSource(open_source(str(tmp_path)), step, fault)
     with pytest.raises(type(fault)):
-        read_one(tmp_path)
+        list(read_articles(source, ["PMC1.1"], CorpusConfig(), num_threads=1))
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [
+        ("metadata", "unreachable_metadata"),
+        ("xml", "unreachable_xml"),
+        ("media", "unreachable_media"),
+    ],
+)
+def test_what_cannot_be_reached_has_failed_until_too_much_in_a_row_has(tmp_path, step, reason):
+    ids = [f"PMC{n}.1" for n in range(1, 4)]
+    for version_id in ids:
+        xml = article_xml(version_id.partition(".")[0], ONE)
+        write_article(tmp_path, version_id, xml, MEDIA)
+    source = FailingSource(open_source(str(tmp_path)), step, Unreachable("it is far away"))
+    two = list(read_articles(source, ids[:2], CorpusConfig(), num_threads=1))
+    failed = [e for article in two for e in article.entries if e.state == "failed"]
+    assert [(e.reason, e.detail) for e in failed] == [(reason, "it is far away")] * 2
+    with pytest.raises(Unreachable, match="it is far away"):
+        list(read_articles(source, ids, CorpusConfig(), num_threads=1))
+
+
+class Unreached(FailingSource):
+    """A source that cannot be reached for one version."""
+
+    def _fail(self, what, **_):
+        version_id = what if isinstance(what, str) else what.version_id
+        if version_id == "PMC1.2":
+            raise self._fault
+        return getattr(self._source, self._step)(what)
+
+
+@pytest.mark.parametrize("step", ["metadata", "xml"])
+def test_no_lesser_version_steps_in_for_one_that_another_try_may_reach(tmp_path, step):
+    for number in (1, 2):
+        write_article(tmp_path, f"PMC1.{number}", article_xml("PMC1", ONE), MEDIA)
+    source = Unreached(open_source(str(tmp_path)), step, Unreachable("far"))
+    (found,) = read_articles(source, ["PMC1.1", "PMC1.2"], CorpusConfig(), num_threads=1)
+    assert found.pairs == []
+    reasons = {e.version: (e.state, e.reason) for e in found.entries}
+    assert reasons[2] == ("failed", f"unreachable_{step}")
+    assert len(found.entries) == 2
+
+
+def test_large_files_are_read_one_at_a_time_and_all_the_same(tmp_path):
+    import numpy as np
+    from PIL import Image
+
+    noise = np.random.default_rng(0).integers(0, 256, (1300, 1300, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png", compress_level=0)
+    large = (tmp_path / "noise.png").read_bytes()
+    assert len(large) > LARGE_BYTES
+    pairs, rejections = read_one(tmp_path / "b", media={"a.jpg": large})
+    assert (len(pairs), rejections) == (1, [])
+    assert (pairs[0].original_width, pairs[0].original_height) == (1300, 1300)
 
 
 def test_numbers_of_any_length_and_names_no_disk_can_hold_kill_no_ingest(tmp_path):
@@ -277,109 +364,22 @@ def test_numbers_of_any_length_and_names_no_disk_can_hold_kill_no_ingest(tmp_pat
     write_article(tmp_path, "PMC4.1", article_xml("PMC4", figure), {}, media_urls=[stated])
     write_article(tmp_path, f"PMC5.{'9' * 30}", article_xml("PMC5", ONE), MEDIA)
     write_article(tmp_path, "PMC6.999999999", article_xml("PMC6", ONE), MEDIA)
-    bucket = open_bucket(str(tmp_path))
-    shard = read_shard(bucket, list_versions(bucket), CorpusConfig())
-    folder = Store(tmp_path / "store").folder("pairs", "v")
-    write_shard(folder, 0, shard)
-    table = pa.concat_tables(
-        pq.read_table(f"{folder.path}/{split}/00000.parquet")
-        for split in SPLITS
-        if folder.exists(f"{split}/00000.parquet")
-    )
+    found = read(tmp_path, open_source(str(tmp_path)).list_versions()["version_id"].to_pylist())
+    folder = Store(tmp_path / "store").root
+    write_shard(folder, 0, [found], lambda pmcid: "train")
+    table = pq.read_table(f"{folder.path}/train/00000.parquet")
     kept = {row["pmcid"]: (row["version"], row["pmid"]) for row in table.to_pylist()}
     assert kept == {"PMC1": (1, None), "PMC2": (1, None), "PMC6": (999_999_999, None)}
-    reasons = {rejection.pmcid: rejection.reason for rejection in shard.rejections}
-    assert reasons == {"PMC3": "bad_json", "PMC4": "missing_media"}
+    reasons = {entry.pmcid: entry.reason for entry in rejected(found)}
+    assert reasons == {"PMC3": "bad_json", "PMC4": "lost_media"}
 
 
-def test_every_version_gives_pairs_or_a_rejection(tmp_path):
-    bucket = write_bucket(tmp_path, num_articles=12)
-    versions = list_versions(bucket)
-    shard = read_shard(bucket, versions, CorpusConfig())
-    heard = {f"{row.pmcid}.{row.version}" for row in (*shard.pairs, *shard.rejections)}
-    assert heard == set(versions)
-    assert Counter(r.reason for r in shard.rejections) == {"other_version": 4, "no_figures": 2}
-
-
-def test_the_plan_keeps_versions_of_an_article_together_in_any_order():
-    versions = [f"PMC{n}.{v}" for n in (1, 10, 2, 100) for v in (1, 2, 10)]
-    plan = plan_shards(reversed(versions), 2)
-    assert plan == plan_shards(versions, 2)
-    assert plan[0] == ["PMC1.1", "PMC1.2", "PMC1.10", "PMC10.1", "PMC10.2", "PMC10.10"]
-    assert sorted(chain(*plan)) == sorted(versions)
-
-
-@pytest.fixture
-def shard(tmp_path):
-    bucket = write_bucket(tmp_path / "bucket", num_articles=8)
-    config = CorpusConfig(validation_fraction=0.0, test_fraction=0.0)
-    return read_shard(bucket, list_versions(bucket), config)
-
-
-def test_a_shard_is_written_with_its_counts_last(tmp_path, shard, monkeypatch):
-    folder = Store(tmp_path / "store").folder("pairs", "v")
-    written = []
-    original = type(folder).write
-    monkeypatch.setattr(
-        type(folder), "write", lambda *args: (written.append(args[1]), original(*args))
-    )
-    counts = write_shard(folder, 7, shard)
-    assert written[-1] == counts_name(7) == "_shards/00007.json"
-    assert read_counts(folder, 7) == counts
-    assert counts.num_pairs == sum(counts.pairs_by_article.values()) == len(shard.pairs)
-    assert counts.num_rejections == sum(counts.rejections.values()) == len(shard.rejections)
-    table = pq.read_table(f"{folder.path}/train/00007.parquet")
-    assert table.to_pylist() == [asdict(pair) for pair in shard.pairs]
-    rejections = pq.read_table(f"{folder.path}/_rejections/00007.parquet").to_pylist()
-    assert rejections == [asdict(rejection) for rejection in shard.rejections]
-
-
-def all_bytes(folder):
-    return {name: folder.read(name) for name in folder.files()}
-
-
-MOVES = ({"PMC1": "test"}, {"PMC1": "test", "PMC2": "validation", "PMC4": "test"})
-
-
-@pytest.mark.parametrize("moves", MOVES)
-def test_moved_articles_stand_as_if_they_had_always_stood_there(tmp_path, shard, moves):
-    store = Store(tmp_path / "store")
-    moved, direct = store.folder("pairs", "moved"), store.folder("pairs", "direct")
-    write_shard(moved, 0, shard)
-    move_articles(moved, 0, moves)
-    shard.pairs = [replace(pair, split=moves.get(pair.pmcid, pair.split)) for pair in shard.pairs]
-    write_shard(direct, 0, shard)
-    assert all_bytes(moved) == all_bytes(direct)
-    move_articles(moved, 0, moves)
-    assert all_bytes(moved) == all_bytes(direct)
-
-
-@pytest.mark.parametrize("writes", [0, 1, 2])
-def test_a_move_that_was_killed_is_finished_by_the_next(tmp_path, shard, monkeypatch, writes):
-    store = Store(tmp_path / "store")
-    folder, whole = store.folder("pairs", "killed"), store.folder("pairs", "whole")
-    for place in (folder, whole):
-        write_shard(place, 0, shard)
-    move_articles(whole, 0, MOVES[1])
-    left = iter(range(writes))
-    original = type(folder).write
-
-    def dying_write(*args):
-        if next(left, None) is None:
-            raise KeyboardInterrupt
-        original(*args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(type(folder), "write", dying_write)
-        with pytest.raises(KeyboardInterrupt):
-            move_articles(folder, 0, MOVES[1])
-    move_articles(folder, 0, MOVES[1])
-    assert all_bytes(folder) == all_bytes(whole)
-
-
-def test_an_article_that_leaves_an_empty_file_takes_the_file_with_it(tmp_path, shard):
-    folder = Store(tmp_path / "store").folder("pairs", "v")
-    write_shard(folder, 0, shard)
-    move_articles(folder, 0, {pair.pmcid: "test" for pair in shard.pairs})
-    assert not folder.exists("train/00000.parquet")
-    assert pq.read_table(f"{folder.path}/test/00000.parquet").num_rows == len(shard.pairs)
+def test_every_version_has_one_entry_and_every_pair_one(tmp_path):
+    write_bucket(tmp_path, num_articles=12)
+    versions = open_source(str(tmp_path)).list_versions()["version_id"].to_pylist()
+    found = read(tmp_path, versions)
+    own = [f"{e.pmcid}.{e.version}" for e in found.entries if not e.figure_id]
+    assert sorted(own) == sorted(versions)
+    graphics = [(e.pmcid, e.figure_id, e.graphic) for e in found.entries if e.graphic]
+    assert graphics == [(pair.pmcid, pair.figure_id, pair.graphic) for pair in found.pairs]
+    assert Counter(e.reason for e in rejected(found)) == {"other_version": 4, "no_figures": 2}

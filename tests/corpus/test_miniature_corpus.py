@@ -5,10 +5,10 @@ from collections import Counter, defaultdict
 
 import pytest
 
+from figclip.corpus.articles import ReadArticle, read_articles
 from figclip.corpus.rules import CorpusConfig
-from figclip.corpus.shards import read_shard
 from figclip.sources.miniature import ELIGIBLE_LICENSES, MiniatureConfig, write_miniature
-from figclip.sources.pmc_cloud import list_versions, open_bucket
+from figclip.sources.source import open_source
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +20,14 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def shard(folder):
-    bucket = open_bucket(str(folder))
-    return read_shard(bucket, list_versions(bucket), CorpusConfig(licenses=ELIGIBLE_LICENSES))
+    source = open_source(str(folder))
+    ids = source.list_versions()["version_id"].to_pylist()
+    config = CorpusConfig(licenses=ELIGIBLE_LICENSES)
+    together = ReadArticle("")
+    for article in read_articles(source, ids, config, num_threads=2):
+        together.pairs += article.pairs
+        together.entries += article.entries
+    return together
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +58,11 @@ def test_captions_labels_and_owners_are_the_true_ones(shard, figures):
 
 def test_what_gives_no_pair_gives_a_reason(shard, figures, folder):
     told = defaultdict(set)
-    for row in (*shard.pairs, *shard.rejections):
+    for row in (*shard.pairs, *shard.entries):
         told[version_of(row)].add(row.figure_id)
     summaries = json.loads((folder / "truth.json").read_text())
     assert set(told) == {row["version"] for row in summaries}
     for version, figure_id in figures:
         assert figure_id in told[version]
-    assert all(rejection.reason and rejection.detail for rejection in shard.rejections)
+    refused = [entry for entry in shard.entries if entry.state != "published"]
+    assert all(entry.reason and entry.detail for entry in refused)

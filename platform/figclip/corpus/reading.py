@@ -1,0 +1,83 @@
+"""One article while it is read: its words, sections and parts, each found once."""
+
+from collections import Counter
+
+from lxml import etree
+
+from figclip.corpus.document import JatsError, local_name
+from figclip.corpus.text import NOTHING, text_of
+
+HEADED = ("{*}sec", "{*}app", "{*}abstract", "{*}ack")
+"""Elements whose title is a section title."""
+
+PARTS = ("{*}sub-article", "{*}response")
+"""Articles within the article: letters of referees, answers, translations."""
+
+MOST_CHARACTERS = 100_000_000
+"""What may be read of one article, all readings together; a long article has a million."""
+COST_OF_ELEMENT = 20
+"""What reading an element costs, in characters."""
+LARGE_DOCUMENT = 400_000
+"""Bytes; in a smaller one elements, whatever their nesting, are quickly read and not counted."""
+
+
+class Reading:
+    """Reads one article, and stops where its parts repeat one another for ever.
+
+    A paragraph in a paragraph is read with each of the two: 200 of them around a book make 200
+    books. `JatsError` (`huge_xml`) once `MOST_CHARACTERS` are spent.
+    """
+
+    def __init__(self, article: etree._Element, *, num_bytes: int) -> None:
+        self.left = MOST_CHARACTERS
+        self.is_large = num_bytes > LARGE_DOCUMENT
+        self.sections: dict[etree._Element, tuple[str, ...]] = {}
+        self.owners = _owners(article)
+
+    def spend(self, characters: int) -> None:
+        self.left -= characters
+        if self.left < 0:
+            raise JatsError("huge_xml", f"its parts repeat to over {MOST_CHARACTERS} characters")
+
+    def text_of(
+        self, element: etree._Element | None, *, leave_out: frozenset[str] = NOTHING
+    ) -> str:
+        """As the function `text_of`."""
+        if element is None:
+            return ""
+        if self.is_large:
+            self.spend(COST_OF_ELEMENT * sum(1 for _ in element.iter()))
+        text = text_of(element, leave_out=leave_out)
+        self.spend(len(text))
+        return text
+
+    def section_path(self, element: etree._Element) -> tuple[str, ...]:
+        """Titles of the sections around an element, the outermost first; untitled ones left out."""
+        section = next(element.iterancestors(*HEADED), None)
+        if section is None:
+            return ()
+        if section not in self.sections:
+            title = self.text_of(next(section.iterchildren("{*}title"), None))
+            path = self.section_path(section)
+            self.spend(len(path))
+            self.sections[section] = (*path, title) if title else path
+        return self.sections[section]
+
+    def owner_of(self, element: etree._Element) -> str:
+        """Id of the innermost sub-article or response around an element; empty in the article
+        itself. One without id goes by its name and its place among its siblings."""
+        part = next(element.iterancestors(*PARTS), None) if self.owners else None
+        return "" if part is None else self.owners[part]
+
+
+def _owners(article: etree._Element) -> dict[etree._Element, str]:
+    """Every part of the article → its id."""
+    names: dict[etree._Element, str] = {}
+    places: Counter[tuple[etree._Element | None, str]] = Counter()
+    for part in article.iter(*PARTS):
+        parent, kind = part.getparent(), local_name(part)
+        places[parent, kind] += 1
+        outer = next((names[around] for around in part.iterancestors(*PARTS)), "")
+        name = f"{outer}/{kind}" if outer else kind
+        names[part] = part.get("id") or f"{name}-{places[parent, kind]}"
+    return names
