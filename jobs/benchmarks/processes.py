@@ -1,61 +1,84 @@
 """CPU time and memory of a process and of all that it starts, by sampling."""
 
 import threading
-import time
-from collections.abc import Iterable
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
 
 import psutil
 
 
-class Sampler(threading.Thread):
-    """Samples the family of a process; a process that ends keeps what it was last seen to use."""
+class Family(threading.Thread):
+    """Watches a process and all below it, in a thread of its own for as long as a `with` lasts.
 
-    def __init__(self, pid: int, *, every_s: float = 0.1) -> None:
+    A process that ends keeps what it was last seen to use. Sampling costs CPU of its own, outside
+    the family; the proportional set size costs most, and is taken only if asked for.
+    """
+
+    def __init__(self, pid: int, *, every_s: float = 4.0, with_pss: bool = False) -> None:
         super().__init__(daemon=True)
         self._root = psutil.Process(pid)
         self._every_s = every_s
+        self._with_pss = with_pss
         self._ended = threading.Event()
+        self._one_at_a_time = threading.Lock()
         self._cpu_s: dict[tuple[int, float], float] = {}
         self._peak_rss: dict[str, int] = {}
         self.peak_pss = 0
+        """Bytes of the whole family: a page that n processes share counts 1/n in each of them."""
 
     def run(self) -> None:
         while not self._ended.wait(self._every_s):
             self.sample()
 
     def sample(self) -> None:
-        for process in self._family():
-            try:
-                with process.oneshot():
-                    times = process.cpu_times()
-                    name = " ".join(process.cmdline()[:1])
-                    rss = process.memory_info().rss
-                self._cpu_s[process.pid, process.create_time()] = times.user + times.system
-            except psutil.Error:
-                continue
-            self._peak_rss[name] = max(self._peak_rss.get(name, 0), rss)
+        with self._one_at_a_time:
+            pss = 0
+            for process in self._family():
+                try:
+                    self._see(process)
+                    if self._with_pss:
+                        pss += process.memory_full_info().pss
+                except (psutil.Error, OSError):
+                    continue
+            self.peak_pss = max(self.peak_pss, pss)
 
-    def _family(self) -> Iterable[psutil.Process]:
+    def _see(self, process: psutil.Process) -> None:
+        with process.oneshot():
+            times = process.cpu_times()
+            title = " ".join(process.cmdline())
+        self._cpu_s[process.pid, process.create_time()] = times.user + times.system
+        self._peak_rss[title] = max(self._peak_rss.get(title, 0), peak_rss(process.pid))
+
+    def _family(self) -> Sequence[psutil.Process]:
         try:
             return [self._root, *self._root.children(recursive=True)]
         except psutil.Error:
             return []
 
-    @property
     def cpu_s(self) -> float:
-        """Seconds of user and system time of all processes so far."""
+        """Seconds of user and system time of all processes up to now."""
+        self.sample()
         return sum(self._cpu_s.values())
 
     def peak_rss_of(self, word: str) -> int:
-        """Bytes: the most that a process whose command line begins with `word` ever held."""
-        return max((rss for name, rss in self._peak_rss.items() if word in name), default=0)
+        """Bytes: the most that any one process whose title begins with `word` ever held."""
+        return max((rss for title, rss in self._peak_rss.items() if title.startswith(word)), default=0)
 
-    def end(self) -> None:
+    def __enter__(self) -> Self:
+        self.sample()
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sample()
         self._ended.set()
         self.join()
-        self.sample()
 
 
-def settle(seconds: float) -> None:
-    """Let processes that were just started or ended come to rest."""
-    time.sleep(seconds)
+def peak_rss(pid: int) -> int:
+    """Bytes: the most that a process has held so far, by the kernel's own account of it."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
