@@ -164,7 +164,7 @@ def _finish(
         form=config.format,
         pairs=f"{pairs.name}@{pairs.version}",
         created=pairs.created,
-        source=str(pairs.config.get("source", "a source that the pairs do not name")),
+        source=str(pairs.config.get("source", "unknown")),
         counts=total,
     )
     target.write("README.md", text.encode())
