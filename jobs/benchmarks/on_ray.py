@@ -1,7 +1,7 @@
 """Ingestion on a Ray of its own, as told line by line: for a benchmark that watches from outside.
 
 `python -m jobs.benchmarks.on_ray STORE CPUS` reads lines `{"source", "endpoint", "version",
-"tasks", "corpus"}` and answers each when its corpus is published; the first line says that Ray has
+"tasks", "corpus", "pmcids"}` and answers each when its corpus is published; the first line says that Ray has
 started, the last that it has stopped.
 """
 
@@ -33,6 +33,7 @@ def run(
     version: str,
     tasks: int,
     corpus: dict[str, object],
+    pmcids: list[str] | None,
 ) -> dict[str, object]:
     wall = time.monotonic()
     manifest = ingest(
@@ -41,8 +42,9 @@ def run(
         version,
         CorpusConfig.from_json(json.dumps(corpus)),
         workers=Workers(num_cpus_per_task=1.0, max_tasks=tasks),
+        pmcids=pmcids,
     )
-    return {"wall_s": time.monotonic() - wall, "num_pairs": manifest.counts["num_pairs"]}
+    return {"wall_s": time.monotonic() - wall, "counts": manifest.counts}
 
 
 def say(**facts: object) -> None:

@@ -41,6 +41,7 @@ from figclip.corpus.shards import (
     shard_of,
     write_shard,
 )
+from figclip.pacing import Paced
 from figclip.resources import is_joined_cluster, require_resources
 from figclip.schema import Split
 from figclip.sources.source import Source
@@ -57,7 +58,6 @@ MOST_BLOCKS = 2_000
 """Tasks of one run; with more shards than that, a task does several."""
 
 PROGRESS_EVERY_S = 5.0
-LOOP_PAUSE_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -382,6 +382,7 @@ def _run(task: Task, rows: Sequence[dict[str, Any]], workers: Workers, *, what: 
         num_cpus=workers.num_cpus_per_task,
         compute=ray.data.TaskPoolStrategy(size=min(workers.max_tasks, len(rows))),
     )
+    done.context.custom_execution_callback_classes = [Paced]
     _follow(done, total=sum(_size(row) for row in rows), what=what)
 
 
