@@ -14,12 +14,13 @@ from pydantic import PositiveFloat, PositiveInt
 from figclip.config import UsageError
 from figclip.corpus.describe import describe
 from figclip.corpus.estimate import MeasuredRates, estimate, licensed_share, table
-from figclip.corpus.ingest import Workers, ingest
+from figclip.corpus.ingest import ingest
 from figclip.corpus.rules import CorpusConfig
 from figclip.corpus.splits import PAPER_TEST_FRACTION, PAPER_VALIDATION_FRACTION
 from figclip.corpus.words import WORDS
 from figclip.sources.source import Layout, open_source
 from figclip.store import Manifest, Store
+from figclip.tasks import Workers
 from jobs.entry import Job, joined_ray, keep_config, run
 from jobs.presets import MEASURED
 from jobs.statistics import token_counter
@@ -97,7 +98,8 @@ def main(config: IngestJob) -> Manifest | None:
             store,
             config.version,
             config.part(CorpusConfig),
-            workers=Workers(config.cpus_per_task, config.max_tasks, config.fetches_per_task),
+            workers=Workers(config.cpus_per_task, config.max_tasks),
+            num_threads=config.fetches_per_task,
             pmcids=pmcids,
             base=config.base,
             retry_failed=config.retry == "failed",

@@ -10,10 +10,11 @@ import sys
 import time
 
 from figclip.config import UsageError
-from figclip.corpus.ingest import Workers, ingest
+from figclip.corpus.ingest import ingest
 from figclip.corpus.rules import CorpusConfig
 from figclip.sources.source import open_source
 from figclip.store import Store
+from figclip.tasks import Workers
 from jobs.entry import Job, joined_ray
 
 

@@ -28,7 +28,7 @@ from figclip.sources.source import Source
 from figclip.store import Store
 from figclip.store.folder import Folder
 
-WORKERS = Workers(num_cpus_per_task=1, max_tasks=1, num_threads=2)
+WORKERS = Workers(num_cpus_per_task=1, max_tasks=1)
 CHANGES = ("write", "take", "delete")
 
 

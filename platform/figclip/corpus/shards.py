@@ -218,9 +218,7 @@ def place_articles(folder: Folder, number: int, moved: Mapping[str, Split], home
         folder.delete(name)
 
 
-def _fill(
-    folder: Folder, wanted: Mapping[str, set[str]], found: Mapping[str, set[str]]
-) -> None:
+def _fill(folder: Folder, wanted: Mapping[str, set[str]], found: Mapping[str, set[str]]) -> None:
     """Write files with the articles that each is to hold, from the files that hold them now."""
     with folder.scratch() as scratch:
         files = PairFiles(scratch)
