@@ -142,7 +142,7 @@ def test_what_was_begun_goes_on_with_its_plan_and_only_with_its_config(bucket, w
     rows = pq.read_table(folder.open(PLAN)).filter(pads.field("shard") == 0)
     assert rows["version_id"].to_pylist() == ["PMC1.1", "PMC2.1"]
     # Shard 0 counts as finished, so that its files, which are not there, are not made anew.
-    with pytest.raises(UsageError, match="lost t.*/00000.parquet; delete that folder"):
+    with pytest.raises(UsageError, match=r"lost t.*/00000\.parquet; delete that folder"):
         run(bucket, tmp_path)
     assert not store.is_published("pairs", "v1")
 

@@ -107,7 +107,7 @@ def test_the_report_says_what_changed(two_days):
 
 def test_only_what_has_changed_is_read(two_days, tmp_path):
     """Every other article's files are gone from the bucket, and the update does not miss them."""
-    folder, store, (_, second, _) = two_days
+    folder, store, _ = two_days
     bucket = tmp_path / "bucket"
     shutil.copytree(folder, bucket)
     report = json.loads(store.open("pairs", "day2").read(CHANGES))

@@ -14,30 +14,28 @@ from xml.etree.ElementTree import Element
 FORMULA = "\ue000"
 """Stands where a formula stood; no article uses it."""
 
-BLOCKS = set(
-    [
-        "title",
-        "p",
-        "list",
-        "list-item",
-        "label",
-        "def-list",
-        "def-item",
-        "term",
-        "def",
-        "disp-quote",
-        "disp-formula",
-        "object-id",
-        "supplementary-material",
-        "media",
-        "caption",
-        "break",
-        "fn",
-        "sec",
-        "attrib",
-        "graphic",
-    ]
-)
+BLOCKS = {
+    "title",
+    "p",
+    "list",
+    "list-item",
+    "label",
+    "def-list",
+    "def-item",
+    "term",
+    "def",
+    "disp-quote",
+    "disp-formula",
+    "object-id",
+    "supplementary-material",
+    "media",
+    "caption",
+    "break",
+    "fn",
+    "sec",
+    "attrib",
+    "graphic",
+}
 HREF = "{http://www.w3.org/1999/xlink}href"
 
 
