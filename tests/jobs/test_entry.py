@@ -11,7 +11,16 @@ from figclip.config import UsageError, config_from_args
 from figclip.store import Store
 from jobs.entry import Job, keep_config, run
 
-JOBS = ("quickstart", "ingest", "pretrain", "embed", "evaluate", "build_index", "benchmark")
+JOBS = (
+    "quickstart",
+    "ingest",
+    "check_leakage",
+    "pretrain",
+    "embed",
+    "evaluate",
+    "build_index",
+    "benchmark",
+)
 PRESETS = [
     (job, preset) for job in JOBS for preset in importlib.import_module(f"jobs.{job}").PRESETS
 ]
