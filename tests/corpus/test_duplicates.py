@@ -103,12 +103,14 @@ def test_a_crowd_is_one_cluster_and_takes_in_what_is_near_its_edge(monkeypatch):
     middle = b"\x3c" * 32
     crowd = [flipped(middle, {bit}) for bit in range(256)]
     random = np.random.default_rng(0)
+    others = random.bytes(32 * 1_000)  # or bands would not divide anything
+    crowd += [others[start : start + 32] for start in range(0, len(others), 32)]
     for _ in range(60):  # in some, no band but those of large buckets has both
         bits = random.choice(256, 6, replace=False).tolist()
         near_some, far = flipped(middle, set(bits[:5])), flipped(middle, set(bits))
-        found = clusters(np.arange(257), as_array([*crowd, near_some]), max_bits=4)
-        assert found.tolist() == [0] * 257
-    assert clusters(np.arange(257), as_array([*crowd, far]), max_bits=4)[256] == 256
+        found = clusters(np.arange(1_257), as_array([*crowd, near_some]), max_bits=4)
+        assert found.tolist() == [0] * 256 + [*range(256, 1_256), 0]
+    assert clusters(np.arange(1_257), as_array([*crowd, far]), max_bits=4)[1_256] == 1_256
 
 
 def table(files: list[str], prints: list[bytes]) -> pa.Table:
