@@ -97,19 +97,20 @@ def test_no_planted_duplicate_is_lost_among_thousands(monkeypatch):
     assert found.tolist() == [*range(4_000), *range(400)]
 
 
-def test_a_crowd_of_near_ones_is_one_cluster(monkeypatch):
+def test_a_crowd_is_one_cluster_and_takes_in_what_is_near_its_edge(monkeypatch):
     monkeypatch.setattr(duplicates, "LARGEST_BUCKET", 32)
     monkeypatch.setattr(duplicates, "ROWS_AT_ONCE", 1 << 12)
+    middle = b"\x3c" * 32
+    crowd = [flipped(middle, {bit}) for bit in range(256)]
     random = np.random.default_rng(0)
-    crowd = [
-        flipped(b"\x3c" * 32, {*random.choice(256, 3, replace=False).tolist()}) for _ in range(900)
-    ]
-    rim = flipped(crowd[0], set(range(100, 106)))
-    far = flipped(b"\x3c" * 32, set(range(100, 130)))
-    prints = as_array([*crowd, rim, far])
-    found = clusters(np.arange(902), prints, max_bits=6)
-    assert set(found[:901].tolist()) == {0}
-    assert found[901] == 901
+    others = random.bytes(32 * 1_000)  # or bands would not divide anything
+    crowd += [others[start : start + 32] for start in range(0, len(others), 32)]
+    for _ in range(60):  # in some, no band but those of large buckets has both
+        bits = random.choice(256, 6, replace=False).tolist()
+        near_some, far = flipped(middle, set(bits[:5])), flipped(middle, set(bits))
+        found = clusters(np.arange(1_257), as_array([*crowd, near_some]), max_bits=4)
+        assert found.tolist() == [0] * 256 + [*range(256, 1_256), 0]
+    assert clusters(np.arange(1_257), as_array([*crowd, far]), max_bits=4)[1_256] == 1_256
 
 
 def table(files: list[str], prints: list[bytes]) -> pa.Table:

@@ -61,6 +61,7 @@ def check(store: Store, monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     """The exit code of `python -m jobs.check_leakage`."""
     arguments = ["jobs.check_leakage", *words, "--pairs", "v", "--store", store.url]
     monkeypatch.setattr(sys, "argv", arguments)
+    monkeypatch.setattr("jobs.entry.configure_logging", lambda form: None)
     try:
         run(PRESETS, main, "check_leakage")
     except SystemExit as ended:

@@ -15,6 +15,7 @@ JOBS = (
     "quickstart",
     "ingest",
     "statistics",
+    "check_leakage",
     "pretrain",
     "embed",
     "evaluate",

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from figclip.corpus.fingerprint import NEAR_BITS, PLAIN, fingerprint, num_differ
 
 pytestmark = pytest.mark.real
 
+FORMATS = (".jpg", ".png", ".tif", ".tiff", ".gif")
+
 SMALLEST = 150
 """Pixels of the shorter side; what is smaller in these folders is a formula."""
 
@@ -21,18 +24,20 @@ SMALLEST = 150
 def figures(shared_folder) -> dict[str, Image.Image]:
     """Real figures by the sha256 of their files, as ingestion would store them."""
     folders = [shared_folder("panels") / "images", shared_folder("pmc-oa-opendata")]
-    stored = {image.sha256: image.data for folder in folders for image in pictures(folder)}
+    stored = {image.sha256: image.data for image in pictures(folders)}
     opened = {name: Image.open(io.BytesIO(data)).convert("RGB") for name, data in stored.items()}
     return {name: image for name, image in opened.items() if min(image.size) >= SMALLEST}
 
 
-def pictures(folder: Path) -> Iterator[StoredImage]:
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in (".jpg", ".png", ".tif", ".tiff", ".gif"):
-            try:
-                yield store_image(path.read_bytes(), longest_side=768)
-            except ImageError:
-                continue
+def pictures(folders: list[Path]) -> Iterator[StoredImage]:
+    """Every file that is a picture, once."""
+    seen: set[bytes] = set()
+    for path in sorted(path for folder in folders for path in folder.rglob("*.*")):
+        data = path.read_bytes() if path.suffix.lower() in FORMATS else b""
+        if data and data not in seen and min(Image.open(path).size) >= SMALLEST:
+            seen.add(data)
+            with suppress(ImageError):
+                yield store_image(data, longest_side=768)
 
 
 @pytest.fixture(scope="module")
