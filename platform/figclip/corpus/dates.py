@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import date
+from itertools import islice
 
 from lxml import etree
 
@@ -18,6 +19,8 @@ MONTHS = (
 
 LONGEST_DATE = 100
 """Characters; what is longer is no date."""
+MOST_DATES = 1000
+"""A real article has up to ten."""
 
 NOT_PUBLICATION = re.compile(
     r"submi|receiv|accept|created|archiv|retract|withdraw|corrected|rev-", re.I
@@ -33,7 +36,7 @@ def earliest_date(article_meta: etree._Element) -> str:
     """
     stated = [
         said
-        for element in article_meta.iterchildren("{*}pub-date")
+        for element in islice(article_meta.iterchildren("{*}pub-date"), MOST_DATES)
         if not NOT_PUBLICATION.search(f"{element.get('pub-type')} {element.get('date-type')}")
         for said in _readings(element)
     ]
