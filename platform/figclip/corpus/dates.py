@@ -13,9 +13,10 @@ YEAR = re.compile(r"\b(1[5-9]|2[0-9])[0-9]{2}\b")
 ISO = re.compile(r"((?:1[5-9]|2[0-9])[0-9]{2})(?:-([0-9]{2})(?:-([0-9]{2}))?)?(?![0-9])")
 WORD = re.compile(r"[^\W\d_]+|[0-9]+")
 
-MONTHS = (
-    "january february march april may june july august september october november december"
-).split()
+_MONTHS = """
+    january february march april may june july august september october november december
+"""
+MONTHS = _MONTHS.split()
 
 LONGEST_DATE = 100
 """Characters; what is longer is no date."""

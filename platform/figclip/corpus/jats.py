@@ -201,6 +201,4 @@ def _own_asides(element: etree._Element) -> Iterator[etree._Element]:
 
 def _inherited(own: _Asides, outer: _Asides) -> _Asides:
     """A group's rights are those of its figures that state none; its picture is not theirs."""
-    return _Asides(
-        own.alt_text, own.license or outer.license, own.attribution or outer.attribution
-    )
+    return _Asides(own.alt_text, own.license or outer.license, own.attribution or outer.attribution)

@@ -51,7 +51,8 @@ def text_of(element: etree._Element | None, *, leave_out: frozenset[str] = NOTHI
     """All text of an element in reading order; empty where there is no element.
 
     Block elements are set apart by one space, inline elements neither glued nor spaced. Comments,
-    processing instructions and the elements named in `leave_out`, which are `SPECIAL`, are left out.
+    processing instructions and the elements named in `leave_out`, all of them `SPECIAL`, are left
+    out.
     """
     return "" if element is None else read(element, tags_in(element), leave_out)
 
