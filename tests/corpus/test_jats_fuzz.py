@@ -135,6 +135,7 @@ def test_a_damaged_document_gives_an_article_or_a_reason(documents, n, damage):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_10_000_damaged_documents_give_articles_or_reasons(documents):
     outcomes: Counter[str] = Counter()
 
@@ -186,6 +187,7 @@ def test_hostile_documents_neither_hang_nor_fill_the_memory():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_hostile_documents_of_50_mb_neither_hang_nor_fill_the_memory():
     found = {name: came for name, (came, _, _) in judged(1.0).items()}
     assert found["text"] == "article"
