@@ -82,7 +82,7 @@ def parse_article(xml: bytes) -> Article:
     """
     article = parse_document(xml)
     metadata = article_metadata(article)
-    reading = Reading(article, num_bytes=len(xml))
+    reading = Reading(article)
     found = _holders(article, reading)
     mentions = mentions_of(article, [(item.names, item.owner) for item in found], reading)
     figures = tuple(
