@@ -89,7 +89,7 @@ def calm(proxied: Proxied, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store
 
 
-PATCHY = FaultPlan(seed=1, fraction=0.6, delay_s=0.02)
+PATCHY = FaultPlan(seed=29, fraction=0.6, delay_s=0.02)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_the_ledger_has_the_lines_that_another_reading_counts(calm: Path, folder
 
 
 def test_one_bad_answer_in_twenty_changes_no_byte(calm: Path, proxied: Proxied, tmp_path: Path):
-    proxy = proxied(FaultPlan(seed=1, fraction=0.05, delay_s=0.1))
+    proxy = proxied(FaultPlan(seed=6, fraction=0.05, delay_s=0.1))
     run(proxy, tmp_path, tasks=3)
     assert all(proxy.counts[kind] for kind in KINDS), proxy.counts
     assert files_of(tmp_path, "v1") == files_of(calm, "v1")
