@@ -37,9 +37,9 @@ def chosen(versions: list[dict], licenses: tuple[str, ...]) -> Iterator[str]:
     for v in versions:
         is_scan_or_withdrawn = v["is_historical_ocr"] or v["is_retracted"]
         is_empty = v["is_manuscript"] and not v.get("media_urls")
-        if v["is_pmc_openaccess"] and not is_scan_or_withdrawn and not is_empty:
-            if v["license_code"] in licenses:
-                articles[v["pmcid"]].append(v)
+        is_allowed = v["is_pmc_openaccess"] and v["license_code"] in licenses
+        if is_allowed and not is_scan_or_withdrawn and not is_empty:
+            articles[v["pmcid"]].append(v)
     for those in articles.values():
         those.sort(key=lambda v: (not v["is_manuscript"], has_pictures(v), v["version"]))
         yield f"{those[-1]['pmcid']}.{those[-1]['version']}"
