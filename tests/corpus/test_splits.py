@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from figclip.corpus.splits import (
     PAPER_TEST_FRACTION,
     PAPER_VALIDATION_FRACTION,
-    mended_splits,
     moved_articles,
     split_of,
 )
@@ -107,8 +106,43 @@ def test_no_wanted_split_is_empty_where_there_are_families_enough(corpus, fracti
 @settings(deadline=None)
 @given(ARTICLES)
 def test_without_clusters_splits_are_those_of_single_articles(pmcids):
-    assert splits_of(pmcids, []) == mended_splits(pmcids, **SHARES)
-    assert splits_of(pmcids, [(p, p) for p in pmcids]) == mended_splits(pmcids, **SHARES)
+    assert splits_of(pmcids, [(p, p) for p in pmcids]) == splits_of(pmcids, [])
+    alone = {pmcid: split_of(pmcid, **SHARES) for pmcid in pmcids}
+    if set(alone.values()) == set(SPLITS):
+        assert splits_of(pmcids, []) == alone
+
+
+@given(st.sets(st.integers(1, 10**8), min_size=3, max_size=40), st.randoms())
+def test_three_articles_or_more_leave_no_split_empty_in_any_order(numbers, random):
+    pmcids = [f"PMC{number}" for number in sorted(numbers)]
+    splits = splits_of(pmcids, [])
+    assert set(splits.values()) == set(SPLITS)
+    random.shuffle(pmcids)
+    assert splits_of(pmcids, []) == splits
+    assert len(moved_articles(pmcids, [], **SHARES)) <= 2
+
+
+def test_with_fewer_articles_or_without_the_wish_nothing_moves():
+    assert moved_articles(["PMC1", "PMC2"], [], **SHARES) == {}
+    none = {"seed": 0, "validation_fraction": 0.0, "test_fraction": 0.0}
+    assert moved_articles(["PMC1", "PMC2", "PMC3"], [], **none) == {}
+
+
+def test_splits_have_their_shares_and_a_seed_deals_anew():
+    pmcids = [f"PMC{n}" for n in range(20_000)]
+    deal = [split_of(pmcid, **SHARES) for pmcid in pmcids]
+    sizes = Counter(deal)
+    assert sizes["validation"] / 20_000 == pytest.approx(0.2, abs=0.01)
+    assert sizes["test"] / 20_000 == pytest.approx(0.2, abs=0.01)
+    again = [split_of(pmcid, **{**SHARES, "seed": 1}) for pmcid in pmcids]
+    assert sum(a != b for a, b in zip(deal, again, strict=True)) > 6_000
+
+
+def test_a_larger_share_takes_from_training_alone():
+    wider = {**SHARES, "validation_fraction": 0.4}
+    for pmcid in (f"PMC{n}" for n in range(2_000)):
+        before, after = split_of(pmcid, **SHARES), split_of(pmcid, **wider)
+        assert before == after or (before, after) == ("train", "validation")
 
 
 def test_articles_without_pairs_are_passed_over():

@@ -3,14 +3,17 @@
 Ray is left out: shards are made one after another in this process, by the very functions.
 """
 
+import contextlib
 import os
 import pickle
+import random
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from corpora import (
     CONNECTED,
@@ -22,13 +25,16 @@ from corpora import (
 
 from figclip.corpus import ingest as ingest_module
 from figclip.corpus.ingest import Workers, ingest
+from figclip.corpus.ledger import home_of
+from figclip.corpus.shards import pairs_names, place_articles
+from figclip.schema import SPLITS, Split
 from figclip.sources.objects import Unreachable
-from figclip.sources.pmc_cloud import CloudSource, open_bucket
-from figclip.sources.source import Source
+from figclip.sources.source import Source, open_source
 from figclip.store import Store
 from figclip.store.folder import Folder
 
 WORKERS = Workers(num_cpus_per_task=1, max_tasks=1)
+HOME = home_of(CONNECTED)
 CHANGES = ("write", "take", "delete")
 
 
@@ -112,7 +118,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def source(folder):
-    return CloudSource(open_bucket(str(folder)))
+    return open_source(str(folder))
 
 
 @pytest.fixture
@@ -173,7 +179,7 @@ def test_a_retry_that_died_at_any_change_ends_with_the_corpus_of_a_faultless_run
     source, whole, tmp_path, victim, step
 ):
     """Of a version that was complete but for its manifest, its articles in their places."""
-    lost = Patchy(source, ("PMC9-0.jpg", "PMC18-0.jpg"))
+    lost = Patchy(source, ("PMC9-0.jpg", "PMC18-0.jpg", "PMC10-1.jpg"))
     begun = tmp_path / "begun"
     run(lost, begun)
     (begun / "pairs" / "v1" / "_manifest.json").unlink()
@@ -205,7 +211,7 @@ def test_an_update_that_died_at_any_change_ends_with_the_corpus_of_a_fresh_run(
     for gone in ("PMC2.1", "PMC9.1"):
         (newer / "metadata" / f"{gone}.json").unlink()
     write_connected_bucket(newer, num_articles=5, first=31)
-    update = CloudSource(open_bucket(str(newer)))
+    update = open_source(str(newer))
     run(update, tmp_path / "fresh", name="daily")
     begun = tmp_path / "begun"
     run(source, begun, "v0", name="daily")
@@ -214,3 +220,37 @@ def test_an_update_that_died_at_any_change_ends_with_the_corpus_of_a_fresh_run(
     for store in crashes(again, begun, tmp_path, victim=victim, step=step):
         assert_same_corpus((tmp_path / "fresh", "v1"), (store, "v1"))
         assert not leftovers(store)
+
+
+def test_articles_that_change_places_are_in_some_file_at_every_moment(source, whole, tmp_path):
+    """One leaves the file that another enters: all ways of three articles, or some of them."""
+    begun = Store(whole).open("pairs", "v1")
+    pmcids = sorted(set(articles_in(begun).values()))
+    assert len(pmcids) >= 3
+    dice = random.Random(0)
+    for n in range(12):
+        before, after = ({p: dice.choice(SPLITS) for p in pmcids} for _ in range(2))
+        for change in range(100):
+            folder = Store(tmp_path / f"{n}-{change}").folder("pairs", "v1")
+            shutil.copytree(begun.path, folder.path)
+            place_articles(folder, 1, before, HOME)
+            with dying_before(change, victim="driver") as left, contextlib.suppress(Died):
+                place_articles(folder, 1, after, HOME)
+            assert articles_in(folder) == articles_in(begun)
+            place_articles(folder, 1, after, HOME)
+            assert articles_in(folder, wanted=after) == articles_in(begun)
+            if left[0] >= 0:
+                break
+
+
+def articles_in(folder: Folder, *, wanted: dict[str, Split] | None = None) -> dict[str, str]:
+    """`pair_id` → article, of all files of shard 1; in the end each must stand in its own split."""
+    found = {}
+    for name in filter(folder.exists, pairs_names(1)):
+        with folder.open(name) as file:
+            rows = pq.read_table(file, columns=["pair_id", "pmcid", "split"]).to_pylist()
+        for row in rows:
+            assert wanted is None or row["pair_id"] not in found
+            assert wanted is None or wanted[row["pmcid"]] == row["split"] == name.partition("/")[0]
+            found[row["pair_id"]] = row["pmcid"]
+    return found

@@ -15,6 +15,7 @@ JOBS = (
     "quickstart",
     "ingest",
     "statistics",
+    "export",
     "check_leakage",
     "pretrain",
     "embed",
