@@ -1,0 +1,140 @@
+"""Whatever the bytes: a picture that opens again, or one reason; quickly, in bounded memory."""
+
+import io
+import random
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hostile_images import bombs, claiming, mutated, sound_pictures
+from PIL import Image
+
+from figclip.corpus.images import MAGIC, ImageError, store_image
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Pillow warns of what it mends
+
+REASONS = {"not_an_image", "huge_image", "broken_image"}
+SOUND = sound_pictures()
+HERE = Path(__file__).parent
+
+
+def outcome(data: bytes, longest_side: int | None = 40) -> str:
+    """A reason, or empty for a picture, which then must be one of the size that is said."""
+    start = time.process_time()
+    try:
+        stored = store_image(data, longest_side=longest_side)
+    except ImageError as error:
+        assert str(error).startswith(f"{error.reason}: ")
+        return error.reason
+    finally:
+        assert time.process_time() - start < 5
+    with Image.open(io.BytesIO(stored.data), formats=["JPEG", "PNG"]) as image:
+        image.load()
+        assert (image.size, image.mode) == ((stored.width, stored.height), "RGB")
+    assert longest_side is None or max(image.size) <= longest_side
+    assert len(stored.fingerprint) == 32
+    return ""
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_the_sound_ones_are_stored(name):
+    assert outcome(SOUND[name]) == outcome(SOUND[name], None) == ""
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_cut_anywhere_it_is_a_picture_or_broken(name):
+    data = SOUND[name]
+    for twentieth in range(20):
+        found = outcome(data[: len(data) * twentieth // 20])
+        assert found in ({"", "broken_image"} if twentieth else {"not_an_image"})
+
+
+@pytest.mark.parametrize("longest_side", [None, 40])
+@pytest.mark.parametrize("name", ["jpeg", "jpeg progressive", "png", "gif", "webp", "tiff lzw"])
+def test_a_picture_of_which_half_is_missing_is_never_taken(name, longest_side):
+    share = 4 if name == "gif" else 2  # which holds two frames
+    assert outcome(SOUND[name][: len(SOUND[name]) // share], longest_side) == "broken_image"
+
+
+def assert_survived(count: int, seed: int) -> None:
+    """That many mutated pictures, of all kinds by turns."""
+    rng = random.Random(seed)
+    names = list(SOUND)
+    found = [
+        outcome(mutated(SOUND[names[n % len(names)]], rng), rng.choice((None, 40)))
+        for n in range(count)
+    ]
+    assert set(found) <= {"", *REASONS}
+    assert found.count("") and found.count("broken_image")
+
+
+def test_mutated_pictures_give_a_picture_or_a_reason():
+    assert_survived(300, seed=1)
+
+
+@pytest.mark.slow
+def test_five_thousand_mutated_pictures_give_a_picture_or_a_reason():
+    assert_survived(5_000, seed=2)
+
+
+@pytest.mark.parametrize("form", claiming(9))
+@pytest.mark.parametrize("side", [50_000, 65_535])
+def test_a_header_that_claims_too_much_is_refused_before_anything_is_decoded(form, side):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert outcome(claiming(side)[form]) in {"huge_image", "broken_image"}
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 1024
+
+
+@pytest.mark.parametrize("magic", sorted(MAGIC))
+@pytest.mark.parametrize("rest", [bytes(100), b"\xff" * 100, b""])
+def test_nothing_behind_the_first_bytes_is_no_picture(magic, rest):
+    assert outcome(magic + rest) in {"not_an_image", "broken_image"}
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_the_first_bytes_of_another_format_are_refused(name):
+    for magic in MAGIC:
+        if not SOUND[name].startswith(magic[:2]):
+            wrong = magic + SOUND[name][len(magic) :]
+            assert outcome(wrong) in {"not_an_image", "broken_image", "huge_image"}
+
+
+CHILD = """
+import resource, sys, time
+from pathlib import Path
+from figclip.corpus.images import ImageError, store_image
+data = Path(sys.argv[1]).read_bytes()
+start = time.process_time()
+try:
+    store_image(data, longest_side=int(sys.argv[2]) or None)
+    found = "stored"
+except ImageError as error:
+    found = error.reason
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+print(found, time.process_time() - start, peak)
+"""
+
+
+def alone(path: Path, longest_side: int) -> tuple[str, float, int]:
+    """What became of the file in a process of its own, CPU seconds, and that process's peak MiB."""
+    command = [sys.executable, "-W", "ignore", "-c", CHILD, str(path), str(longest_side)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
+    found, seconds, peak = done.stdout.split()
+    return found, float(seconds), int(peak)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_bombs_take_neither_minutes_nor_gigabytes(tmp_path):
+    for name, data in bombs():
+        path = tmp_path / name
+        path.write_bytes(data)
+        for longest_side in (0, 512):
+            found, seconds, peak = alone(path, longest_side)
+            assert found in {"stored", *REASONS}
+            assert seconds < 5, name
+            assert peak < 1_000, name
+        path.unlink()
