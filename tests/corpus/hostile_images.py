@@ -159,7 +159,7 @@ def bombs() -> Iterator[tuple[str, bytes]]:
     yield "tiff strip", tiff(tags, rows)
     tags = {256: 9, 257: 9, 259: 8, 262: 1, 322: 60_000, 323: 60_000, 324: 8, 325: len(rows)}
     yield "tiff tile", tiff(tags, rows)
-    many = {tag: 8 for tag in range(40_000, 60_000)}
+    many = dict.fromkeys(range(40000, 60000), 8)
     yield "tiff tags", tiff({256: 9, 257: 9, 262: 1, 273: 8, 279: 81, **many}, bytes(81))
     frames = [Image.new("L", (99, 99), n % 256) for n in range(3_000)]
     yield "gif frames", encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
@@ -167,7 +167,7 @@ def bombs() -> Iterator[tuple[str, bytes]]:
     scans = encoded(Image.new("L", (4_000, 4_000), 9), "JPEG", progressive=True)
     last = scans.rindex(b"\xff\xda")
     yield "jpeg scans", scans[:-2] + scans[last:-2] * 1_000 + b"\xff\xd9"
-    exif = b"Exif\0\0" + tiff({tag: 2**31 for tag in range(1_000)}, b"")
+    exif = b"Exif\0\0" + tiff(dict.fromkeys(range(1000), 2**31), b"")
     jpeg = encoded(_noise(), "JPEG")
     segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
     yield "jpeg exif", jpeg[:2] + segment + jpeg[2:]

@@ -255,7 +255,7 @@ def _shrunk(image: Any, target: tuple[int, int], box: tuple[float, ...] | None) 
         image.close()
     if whole.size == target:
         return whole
-    if whole.mode == "YCbCr":
+    if whole.mode == "YCbCr" and min(target) > 1:
         return _shrunk_luma(whole, target, box)
     small = whole.resize(target, Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
     whole.close()
@@ -264,17 +264,27 @@ def _shrunk(image: Any, target: tuple[int, int], box: tuple[float, ...] | None) 
 
 def _shrunk_luma(image: Any, target: tuple[int, int], box: tuple[float, ...] | None) -> Any:
     """Chroma only at half the size, which is all that a JPEG stores of it."""
-    width, height = target
-    half = ((width + 1) // 2, (height + 1) // 2)
-    luma = image.getchannel(0).resize(target, Image.Resampling.BICUBIC, box, reducing_gap=2.0)
-    chroma = [
-        image.getchannel(band)
-        .resize(half, Image.Resampling.BOX, box, reducing_gap=2.0)
-        .resize((2 * half[0], 2 * half[1]), Image.Resampling.NEAREST)
-        .crop((0, 0, width, height))
-        for band in (1, 2)
-    ]
-    return Image.merge("YCbCr", [luma, *chroma])
+    box = box or (0, 0, *image.size)
+    luma, *chroma = (image.getchannel(band) for band in range(3))
+    luma = luma.resize(target, Image.Resampling.BICUBIC, box, reducing_gap=2.0)
+    return Image.merge("YCbCr", [luma, *(_halved(plane, target, box) for plane in chroma)])
+
+
+def _halved(plane: Any, target: tuple[int, int], box: tuple[float, ...]) -> Any:
+    """Blocks of two by two pixels, each the mean of its area; an odd side repeats its last line."""
+    half = (target[0] // 2, target[1] // 2)
+    even = (2 * half[0], 2 * half[1])
+    shares = (even[0] / target[0], even[1] / target[1])
+    covered = (box[0], box[1], box[2] * shares[0], box[3] * shares[1])
+    small = plane.resize(half, Image.Resampling.BOX, covered, reducing_gap=2.0)
+    blocks = small.resize(even, Image.Resampling.NEAREST)
+    if even == target:
+        return blocks
+    page = Image.new("L", target)
+    right, bottom = target[0] - even[0], target[1] - even[1]
+    for place in ((right, bottom), (right, 0), (0, bottom), (0, 0)):
+        page.paste(blocks, place)
+    return page
 
 
 def _averageable(image: Any) -> Any:
