@@ -173,3 +173,24 @@ def bombs() -> Iterator[tuple[str, bytes]]:
     yield "jpeg exif", jpeg[:2] + segment + jpeg[2:]
     yield "jpeg segments", jpeg[:2] + b"\xff\xe1\x00\x02" * 300_000 + jpeg[2:]
     yield "webp frame", encoded(Image.new("RGB", (5_900, 5_900)), "WEBP", lossless=True, method=0)
+
+
+def largest() -> Iterator[tuple[str, bytes]]:
+    """Sound pictures of nearly as many pixels as are taken, in the forms that cost most."""
+    size = (9_459, 9_459)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    grey = Image.new("I;16", size, 999)
+    yield "png deep", encoded(grey, "PNG", compress_level=1)
+    yield "tiff float", encoded(Image.new("F", size, 9.5), "TIFF", compression="tiff_lzw")
+    colour = Image.new("RGB", size, (9, 99, 199))
+    yield "jpeg turned", encoded(colour, "JPEG", exif=exif)
+    yield "jpeg progressive", encoded(colour, "JPEG", progressive=True, subsampling=0)
+    yield "tiff turned", encoded(colour, "TIFF", compression="tiff_lzw", tiffinfo={274: 6})
+    yield "tiff inks", encoded(colour.convert("CMYK"), "TIFF", compression="tiff_lzw")
+    glass = Image.new("RGBA", size, (9, 99, 199, 99))
+    yield "png alpha", encoded(glass, "PNG", compress_level=1)
+    yield "tiff strip", encoded(glass, "TIFF", compression="tiff_lzw", strip_size=10**9)
+    yield "gif", encoded(Image.new("P", size, 3), "GIF")
+    page = Image.new("RGBA", (5_900, 5_900), (9, 99, 199, 99))
+    yield "webp", encoded(page, "WEBP", lossless=True, method=0)

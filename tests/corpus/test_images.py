@@ -178,7 +178,7 @@ def test_the_shrunk_picture_of_luma_and_chroma_is_that_of_all_pixels():
         ideal = whole.resize((stored.width, stored.height), Image.Resampling.LANCZOS)
         at_best = pixels(encoded(ideal, "JPEG", quality=90)) - np.asarray(ideal).astype(int)
         differences = pixels(stored.data) - np.asarray(ideal).astype(int)
-        assert np.abs(differences).mean() < 1.1 * np.abs(at_best).mean()
+        assert np.abs(differences).mean() < 1.25 * np.abs(at_best).mean()
 
 
 def wide_profile() -> bytes:

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hostile_images import bombs, claiming, mutated, sound_pictures
+from hostile_images import bombs, claiming, largest, mutated, sound_pictures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -112,6 +112,7 @@ import resource, sys, time
 from pathlib import Path
 from figclip.corpus.images import ImageError, store_image
 data = Path(sys.argv[1]).read_bytes()
+base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 start = time.process_time()
 try:
     store_image(data, longest_side=int(sys.argv[2]) or None)
@@ -119,16 +120,16 @@ try:
 except ImageError as error:
     found = error.reason
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-print(found, time.process_time() - start, peak)
+print(found, time.process_time() - start, peak, base)
 """
 
 
-def alone(path: Path, longest_side: int) -> tuple[str, float, int]:
-    """What became of the file in a process of its own, CPU seconds, and that process's peak MiB."""
+def alone(path: Path, longest_side: int) -> tuple[str, float, int, int]:
+    """What became of the file in a process of its own, CPU seconds, peak MiB and MiB before."""
     command = [sys.executable, "-W", "ignore", "-c", CHILD, str(path), str(longest_side)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
-    found, seconds, peak = done.stdout.split()
-    return found, float(seconds), int(peak)
+    found, seconds, peak, base = done.stdout.split()
+    return found, float(seconds), int(peak), int(base)
 
 
 @pytest.mark.slow
@@ -138,8 +139,21 @@ def test_bombs_take_neither_minutes_nor_gigabytes(tmp_path):
         path = tmp_path / name
         path.write_bytes(data)
         for longest_side in (0, 512):
-            found, seconds, peak = alone(path, longest_side)
+            found, seconds, peak, _ = alone(path, longest_side)
             assert found in {"stored", *REASONS}
             assert seconds < 5, name
             assert peak < 1_000, name
+        path.unlink()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_largest_pictures_take_two_copies_at_most(tmp_path):
+    for name, data in largest():
+        path = tmp_path / name
+        path.write_bytes(data)
+        for longest_side in (0, 512):
+            found, _, peak, base = alone(path, longest_side)
+            assert found == "stored", name
+            assert peak - base < 720, name
         path.unlink()

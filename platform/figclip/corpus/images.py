@@ -104,8 +104,8 @@ def store_image(
     frames give the first. Colours: CMYK goes to sRGB by its own profile; the profile of an RGB
     picture stays with it unless it is sRGB; that of a grey one is dropped.
 
-    Memory stays below `MAX_BYTES` and the strips beside the data, as long as `longest_side` is
-    below 4,000 or `None`. `ImageError`: `not_an_image`, `huge_image` (by its header, before any
+    Beside the data it takes `MAX_BYTES` of memory and some strips, if `longest_side` is at most
+    4,000 or `None`. `ImageError`: `not_an_image`, `huge_image` (by its header, before any
     pixel is decoded), `broken_image` (truncated, or not decodable).
     """
     image = _opened(data, max_pixels=max_pixels)
@@ -147,11 +147,16 @@ def _stored(image: Any, data: bytes, longest_side: int | None) -> StoredImage:
         box = drafted and drafted[1]
         _load(image, whole, data)
     stored, picture = (data, image) if is_kept else _made(image, target, box, turn)
-    order = -1 if turn in SIDEWAYS else 1
-    sha256 = hashlib.sha256(data).hexdigest()
     small = _small(picture)
-    mark = fingerprint(small.getchannel(0) if small.mode == "YCbCr" else small)
-    return StoredImage(stored, *target[::order], *whole[::order], sha256, mark)
+    return StoredImage(
+        data=stored,
+        width=target[turn in SIDEWAYS],
+        height=target[turn not in SIDEWAYS],
+        original_width=whole[turn in SIDEWAYS],
+        original_height=whole[turn not in SIDEWAYS],
+        sha256=hashlib.sha256(data).hexdigest(),
+        fingerprint=fingerprint(small.getchannel(0) if small.mode == "YCbCr" else small),
+    )
 
 
 def _made(
