@@ -104,8 +104,8 @@ def store_image(
     frames give the first. Colours: CMYK goes to sRGB by its own profile; the profile of an RGB
     picture stays with it unless it is sRGB; that of a grey one is dropped.
 
-    Memory stays below `MAX_BYTES` and the strips beside the data, as long as `longest_side` is
-    below 4,000 or `None`. `ImageError`: `not_an_image`, `huge_image` (by its header, before any
+    Beside the data it takes `MAX_BYTES` of memory and some strips, if `longest_side` is at most
+    4,000 or `None`. `ImageError`: `not_an_image`, `huge_image` (by its header, before any
     pixel is decoded), `broken_image` (truncated, or not decodable).
     """
     image = _opened(data, max_pixels=max_pixels)
@@ -147,11 +147,16 @@ def _stored(image: Any, data: bytes, longest_side: int | None) -> StoredImage:
         box = drafted and drafted[1]
         _load(image, whole, data)
     stored, picture = (data, image) if is_kept else _made(image, target, box, turn)
-    order = -1 if turn in SIDEWAYS else 1
-    sha256 = hashlib.sha256(data).hexdigest()
     small = _small(picture)
-    mark = fingerprint(small.getchannel(0) if small.mode == "YCbCr" else small)
-    return StoredImage(stored, *target[::order], *whole[::order], sha256, mark)
+    return StoredImage(
+        data=stored,
+        width=target[turn in SIDEWAYS],
+        height=target[turn not in SIDEWAYS],
+        original_width=whole[turn in SIDEWAYS],
+        original_height=whole[turn not in SIDEWAYS],
+        sha256=hashlib.sha256(data).hexdigest(),
+        fingerprint=fingerprint(small.getchannel(0) if small.mode == "YCbCr" else small),
+    )
 
 
 def _made(
@@ -255,7 +260,7 @@ def _shrunk(image: Any, target: tuple[int, int], box: tuple[float, ...] | None) 
         image.close()
     if whole.size == target:
         return whole
-    if whole.mode == "YCbCr":
+    if whole.mode == "YCbCr" and min(target) > 1:
         return _shrunk_luma(whole, target, box)
     small = whole.resize(target, Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
     whole.close()
@@ -264,17 +269,27 @@ def _shrunk(image: Any, target: tuple[int, int], box: tuple[float, ...] | None) 
 
 def _shrunk_luma(image: Any, target: tuple[int, int], box: tuple[float, ...] | None) -> Any:
     """Chroma only at half the size, which is all that a JPEG stores of it."""
-    width, height = target
-    half = ((width + 1) // 2, (height + 1) // 2)
-    luma = image.getchannel(0).resize(target, Image.Resampling.BICUBIC, box, reducing_gap=2.0)
-    chroma = [
-        image.getchannel(band)
-        .resize(half, Image.Resampling.BOX, box, reducing_gap=2.0)
-        .resize((2 * half[0], 2 * half[1]), Image.Resampling.NEAREST)
-        .crop((0, 0, width, height))
-        for band in (1, 2)
-    ]
-    return Image.merge("YCbCr", [luma, *chroma])
+    box = box or (0, 0, *image.size)
+    luma, *chroma = (image.getchannel(band) for band in range(3))
+    luma = luma.resize(target, Image.Resampling.BICUBIC, box, reducing_gap=2.0)
+    return Image.merge("YCbCr", [luma, *(_halved(plane, target, box) for plane in chroma)])
+
+
+def _halved(plane: Any, target: tuple[int, int], box: tuple[float, ...]) -> Any:
+    """Blocks of two by two pixels, each the mean of its area; an odd side repeats its last line."""
+    half = (target[0] // 2, target[1] // 2)
+    even = (2 * half[0], 2 * half[1])
+    shares = (even[0] / target[0], even[1] / target[1])
+    covered = (box[0], box[1], box[2] * shares[0], box[3] * shares[1])
+    small = plane.resize(half, Image.Resampling.BOX, covered, reducing_gap=2.0)
+    blocks = small.resize(even, Image.Resampling.NEAREST)
+    if even == target:
+        return blocks
+    page = Image.new("L", target)
+    right, bottom = target[0] - even[0], target[1] - even[1]
+    for place in ((right, bottom), (right, 0), (0, bottom), (0, 0)):
+        page.paste(blocks, place)
+    return page
 
 
 def _averageable(image: Any) -> Any:
