@@ -1,8 +1,8 @@
 """Ingestion on a Ray of its own, as told line by line: for a benchmark that watches from outside.
 
 `python -m jobs.benchmarks.on_ray STORE CPUS` reads lines `{"source", "endpoint", "version",
-"tasks", "corpus", "pmcids"}` and answers each when its corpus is published; the first line says that Ray has
-started, the last that it has stopped.
+"tasks", "corpus", "pmcids"}` and answers each when its corpus is published; the first line says
+that Ray has started, the last that it has stopped.
 """
 
 import json

@@ -26,7 +26,7 @@ def opened_bucket(source: str, **options: Any) -> Bucket:
 
 
 def version_ids(bucket: Bucket) -> list[str]:
-    return CloudSource(bucket).list_versions()["version_id"].to_pylist()
+    return sorted(CloudSource(bucket).list_versions()["version_id"].to_pylist())
 
 
 pytestmark = pytest.mark.real

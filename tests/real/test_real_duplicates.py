@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from figclip.corpus.figures import ImageError, StoredImage, store_image
 from figclip.corpus.fingerprint import NEAR_BITS, PLAIN, fingerprint, num_differing_bits
+from figclip.corpus.images import ImageError, StoredImage, store_image
 
 pytestmark = pytest.mark.real
 
@@ -34,10 +34,12 @@ def pictures(folders: list[Path]) -> Iterator[StoredImage]:
     seen: set[bytes] = set()
     for path in sorted(path for folder in folders for path in folder.rglob("*.*")):
         data = path.read_bytes() if path.suffix.lower() in FORMATS else b""
-        if data and data not in seen and min(Image.open(path).size) >= SMALLEST:
+        if data and data not in seen:
             seen.add(data)
             with suppress(ImageError):
-                yield store_image(data, longest_side=768)
+                image = store_image(data, longest_side=768)
+                if min(image.original_width, image.original_height) >= SMALLEST:
+                    yield image
 
 
 @pytest.fixture(scope="module")
