@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from flows.tiny_bucket import article_xml, figure_xml, picture, write_article
+from tiny_bucket import article_xml, figure_xml, picture, write_article
 
 from figclip.corpus.rules import CorpusConfig
 from figclip.store import Store

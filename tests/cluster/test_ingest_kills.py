@@ -163,10 +163,11 @@ import sys, threading, time
 from pathlib import Path
 import psutil, ray
 from ray.cluster_utils import Cluster
-from figclip.corpus.ingest import Workers, ingest
+from figclip.corpus.ingest import ingest
 from figclip.corpus.rules import CorpusConfig
 from figclip.sources.source import open_source
 from figclip.store import Store
+from figclip.tasks import Workers
 
 bucket, store, config = sys.argv[1:]
 sizes = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
@@ -193,7 +194,7 @@ def remove():
             lost.append(len(list(ledger.glob("[0-9]*"))))
 
 threading.Thread(target=remove, daemon=True).start()
-workers = Workers(num_cpus_per_task=0.5, max_tasks=4, num_threads=2)
+workers = Workers(num_cpus_per_task=0.5, max_tasks=4)
 config = CorpusConfig.model_validate_json(config)
 ingest(open_source(bucket), Store(store), "v1", config, workers=workers)
 print("removed after", lost[0], "shards; nodes left:", sum(n["Alive"] for n in ray.nodes()))

@@ -5,7 +5,6 @@ Ray is left out: shards are made one after another in this process, by the very 
 
 import contextlib
 import os
-import pickle
 import random
 import shutil
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from corpora import (
 )
 
 from figclip.corpus import ingest as ingest_module
-from figclip.corpus.ingest import Workers, ingest
+from figclip.corpus.ingest import ingest
 from figclip.corpus.ledger import home_of
 from figclip.corpus.shards import pairs_names, place_articles
 from figclip.schema import SPLITS, Split
@@ -32,6 +31,7 @@ from figclip.sources.objects import Unreachable
 from figclip.sources.source import Source, open_source
 from figclip.store import Store
 from figclip.store.folder import Folder
+from figclip.tasks import Workers
 
 WORKERS = Workers(num_cpus_per_task=1, max_tasks=1)
 HOME = home_of(CONNECTED)
@@ -62,29 +62,25 @@ def dying_before(change: int, *, victim: str) -> Iterator[list[int]]:
         for name in CHANGES:
             patch.setattr(Folder, name, counted(getattr(Folder, name)))
         if victim == "worker":
-            patch.setattr(ingest_module, "_run", lambda task, *rest, what: each(again(task), *rest))
+            patch.setattr(
+                ingest_module, "run_tasks", lambda task, items, workers: map(again(task), items)
+            )
         yield left
 
 
 def again(task: Callable) -> Callable:
-    def tried(row: dict) -> dict:
+    def tried(item: object) -> object:
         try:
-            return task(row)
+            return task(item)
         except Died:
-            return task(row)
+            return task(item)
 
     return tried
 
 
-def each(task: Callable, rows: list[dict], workers: Workers) -> None:
-    for row in rows:
-        fault = task(row)["fault"]
-        assert not fault, pickle.loads(fault)
-
-
 @pytest.fixture(autouse=True)
 def _without_ray(monkeypatch):
-    monkeypatch.setattr(ingest_module, "_run", lambda *rest, what: each(*rest))
+    monkeypatch.setattr(ingest_module, "run_tasks", lambda task, items, workers: map(task, items))
     monkeypatch.setattr(os, "fsync", lambda file: None)  # no power fails here
 
 
@@ -92,7 +88,7 @@ def _without_ray(monkeypatch):
 class Patchy:
     """A source of which some files cannot be had."""
 
-    whole: CloudSource
+    whole: Source
     lost: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -108,7 +104,7 @@ class Patchy:
 
 
 def run(source: Source, store: Path, version: str = "v1", **options) -> None:
-    ingest(source, Store(store), version, CONNECTED, workers=WORKERS, **options)
+    ingest(source, Store(store), version, CONNECTED, workers=WORKERS, num_threads=2, **options)
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +224,7 @@ def test_articles_that_change_places_are_in_some_file_at_every_moment(source, wh
     pmcids = sorted(set(articles_in(begun).values()))
     assert len(pmcids) >= 3
     dice = random.Random(0)
-    for n in range(12):
+    for n in range(4):
         before, after = ({p: dice.choice(SPLITS) for p in pmcids} for _ in range(2))
         for change in range(100):
             folder = Store(tmp_path / f"{n}-{change}").folder("pairs", "v1")

@@ -14,12 +14,13 @@ from fault_proxy import KINDS, FaultPlan, FaultProxy
 from s3_process import upload
 
 from figclip.config import UsageError
-from figclip.corpus.ingest import Workers, ingest
+from figclip.corpus.ingest import ingest
 from figclip.corpus.rules import NONCOMMERCIAL, CorpusConfig
 from figclip.sources.buckets import S3Bucket
 from figclip.sources.miniature import MiniatureConfig, write_miniature
 from figclip.sources.pmc_cloud import CloudSource
 from figclip.store import Manifest, Store
+from figclip.tasks import Workers
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240), pytest.mark.usefixtures("ray_cluster")]
 
@@ -66,7 +67,8 @@ def run(proxy: FaultProxy, store: Path, version: str = "v1", *, num_tries=8, tas
         Store(store),
         version,
         CONFIG,
-        workers=Workers(num_cpus_per_task=0.5, max_tasks=tasks, num_threads=4),
+        workers=Workers(num_cpus_per_task=0.5, max_tasks=tasks),
+        num_threads=4,
         **options,
     )
 

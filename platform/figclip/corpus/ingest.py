@@ -26,6 +26,7 @@ from figclip.corpus.plan import (
     pmcids_of,
     split_version_id,
     updated_plan,
+    version_order,
 )
 from figclip.corpus.rules import CorpusConfig
 from figclip.corpus.shards import (
@@ -254,7 +255,12 @@ def make_shard(
     num_threads: int,
 ) -> int:
     """Read and write a shard, unless a task that got lost had finished it; how many versions."""
-    if task.again or not folder.exists(ledger_name(task.number)):
+    is_there = folder.exists(ledger_name(task.number))
+    if task.again and not is_there:
+        # A task that got lost had begun to write it anew: there is nothing left to copy from.
+        every = sorted((*task.read, *task.copy), key=version_order)
+        task = replace(task, read=tuple(every), copy=())
+    if task.again or not is_there:
         copied = None
         if task.copy:
             pmcids = frozenset(split_version_id(version_id)[0] for version_id in task.copy)
