@@ -4,6 +4,7 @@
 what has changed since.
 """
 
+import json
 import logging
 from pathlib import Path
 from typing import Literal
@@ -11,12 +12,18 @@ from typing import Literal
 from pydantic import PositiveFloat, PositiveInt
 
 from figclip.config import UsageError
-from figclip.corpus.ingest import Workers, ingest
+from figclip.corpus.describe import describe
+from figclip.corpus.estimate import MeasuredRates, estimate, licensed_share, table
+from figclip.corpus.ingest import ingest
 from figclip.corpus.rules import CorpusConfig
 from figclip.corpus.splits import PAPER_TEST_FRACTION, PAPER_VALIDATION_FRACTION
-from figclip.sources.source import open_source
+from figclip.corpus.words import WORDS
+from figclip.sources.source import Layout, open_source
 from figclip.store import Manifest, Store
+from figclip.tasks import Workers
 from jobs.entry import Job, joined_ray, keep_config, run
+from jobs.presets import MEASURED
+from jobs.statistics import token_counter
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +33,7 @@ class IngestJob(Job, CorpusConfig):
 
     source: str = "s3://pmc-oa-opendata"
     """A bucket `s3://bucket/prefix`, or a local folder."""
-    layout: Literal["auto", "cloud", "packages"] = "auto"
+    layout: Layout = "auto"
     """Of the source: that of the PMC Cloud Service, or old packages `PMC….tar.gz`."""
     endpoint: str | None = None
     """Address of another S3 server, for example `http://127.0.0.1:9000`."""
@@ -47,6 +54,17 @@ class IngestJob(Job, CorpusConfig):
     """Shards at work at once, at the most."""
     fetches_per_task: PositiveInt = 8
     """Files that one task fetches at once."""
+    tokenizer: str = WORDS
+    """In whose tokens the statistics at the end measure captions; as for `jobs.statistics`."""
+    plan: bool = False
+    """Only say what reading all of PMC's open-access articles would take; nothing is read."""
+    plan_nodes: PositiveInt = 1
+    """Machines that the plan reckons with."""
+    plan_cpus_per_node: PositiveFloat = 16.0
+    """CPUs of each."""
+    plan_rates: str | None = None
+    """A file with the last line of `python -m jobs.benchmark ingest`: the plan then goes by what
+    your machine was measured to do, else by what ours was."""
 
 
 PRESETS = {
@@ -62,7 +80,10 @@ PRESETS = {
 }
 
 
-def main(config: IngestJob) -> Manifest:
+def main(config: IngestJob) -> Manifest | None:
+    if config.plan:
+        print(plan(config), flush=True)
+        return None
     store = Store(config.store)
     pmcids = None if config.pmcids is None else read_pmcids(Path(config.pmcids))
     source = open_source(
@@ -77,13 +98,75 @@ def main(config: IngestJob) -> Manifest:
             store,
             config.version,
             config.part(CorpusConfig),
-            workers=Workers(config.cpus_per_task, config.max_tasks, config.fetches_per_task),
+            workers=Workers(config.cpus_per_task, config.max_tasks),
+            num_threads=config.fetches_per_task,
             pmcids=pmcids,
             base=config.base,
             retry_failed=config.retry == "failed",
         )
-    keep_config(store, "pairs", config.version, "ingest", config)
+        keep_config(store, "pairs", config.version, "ingest", config)
+        statistics = describe(
+            store,
+            config.version,
+            config.version,
+            tokenizer=config.tokenizer,
+            count_tokens=token_counter(config.tokenizer, store),
+            num_cpus_per_task=config.cpus_per_task,
+            max_tasks=config.max_tasks,
+        )
+    keep_config(store, "statistics", config.version, "ingest", config)
+    print(summary(store, manifest, statistics), flush=True)
     return manifest
+
+
+def plan(config: IngestJob) -> str:
+    """Hours, requests, bytes and dollars, with all that they rest on."""
+    rates = MEASURED
+    if config.plan_rates is not None:
+        try:
+            line = Path(config.plan_rates).read_text().strip().splitlines()[-1]
+            rates = MeasuredRates.of(json.loads(line)["figures"])
+        except (OSError, IndexError, ValueError, KeyError) as error:
+            raise UsageError(
+                f"--plan-rates {config.plan_rates} is not the output of `python -m jobs.benchmark "
+                f"ingest`: {error}"
+            ) from error
+    allowed = config.allowed_licenses
+    share = licensed_share(None if allowed is None else sorted(allowed))
+    found = estimate(
+        rates.with_overrides({"licensed_share": share}),
+        num_nodes=config.plan_nodes,
+        cpus_per_node=config.plan_cpus_per_node,
+        articles_per_shard=config.articles_per_shard,
+    )
+    return table(found)
+
+
+def summary(store: Store, pairs: Manifest, statistics: Manifest) -> str:
+    """What was published, for the person who waited for it."""
+    counts = pairs.counts
+    kinds = ("num_articles", "num_figures", "num_pairs", "num_rejections", "num_failed")
+    articles, figures, number, rejections, failed = (f"{counts[name]:,}" for name in kinds)
+    reasons = "\n".join(f"  {name:<22} {n:>9,}" for name, n in counts["rejections"].items())
+    page = store.folder("statistics", statistics.version).path
+    again = (
+        f"\n  once more, these alone: --base {pairs.version} --retry failed --version NEW"
+        if counts["num_failed"]
+        else ""
+    )
+    changes = counts.get("changes")
+    changed = (
+        f"\nsince {changes['base']}: {changes['new']:,} articles new, {changes['changed']:,} "
+        f"changed, {changes['removed']:,} removed, {changes['retried']:,} retried, "
+        f"{changes['kept']:,} as they were; {changes['files_shared']:,} files shared"
+        if changes
+        else ""
+    )
+    return f"""
+pairs@{pairs.version}: {articles} articles, {figures} figures → {number} pairs
+{rejections} rejections by reason, {failed} of them faults that another try may not meet:
+{reasons or "  none"}{again}{changed}
+statistics: {page}/index.html"""
 
 
 def read_pmcids(path: Path) -> list[str]:

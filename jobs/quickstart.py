@@ -17,7 +17,7 @@ import pyarrow.fs as pafs
 import ray
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
-from figclip.corpus.ingest import Workers, ingest
+from figclip.corpus.ingest import ingest
 from figclip.corpus.rules import CorpusConfig
 from figclip.embedding.bulk import embed
 from figclip.embedding.index import IndexConfig, build_index
@@ -27,6 +27,7 @@ from figclip.schema import SPLITS
 from figclip.sources.miniature import ELIGIBLE_LICENSES, MiniatureConfig, write_miniature
 from figclip.sources.source import Source, open_source
 from figclip.store import Manifest, Store
+from figclip.tasks import Workers
 from figclip.training.pretrain import PretrainConfig, pretrain
 from jobs.entry import Job, joined_ray, keep_config, run
 from jobs.presets import DEMO, SMOKE

@@ -61,7 +61,8 @@ class FaultProxy:
         self.plan = plan
         self.counts: Counter[str] = Counter()
         """Answers by kind of fault, beside those that were `fine` and all of them, `answers`."""
-        self._asked: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
+        """How often each object was asked for, by `GET /bucket/key`."""
         self._lock = threading.Lock()
         self._server = socket.create_server(("127.0.0.1", port), backlog=256)
         self._connections: set[socket.socket] = set()
@@ -114,7 +115,7 @@ class FaultProxy:
         if request == "GET /_faults":
             client.sendall(_message(b"200 OK", json.dumps(self.counts).encode()))
             return True
-        fault = self._next_fault(request)
+        number, fault = self._next_fault(request)
         if fault == "slow_down":
             extra = b"Retry-After: %d\r\n" % self.plan.retry_after_s
             text = SLOW_DOWN
@@ -129,7 +130,7 @@ class FaultProxy:
         if fault == "delayed":
             time.sleep(self.plan.delay_s)
         answer, answered = upstream.ask(head + body)
-        return self._pass_back(client, answer, answered, fault, request)
+        return self._pass_back(client, answer, answered, fault, f"{number}/{request}")
 
     def _pass_back(
         self,
@@ -137,8 +138,9 @@ class FaultProxy:
         answer: bytes,
         answered: "_Incoming",
         fault: str,
-        request: str,
+        numbered: str,
     ) -> bool:
+        request = numbered.partition("/")[2]
         size = _length(answer) or 0
         has_body = size > 0 and not request.startswith("HEAD ") and _status(answer) == 200
         is_object = has_body and "list-type=" not in request
@@ -150,7 +152,8 @@ class FaultProxy:
             self._count(fault or "fine")
         client.sendall(answer)
         left = size // 2 if fault == "truncated" else size
-        at = random.Random(f"{self.plan.seed}/{request}").randrange(size) if size else 0
+        # No wire errs alike twice: another byte each time that the object is asked for.
+        at = random.Random(f"{self.plan.seed}/{numbered}").randrange(size) if size else 0
         pieces = answered.body(answer, of_request=False, is_head=request.startswith("HEAD "))
         for piece in pieces:
             if fault == "flipped" and 0 <= at < len(piece):
@@ -166,14 +169,15 @@ class FaultProxy:
                 client.sendall(piece)
         return b"connection: close" not in answer.lower()
 
-    def _next_fault(self, request: str) -> str:
+    def _next_fault(self, request: str) -> tuple[int, str]:
+        """How often the request was made before, and what becomes of its answer."""
         with self._lock:
-            number = self._asked[request]
-            self._asked[request] += 1
+            number = self.asked[request]
+            self.asked[request] += 1
         fault = self.plan.fault(request, number)
         if fault in ("slow_down", "reset", "delayed"):  # those that need no answer to spoil
             self._count(fault)
-        return fault
+        return number, fault
 
     def _count(self, fault: str) -> None:
         with self._lock:

@@ -26,8 +26,6 @@ FLOORS = [
 """From the roof to the ground, which alone may be read among its own."""
 
 SHELLS = {
-    "corpus/describe.py",
-    "corpus/ingest.py",
     "corpus/exporting.py",
     "inputs/batches.py",
     "training/loop.py",

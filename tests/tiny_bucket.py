@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from figclip.sources.pmc_cloud import Bucket, open_bucket
-
 
 def picture(seed: int, *, side: int = 40) -> bytes:
     levels = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
@@ -64,7 +62,7 @@ def write_article(
     (folder / "metadata" / f"{version_id}.json").write_text(text)
 
 
-def write_bucket(folder: Path, *, num_articles: int, side: int = 40) -> Bucket:
+def write_bucket(folder: Path, *, num_articles: int, side: int = 40) -> None:
     """Articles of one to three figures; every third has an older version, every fifth no figure."""
     for n in range(1, num_articles + 1):
         pmcid = f"PMC{n}"
@@ -77,4 +75,3 @@ def write_bucket(folder: Path, *, num_articles: int, side: int = 40) -> Bucket:
         write_article(folder, f"{pmcid}.{version}", article_xml(pmcid, figures), media)
         if version == 2:
             write_article(folder, f"{pmcid}.1", article_xml(pmcid, ""), {})
-    return open_bucket(str(folder))

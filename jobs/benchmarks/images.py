@@ -34,7 +34,7 @@ from figclip.sources.synthetic.figures import draw_figure, plan_figure
 LONGEST_SIDE = 512
 QUALITY = 90
 PEER = "img2dataset==1.47.0"
-NUM_FETCHES = 1_500
+NUM_FETCHES = 960
 """In a round; the media are fetched again and again until there are so many."""
 ROUNDS = 3
 REAL_FOLDERS = ("pmc-oa-opendata", "panels/images")
@@ -96,7 +96,7 @@ def install_peer(folder: Path) -> Path:
     """An environment of its own for img2dataset; its interpreter."""
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PEER]
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PEER]
     if subprocess.run(pip).returncode:
         raise UsageError(f"pip cannot install {PEER}, which this benchmark compares with")
     return python
@@ -126,7 +126,9 @@ def peer_seconds(python: Path, urls: Sequence[str], folder: Path) -> float:
     before = children_seconds()
     with (folder / "log").open("wb") as log:
         offline = {**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1", "PYTHONPATH": ""}
-        done = subprocess.run([python, script], env=offline, stdout=log, stderr=subprocess.STDOUT)
+        done = subprocess.run(
+            [str(python), str(script)], env=offline, stdout=log, stderr=subprocess.STDOUT
+        )
     if done.returncode or not any((folder / "out").rglob("*.jpg")):
         raise UsageError(f"img2dataset failed: {(folder / 'log').read_text()[-2_000:]}")
     return children_seconds() - before
@@ -199,7 +201,7 @@ def likenesses(folder: Path, media: Pictures) -> dict[str, float]:
     for number, data in enumerate(media.values()):
         whole = opened(data)
         for side, prefix in (("ours", ""), ("theirs", "img2dataset_")):
-            path = next(folder.glob(f"{side}/**/*{number:0{9}d}.jpg"), None)
+            path = next(folder.glob(f"{side}/**/*{number:09d}.jpg"), None)
             if path is None or max(whole.size) <= LONGEST_SIDE:
                 continue
             shrunk = opened(path.read_bytes())

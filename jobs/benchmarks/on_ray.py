@@ -1,8 +1,8 @@
 """Ingestion on a Ray of its own, as told line by line: for a benchmark that watches from outside.
 
 `python -m jobs.benchmarks.on_ray STORE CPUS` reads lines `{"source", "endpoint", "version",
-"tasks", "corpus", "pmcids"}` and answers each when its corpus is published; the first line says that Ray has
-started, the last that it has stopped.
+"tasks", "corpus", "pmcids"}` and answers each when its corpus is published; the first line says
+that Ray has started, the last that it has stopped.
 """
 
 import json
@@ -10,10 +10,11 @@ import sys
 import time
 
 from figclip.config import UsageError
-from figclip.corpus.ingest import Workers, ingest
+from figclip.corpus.ingest import ingest
 from figclip.corpus.rules import CorpusConfig
 from figclip.sources.source import open_source
 from figclip.store import Store
+from figclip.tasks import Workers
 from jobs.entry import Job, joined_ray
 
 

@@ -71,7 +71,9 @@ class Family(threading.Thread):
 
     def peak_rss_of(self, word: str) -> int:
         """Bytes: the most that any one process whose title begins with `word` ever held."""
-        return max((rss for title, rss in self._peak_rss.items() if title.startswith(word)), default=0)
+        return max(
+            (rss for title, rss in self._peak_rss.items() if title.startswith(word)), default=0
+        )
 
     def __enter__(self) -> Self:
         self.sample()

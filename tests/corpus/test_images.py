@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms, ImageColor
 
+from figclip.corpus.fingerprint import fingerprint
 from figclip.corpus.images import MAGIC, ImageError, store_image
 from figclip.inputs.pixels import UnreadableImage, decode
 
@@ -104,15 +105,125 @@ def test_see_through_parts_are_white(mode):
     assert (pixels(store_image(data, longest_side=None).data) == 255).all()
 
 
-def test_a_picture_with_an_orientation_is_turned_upright():
-    image = Image.fromarray(noise(64, 48, 1)).convert("RGB")
+UPRIGHT = {
+    1: ("red", "green", "blue"),
+    2: ("green", "red", "white"),
+    3: ("white", "blue", "green"),
+    4: ("blue", "white", "red"),
+    5: ("red", "blue", "green"),
+    6: ("blue", "red", "white"),
+    7: ("white", "green", "blue"),
+    8: ("green", "white", "red"),
+}
+"""Orientation → upper left, upper right and lower left corner, upright, of `corners()`: from the
+standard's table of where the stored first row and first column lie."""
+
+
+def corners() -> Image.Image:
+    """Red, green; blue, white."""
+    image = Image.new("RGB", (96, 64), "red")
+    image.paste("green", (48, 0, 96, 32))
+    image.paste("blue", (0, 32, 48, 64))
+    image.paste("white", (48, 32, 96, 64))
+    return image
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("longest_side", [None, 48])
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_a_picture_is_turned_upright(form, longest_side, orientation):
     exif = Image.Exif()
-    exif[0x0112] = 6
-    stored = store_image(encoded(image, "JPEG", exif=exif, quality=95), longest_side=None)
-    assert (stored.width, stored.height) == (48, 64)
-    assert (stored.original_width, stored.original_height) == (48, 64)
-    turned = np.asarray(image.rotate(-90, expand=True)).astype(int)
-    assert np.corrcoef(pixels(stored.data).ravel(), turned.ravel())[0, 1] > 0.8
+    exif[0x0112] = orientation
+    options = {"tiffinfo": {274: orientation}} if form == "TIFF" else {"exif": exif}
+    stored = store_image(encoded(corners(), form, **options), longest_side=longest_side)
+    size = (64, 96) if orientation > 4 else (96, 64)
+    assert (stored.original_width, stored.original_height) == size
+    assert (stored.width, stored.height) == tuple(
+        side // (2 if longest_side else 1) for side in size
+    )
+    found = pixels(stored.data)
+    assert found.shape[1::-1] == (stored.width, stored.height)
+    assert Image.open(io.BytesIO(stored.data)).getexif().get(0x0112, 1) == 1
+    for (y, x), colour in zip([(4, 4), (4, -4), (-4, 4)], UPRIGHT[orientation], strict=True):
+        assert np.abs(found[y, x] - ImageColor.getrgb(colour)).max() < 25
+
+
+def test_rubbish_beside_the_pixels_costs_no_picture():
+    data = encoded(corners(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert store_image(data, longest_side=None).data == data
+    assert store_image(data, longest_side=48).width == 48
+
+
+@pytest.mark.parametrize("transform", [0, 2])
+def test_the_inks_of_a_jpeg_are_not_mistaken_for_light(transform):
+    """Adobe writes them inverted, with (2) or without a change of axes."""
+    inks = {"red": (0, 255, 255, 0), "blue": (255, 255, 0, 0), "white": (0, 0, 0, 0)}
+    for colour, ink in inks.items():
+        data = encoded(Image.new("CMYK", (64, 64), ink), "JPEG", quality=95)
+        at = data.index(b"Adobe") + 11
+        if transform == data[at]:
+            found = pixels(store_image(data, longest_side=32).data)[9, 9]
+            assert np.abs(found - ImageColor.getrgb(colour)).max() < 12
+
+
+def test_the_shrunk_picture_of_luma_and_chroma_is_that_of_all_pixels():
+    """In all three colours, odd sizes and JPEGs that halve, or do not halve, their chroma."""
+    for size, subsampling in (((801, 533), 0), ((640, 999), 2), ((521, 520), 2)):
+        x, y = np.meshgrid(np.arange(size[0]) / 60, np.arange(size[1]) / 50)
+        waves = [np.sin(x) * np.cos(y), np.cos(x + y), np.sin(y - x / 2)]
+        levels = np.rint(np.stack(waves, -1) * 90 + 128).astype(np.uint8)
+        data = encoded(Image.fromarray(levels), "JPEG", quality=95, subsampling=subsampling)
+        stored = store_image(data, longest_side=201)
+        whole = Image.open(io.BytesIO(data)).convert("RGB")
+        ideal = whole.resize((stored.width, stored.height), Image.Resampling.LANCZOS)
+        at_best = pixels(encoded(ideal, "JPEG", quality=90)) - np.asarray(ideal).astype(int)
+        differences = pixels(stored.data) - np.asarray(ideal).astype(int)
+        assert np.abs(differences).mean() < 1.25 * np.abs(at_best).mean()
+
+
+def wide_profile() -> bytes:
+    """A profile of RGB that is not sRGB, by name at least."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile.replace(b"s\0R\0G\0B", b"w\0i\0d\0e").replace(b"sRGB", b"wide")
+
+
+def test_the_profile_of_rgb_stays_with_what_is_made_of_it():
+    profile = wide_profile()
+    data = encoded(corners(), "TIFF", icc_profile=profile)
+    assert opened(store_image(data, longest_side=48).data).info["icc_profile"] == profile
+    grey = encoded(corners().convert("L"), "PNG", icc_profile=profile[:16] + b"GRAY" + profile[20:])
+    assert "icc_profile" not in opened(store_image(grey, longest_side=48).data).info
+    damaged = encoded(corners(), "TIFF", icc_profile=b"no profile")
+    assert "icc_profile" not in opened(store_image(damaged, longest_side=48).data).info
+
+
+def test_a_damaged_profile_of_inks_is_passed_over():
+    bad = bytes(16) + b"CMYK" + bytes(16) + b"acsp" + bytes(99)
+    image = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
+    data = encoded(image, "TIFF", icc_profile=bad)
+    assert pixels(store_image(data, longest_side=None).data)[4, 4].tolist() == pytest.approx(
+        [255, 0, 0], abs=5
+    )
+
+
+@pytest.mark.parametrize("longest_side", [None, 32])
+def test_the_fingerprint_is_that_of_the_stored_picture(longest_side):
+    for form in ("JPEG", "PNG", "TIFF"):
+        whole = Image.fromarray(noise(8, 8)).resize((64, 48))
+        stored = store_image(encoded(whole, form), longest_side=longest_side)
+        again = np.unpackbits(np.frombuffer(fingerprint(opened(stored.data)), np.uint8))
+        found = np.unpackbits(np.frombuffer(stored.fingerprint, np.uint8))
+        assert (found != again).sum() <= 12
+
+
+@pytest.mark.parametrize("subsampling", [0, 2])
+@pytest.mark.parametrize("progressive", [True, False])
+def test_a_jpeg_that_would_be_kept_is_read_to_its_end(subsampling, progressive):
+    image = Image.fromarray(noise(600, 400))
+    data = encoded(image, "JPEG", progressive=progressive, subsampling=subsampling)
+    assert store_image(data, longest_side=None).data == data
+    for share in (0.5, 0.9, 0.99):
+        assert reason(data[: int(len(data) * share)]) == "broken_image"
 
 
 @pytest.mark.parametrize("form", ["GIF", "TIFF", "WEBP"])
@@ -133,7 +244,7 @@ def test_drawings_stay_exact_and_photographs_stay_small():
     assert opened(photograph.data).format == "JPEG"
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "TIFF", "WEBP"])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP"])
 def test_a_truncated_picture_is_broken(form):
     data = encoded(Image.fromarray(noise(200, 200)), form)
     for kept in (0.9, 0.5, 0.1):

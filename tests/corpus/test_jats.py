@@ -160,3 +160,28 @@ def test_any_encoding_gives_the_same_words(encoding):
 )
 def test_what_never_ends_is_refused_at_once(text):
     assert reason(text.encode() + body_of("")) in ("malformed_xml", "unsafe_xml")
+
+
+def test_the_rights_of_a_group_are_those_of_its_figures_that_state_none():
+    own = "<permissions><license><license-p>By permission of X.</license-p></license></permissions>"
+    group = "<attrib>From Y.</attrib><permissions><license><p>CC BY-NC</p></license></permissions>"
+    xml = body_of(f"<fig-group>{group}<fig>{own}</fig><fig/></fig-group><fig/>")
+    found = [(figure.license, figure.attribution) for figure in parse_article(xml).figures]
+    assert found == [("By permission of X.", "From Y."), ("CC BY-NC", "From Y."), ("", "")]
+
+
+def test_answers_without_id_are_told_apart_wherever_they_stand():
+    answer = "<response><fig/></response>"
+    xml = body_of("").replace(
+        b"</article>",
+        f"<sub-article>{answer}{answer}</sub-article>{answer}</article>".encode(),
+    )
+    owners = [figure.owner for figure in parse_article(xml).figures]
+    assert owners == ["sub-article-1/response-1", "sub-article-1/response-2", "response-1"]
+
+
+def test_a_truncated_document_is_refused_however_many_prefixes_it_lacks():
+    whole = b"<article>" + b'<fig><graphic xlink:href="a"/></fig>' * 200 + b"</article>"
+    assert len(parse_article(whole).figures) == 200
+    assert reason(whole[:-15]) == "malformed_xml"
+    assert reason(b"<article>" + b"".join(b"<x%d:a/>" % n for n in range(5000))) == "malformed_xml"

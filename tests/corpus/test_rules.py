@@ -1,8 +1,4 @@
-from collections import Counter
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from figclip.config import UsageError
 from figclip.corpus.rules import (
@@ -10,7 +6,6 @@ from figclip.corpus.rules import (
     article_objection,
     figure_objection,
 )
-from figclip.corpus.splits import mended_splits, split_of
 from figclip.schema import Article, Figure
 
 SHARES = {"seed": 0, "validation_fraction": 0.05, "test_fraction": 0.05}
@@ -74,40 +69,3 @@ def test_fractions_that_leave_nothing_to_train_on_are_refused():
 def test_the_config_runs_again_from_its_json():
     config = CorpusConfig(licenses=("CC0",), longest_side=None, kinds=("fig",))
     assert CorpusConfig.from_json(config.to_json()) == config
-
-
-def test_splits_have_their_shares_and_a_seed_deals_anew():
-    pmcids = [f"PMC{n}" for n in range(20_000)]
-    deal = [split_of(pmcid, **SHARES) for pmcid in pmcids]
-    sizes = Counter(deal)
-    assert sizes["validation"] / 20_000 == pytest.approx(0.05, abs=0.005)
-    assert sizes["test"] / 20_000 == pytest.approx(0.05, abs=0.005)
-    again = [split_of(pmcid, **{**SHARES, "seed": 1}) for pmcid in pmcids]
-    assert sum(a != b for a, b in zip(deal, again, strict=True)) > 2_000
-
-
-def test_a_larger_share_takes_from_training_alone():
-    pmcids = [f"PMC{n}" for n in range(2_000)]
-    wider = {**SHARES, "validation_fraction": 0.2}
-    for pmcid in pmcids:
-        before, after = split_of(pmcid, **SHARES), split_of(pmcid, **wider)
-        assert before == after or (before, after) == ("train", "validation")
-
-
-@given(st.sets(st.integers(1, 10**8), min_size=3, max_size=40), st.randoms())
-def test_three_articles_or_more_leave_no_split_empty_in_any_order(numbers, random):
-    pmcids = [f"PMC{number}" for number in sorted(numbers)]
-    splits = mended_splits(pmcids, **SHARES)
-    assert set(splits.values()) == {"train", "validation", "test"}
-    shuffled = list(pmcids)
-    random.shuffle(shuffled)
-    assert mended_splits(shuffled, **SHARES) == splits
-    moved = [pmcid for pmcid in pmcids if splits[pmcid] != split_of(pmcid, **SHARES)]
-    assert len(moved) <= 2
-
-
-def test_with_fewer_articles_or_without_the_wish_nothing_moves():
-    two = ["PMC1", "PMC2"]
-    assert mended_splits(two, **SHARES) == {p: split_of(p, **SHARES) for p in two}
-    none = {"seed": 0, "validation_fraction": 0.0, "test_fraction": 0.0}
-    assert set(mended_splits(["PMC1", "PMC2", "PMC3"], **none).values()) == {"train"}

@@ -1,4 +1,4 @@
-"""Shards are whole or absent; articles stand in the files of their splits, however they came there."""
+"""Shards are whole or absent; articles stand in the files of their splits, from wherever."""
 
 from dataclasses import asdict, replace
 
@@ -91,7 +91,7 @@ def at_home(articles):
         yield replace(article, pairs=pairs)
 
 
-@pytest.mark.parametrize("rows, size", [(1, 10**9), (3, 10**9), (10**9, 1), (4, 2_000)])
+@pytest.mark.parametrize(("rows", "size"), [(1, 10**9), (3, 10**9), (10**9, 1), (4, 2_000)])
 def test_row_groups_are_bounded_by_rows_and_by_bytes(articles, store, monkeypatch, rows, size):
     monkeypatch.setattr(shards, "ROWS_PER_GROUP", rows)
     monkeypatch.setattr(shards, "BYTES_PER_GROUP", size)

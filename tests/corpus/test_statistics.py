@@ -224,4 +224,4 @@ def test_words_are_counted_as_berts_tokenizer_splits_them():
 def test_a_unit_names_its_tokenizer_and_says_that_special_tokens_count():
     assert "+ 2" in unit_of("words")
     assert unit_of("org/bert") == "tokens of org/bert ([CLS], [SEP] counted)"
-    assert unit_of("/long" * 40).count("/long") < 9
+    assert len(unit_of("/long" * 40)) < 100

@@ -10,10 +10,11 @@ import pytest
 from tiny_bucket import article_xml, figure_xml, picture, write_article, write_bucket
 
 from figclip.config import UsageError
-from figclip.corpus.ingest import CHANGES, DUPLICATES, Workers, ingest
+from figclip.corpus.ingest import CHANGES, DUPLICATES, ingest
 from figclip.corpus.rules import CorpusConfig
 from figclip.sources.source import open_source
 from figclip.store import Store
+from figclip.tasks import Workers
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(180), pytest.mark.usefixtures("ray_cluster")]
 
@@ -22,7 +23,7 @@ CONFIG = CorpusConfig(articles_per_shard=3, validation_fraction=0.2, test_fracti
 
 def run(folder: Path, store: Store, version: str, *, config: CorpusConfig = CONFIG, **options):
     source = open_source(str(folder))
-    return ingest(source, store, version, config, workers=Workers(0.5, 2, 2), **options)
+    return ingest(source, store, version, config, workers=Workers(0.5, 2), **options)
 
 
 def rows(store: Store, version: str) -> list[dict]:
@@ -106,7 +107,7 @@ def test_the_report_says_what_changed(two_days):
 
 def test_only_what_has_changed_is_read(two_days, tmp_path):
     """Every other article's files are gone from the bucket, and the update does not miss them."""
-    folder, store, (_, second, _) = two_days
+    folder, store, _ = two_days
     bucket = tmp_path / "bucket"
     shutil.copytree(folder, bucket)
     report = json.loads(store.open("pairs", "day2").read(CHANGES))

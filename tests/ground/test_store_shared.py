@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from test_store import s3_url, store  # noqa: F401  (fixtures)
 
 from figclip.config import UsageError
 from figclip.store import Store
@@ -18,7 +17,7 @@ def publish(store: Store, version: str, own: dict[str, bytes], shared: dict[str,
 
 
 @pytest.fixture
-def three(store: Store) -> Store:  # noqa: F811
+def three(store: Store) -> Store:
     """Version 3 holds one file itself, and shares one with each of its forerunners."""
     publish(store, "1", {"train/a": b"first", "train/b": b"second", "_note": b"1"}, {})
     publish(store, "2", {"train/b": b"other"}, {"train/a": "1"})
@@ -45,7 +44,7 @@ def test_nothing_is_copied(three: Store):
     assert manifest.files == {"train/a": 5, "train/b": 5, "train/c": 5}
 
 
-def test_a_file_of_its_own_goes_before_a_shared_one(store: Store):  # noqa: F811
+def test_a_file_of_its_own_goes_before_a_shared_one(store: Store):
     publish(store, "1", {"a": b"old"}, {})
     publish(store, "2", {"a": b"newer"}, {"a": "1"})
     assert store.open("pairs", "2").read("a") == b"newer"
@@ -58,7 +57,7 @@ def test_the_loss_of_a_version_that_holds_files_is_told_with_its_name(three: Sto
         three.open("pairs", "3")
 
 
-def test_only_what_a_published_version_holds_can_be_shared(store: Store):  # noqa: F811
+def test_only_what_a_published_version_holds_can_be_shared(store: Store):
     with pytest.raises(UsageError, match="pairs@0 is not published"):
         publish(store, "1", {}, {"a": "0"})
     publish(store, "1", {"a": b""}, {})
@@ -73,7 +72,7 @@ def test_a_download_brings_all_files_together(three: Store, tmp_path: Path):
     assert found == {"a": b"first", "b": b"other", "c": b"third"}
 
 
-def test_a_local_file_is_moved_to_a_folder_whole(store: Store, tmp_path: Path):  # noqa: F811
+def test_a_local_file_is_moved_to_a_folder_whole(store: Store, tmp_path: Path):
     folder = store.root / "x"
     with folder.scratch() as scratch:
         (scratch / "new").write_bytes(b"new" * 1000)
@@ -97,7 +96,7 @@ def test_what_a_killed_process_left_in_scratch_is_no_data_and_is_discarded(tmp_p
     assert not left.exists()
 
 
-def test_parquet_is_read_through_the_folder(store: Store):  # noqa: F811
+def test_parquet_is_read_through_the_folder(store: Store):
     import pyarrow as pa
 
     buffer = pa.BufferOutputStream()

@@ -15,6 +15,8 @@ JOBS = (
     "quickstart",
     "ingest",
     "statistics",
+    "export",
+    "check_leakage",
     "pretrain",
     "embed",
     "evaluate",

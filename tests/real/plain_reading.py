@@ -14,10 +14,11 @@ from xml.etree.ElementTree import Element
 FORMULA = "\ue000"
 """Stands where a formula stood; no article uses it."""
 
-BLOCKS = set(
-    "title p list list-item label def-list def-item term def disp-quote disp-formula object-id "
-    "supplementary-material media caption break fn sec attrib graphic".split()
-)
+_BLOCKS = """
+    title p list list-item label def-list def-item term def disp-quote disp-formula object-id
+    supplementary-material media caption break fn sec attrib graphic
+"""
+BLOCKS = set(_BLOCKS.split())
 HREF = "{http://www.w3.org/1999/xlink}href"
 
 

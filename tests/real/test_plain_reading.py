@@ -12,7 +12,7 @@ ARTICLE = (
 CUBED = "<mml:math><mml:msup><mml:mn>10</mml:mn><mml:mn>3</mml:mn></mml:msup></mml:math>"
 HALF = "<mml:math><mml:mfrac><mml:mn>1</mml:mn><mml:mn>2</mml:mn></mml:mfrac></mml:math>"
 TEX = r"<tex-math>\begin{document}$$x^{2}$$\end{document}</tex-math>"
-A, B, TIF = ('<graphic xlink:href="%s"/>' % name for name in ("a.jpg", "b.jpg", "a.tif"))
+A, B, TIF = (f'<graphic xlink:href="{name}"/>' for name in ("a.jpg", "b.jpg", "a.tif"))
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ BUCKET = {
 }
 """Rules → the figures whose naive reading they, and only they, change into ours."""
 
+
 @pytest.fixture(scope="module")
 def articles(shared_folder) -> dict[str, Article]:
     """File name → article of every real XML."""

@@ -10,12 +10,24 @@ import pytest
 
 from figclip.sources.pmc_cloud import (
     Bucket,
+    CloudSource,
     fetch_media,
     fetch_xml,
-    list_versions,
-    open_bucket,
     read_metadata,
 )
+from figclip.sources.source import open_source
+
+
+def opened_bucket(source: str, **options: Any) -> Bucket:
+    """The bucket of a source in the layout of the cloud service."""
+    found = open_source(source, layout="cloud", **options)
+    assert isinstance(found, CloudSource)
+    return found.bucket
+
+
+def version_ids(bucket: Bucket) -> list[str]:
+    return sorted(CloudSource(bucket).list_versions()["version_id"].to_pylist())
+
 
 pytestmark = pytest.mark.real
 
@@ -45,7 +57,7 @@ def on_s3(
         for path in [article / f"{article.name}.xml", *media[:NUM_MEDIA]]:
             shutil.copyfile(path, subset / article.name / path.name)
     upload_public(subset, "pmc-oa-opendata")
-    return open_bucket("s3://pmc-oa-opendata", endpoint=s3_server)
+    return opened_bucket("s3://pmc-oa-opendata", endpoint=s3_server)
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +70,14 @@ def test_the_versions_are_those_of_the_truth(
 ):
     expected = sorted(article["version"] for article in truth)
     assert len(expected) == 31
-    assert list_versions(open_bucket(str(folder))) == expected
-    assert list_versions(on_s3) == expected
+    assert version_ids(opened_bucket(str(folder))) == expected
+    assert version_ids(on_s3) == expected
 
 
 def test_every_version_is_the_same_from_folder_and_s3(
     folder: Path, on_s3: Bucket, truth: list[dict[str, Any]]
 ):
-    local = open_bucket(str(folder))
+    local = opened_bucket(str(folder))
     num_media = 0
     for article in truth:
         metadata = read_metadata(local, article["version"])
@@ -82,8 +94,8 @@ def test_every_version_is_the_same_from_folder_and_s3(
 
 
 def test_every_file_of_every_article_is_listed(folder: Path):
-    bucket = open_bucket(str(folder))
-    for version_id in list_versions(bucket):
+    bucket = opened_bucket(str(folder))
+    for version_id in version_ids(bucket):
         there = {path.name for path in (folder / version_id).iterdir()}
         own = {f"{version_id}.{suffix}" for suffix in ("xml", "txt", "json", "pdf")}
         assert set(read_metadata(bucket, version_id).media) == there - own

@@ -10,10 +10,11 @@ import pyarrow.dataset as pads
 import pytest
 from PIL import Image
 
-from figclip.corpus.ingest import Workers, ingest
+from figclip.corpus.ingest import ingest
 from figclip.corpus.rules import CorpusConfig
 from figclip.sources.source import open_source
 from figclip.store import Store
+from figclip.tasks import Workers
 
 pytestmark = [
     pytest.mark.real,

@@ -109,6 +109,20 @@ def test_each_kind_of_fault_alone_is_survived(
         assert file.read() == small["12.bin"]
 
 
+def test_signed_requests_are_tried_again_as_well(
+    small: dict[str, bytes],
+    moto_process: str,
+    fault_proxy: Callable,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    proxy = fault_proxy(moto_process, FaultPlan(seed=2, fraction=0.6, delay_s=0.01))
+    bucket = behind(proxy, "small", anonymous=False, num_tries=40)
+    assert fetched(bucket, list(bucket.keys(""))) == small
+    assert all(proxy.counts[kind] for kind in KINDS)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_faults_that_never_end_are_told_with_the_remedy(
     kind: str, small: dict[str, bytes], moto_process: str, fault_proxy: Callable

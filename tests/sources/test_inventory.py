@@ -14,9 +14,15 @@ import pytest
 from figclip.config import UsageError
 from figclip.sources.buckets import CorruptObject, Entry, MissingObject
 from figclip.sources.inventory import newest_inventory
-from figclip.sources.pmc_cloud import list_versions
+from figclip.sources.objects import Bucket
+from figclip.sources.pmc_cloud import CloudSource
 
 REPORTS = "inventory-reports/pmc-oa-opendata/metadata"
+
+
+def list_versions(bucket: Bucket) -> list[str]:
+    """Ids of all versions, sorted as text."""
+    return sorted(CloudSource(bucket).list_versions()["version_id"].to_pylist())
 
 
 @dataclass

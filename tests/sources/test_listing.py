@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -172,6 +173,15 @@ def test_a_manifest_must_have_the_md5_that_stands_beside_it(bucket: CountedBucke
 def test_an_empty_part_is_no_damage(bucket: CountedBucket):
     bucket.add_inventory("2026-11-22T01-00Z", keys("PMC77.1"), [])
     assert rows(list_cloud(bucket, None)) == [("PMC77.1", "f25d")]
+
+
+def test_a_part_must_have_the_size_that_is_stated(bucket: CountedBucket):
+    bucket.add_inventory("2026-11-22T01-00Z", keys("PMC77.1"))
+    name = f"{REPORTS}/2026-11-22T01-00Z/manifest.json"
+    manifest = json.loads(bucket.objects[name])
+    manifest["files"][0]["size"] += 1
+    bucket.objects[name] = json.dumps(manifest).encode()
+    assert list_cloud(bucket, None).num_rows == 5  # the day before
 
 
 def test_keys_are_read_as_the_csv_writes_them(bucket: CountedBucket):

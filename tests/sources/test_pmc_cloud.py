@@ -17,20 +17,31 @@ from figclip.config import UsageError
 from figclip.sources.pmc_cloud import (
     BadMetadata,
     Bucket,
+    CloudSource,
     CorruptObject,
     MissingObject,
     VersionMetadata,
     choose_version,
     fetch_media,
     fetch_xml,
-    list_versions,
-    open_bucket,
     parse_metadata,
     read_metadata,
 )
+from figclip.sources.source import open_source
 
 MD5 = "0123456789abcdef0123456789abcdef"
 numbers = count()
+
+
+def opened_bucket(source: str, **options: Any) -> Bucket:
+    """The bucket of a source in the layout of the cloud service."""
+    found = open_source(source, layout="cloud", **options)
+    assert isinstance(found, CloudSource)
+    return found.bucket
+
+
+def version_ids(bucket: Bucket) -> list[str]:
+    return sorted(CloudSource(bucket).list_versions()["version_id"].to_pylist())
 
 
 def metadata_json(version_id: str = "PMC1.1", **changes: Any) -> dict[str, Any]:
@@ -100,14 +111,14 @@ def opened(
 ) -> Bucket:
     """The same three versions, wherever they lie."""
     if request.param == "folder":
-        return open_bucket(str(folder))
+        return opened_bucket(str(folder))
     name, prefix = f"mirror-{next(numbers)}", "" if request.param == "s3" else "pmc/2026"
     upload_public(folder, name, f"{prefix}/" if prefix else "")
-    return open_bucket(f"s3://{name}/{prefix}", endpoint=s3_server)
+    return opened_bucket(f"s3://{name}/{prefix}", endpoint=s3_server)
 
 
 def test_versions_metadata_and_files_are_the_same_wherever_they_lie(opened: Bucket):
-    assert list_versions(opened) == ["PMC20.1", "PMC3.10", "PMC3.2"]
+    assert version_ids(opened) == ["PMC20.1", "PMC3.10", "PMC3.2"]
     first = read_metadata(opened, "PMC20.1")
     assert (first.pmcid, first.version, first.pmid) == ("PMC20", 1, 32939066)
     assert first.version_id == "PMC20.1"
@@ -121,11 +132,11 @@ def test_versions_metadata_and_files_are_the_same_wherever_they_lie(opened: Buck
     assert not bare.has_images
     with pytest.raises(MissingObject, match=r"PMC4\.1"):
         read_metadata(opened, "PMC4.1")
-    assert list_versions(pickle.loads(pickle.dumps(opened))) == list_versions(opened)
+    assert version_ids(pickle.loads(pickle.dumps(opened))) == version_ids(opened)
 
 
 def test_files_that_are_not_as_stated_are_refused(folder: Path):
-    bucket = open_bucket(str(folder))
+    bucket = opened_bucket(str(folder))
     metadata = read_metadata(bucket, "PMC20.1")
     (folder / "PMC20.1" / "PMC20.1.xml").write_bytes(b"<article>forged</article>")
     (folder / "PMC20.1" / "data.csv").unlink()
@@ -141,10 +152,10 @@ def test_urls_may_name_the_opened_bucket_itself(folder: Path):
     renamed = folder.rename(folder.with_name("mirror"))
     path = renamed / "metadata" / "PMC3.10.json"
     path.write_text(path.read_text().replace("s3://pmc-oa-opendata/", "s3://mirror/"))
-    assert read_metadata(open_bucket(str(renamed)), "PMC3.10").media.keys() == {"g.png"}
+    assert read_metadata(opened_bucket(str(renamed)), "PMC3.10").media.keys() == {"g.png"}
     elsewhere = renamed.rename(folder.with_name("elsewhere"))
     with pytest.raises(BadMetadata, match="foreign_url"):
-        read_metadata(open_bucket(str(elsewhere)), "PMC3.10")
+        read_metadata(opened_bucket(str(elsewhere)), "PMC3.10")
 
 
 @pytest.mark.parametrize(
@@ -304,7 +315,7 @@ def test_only_an_id_is_asked_for():
         (lambda place: (place / "PMC1").mkdir(parents=True), "is empty; name a source"),
         (
             lambda place: (place.mkdir(), (place / "PMC1.tar.gz").touch()),
-            "not in the layout of the PMC Cloud Service: .* name the folder",
+            r"not in the layout of the PMC Cloud Service \(.* name the folder",
         ),
         (
             lambda place: ((place / "metadata").mkdir(parents=True), (place / "README").touch()),
@@ -317,7 +328,7 @@ def test_a_folder_without_articles_says_what_to_name_instead(
 ):
     prepare(tmp_path / "source")
     with pytest.raises(UsageError, match=remedy):
-        open_bucket(str(tmp_path / "source"))
+        opened_bucket(str(tmp_path / "source"))
 
 
 def test_a_bucket_without_articles_says_what_to_name_instead(
@@ -339,4 +350,4 @@ def test_a_bucket_without_articles_says_what_to_name_instead(
         (str(tmp_path), s3_server, "an endpoint goes with s3://"),
     ]:
         with pytest.raises(UsageError, match=remedy):
-            open_bucket(source, endpoint=endpoint)
+            opened_bucket(source, endpoint=endpoint)

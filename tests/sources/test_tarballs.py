@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from figclip.sources import packages
 from figclip.sources.buckets import LocalBucket
 from figclip.sources.objects import CorruptObject, HugeObject, MissingObject
 from figclip.sources.packages import PackageSource
@@ -142,6 +143,15 @@ def test_a_hostile_member_is_passed_over_and_the_article_goes_on(what: str, tmp_
     assert list(tmp_path.iterdir()) == [tmp_path / "PMC7.tar.gz"]
 
 
+def test_the_front_of_a_long_path_counts_too(tmp_path: Path):
+    """Which stands in a field of its own, before the name."""
+    path = "../" + "x" * 90 + "/" + "y" * 20 + "/evil.jpg"
+    tar = tar_of([regular(path, b"bad"), ARTICLE], form=tarfile.USTAR_FORMAT)
+    source = package(tmp_path, tar)
+    assert opened(source) == {"xml": XML}
+    assert [member.name for member in source.skipped("PMC7.1")] == [path]
+
+
 def test_a_sparse_member_does_not_grow(tmp_path: Path):
     header = bytearray(info("A/evil.jpg", 512).tobuf(tarfile.GNU_FORMAT))
     header[156:157] = b"S"
@@ -234,6 +244,30 @@ def test_a_bomb_ends_early_and_takes_no_memory(tmp_path: Path):
         package(tmp_path, b"", packed=head + zeros * 160).metadata("PMC7.1")
     assert time.process_time() - start < 5
     assert peak() - before < 50_000
+
+
+def test_a_package_of_any_size_takes_little_memory(tmp_path: Path):
+    """Of hundreds of megabytes of pictures and films nothing is held but the one asked for."""
+    film = (info("A/film.mov", 200 * 2**20), b"")
+    with gzip.open(tmp_path / "PMC7.tar.gz", "wb", compresslevel=0) as file:
+        file.write(tar_of([film], end=False))
+        noise = random.Random(1).randbytes(2**20)
+        for _ in range(200):
+            file.write(noise)
+        for number in range(20):
+            file.write(tar_of([(info(f"A/{number}.tif", 10 * 2**20), b"")], end=False))
+            for _ in range(10):
+                file.write(noise)
+        file.write(tar_of([ARTICLE]))
+    before = peak()
+    source = PackageSource(LocalBucket(tmp_path))
+    metadata = source.metadata("PMC7.1")
+    assert len(metadata.media) == 21
+    assert source.media(metadata, "19.tif") == noise * 10
+    with pytest.raises(HugeObject):
+        source.media(metadata, "film.mov")
+    assert peak() - before < 60_000
+    packages._kept.clear()
 
 
 kinds = st.sampled_from(

@@ -123,6 +123,14 @@ def test_a_server_that_names_a_wait_is_given_it_within_reason(
     assert waits == [wait + 0.5]
 
 
+def test_an_answer_that_is_neither_yes_nor_no_is_left_to_boto():
+    """Such as the address of another region, which it follows."""
+    elsewhere = (301, b"<Error><Code>PermanentRedirect</Code></Error>", {})
+    with serving(elsewhere, ok(b"data")) as server:
+        assert bucket(server).get("key") == b"data"
+        assert server.num_requests == 2
+
+
 def test_a_refusal_is_not_tried_again():
     refusal = (403, b"<Error><Code>AccessDenied</Code></Error>", {})
     with serving(refusal) as server, pytest.raises(Exception, match="refuses"):

@@ -40,8 +40,11 @@ def readme(*, form: Format, pairs: str, created: str, source: str, counts: PartC
 
 Figures and captions are from articles of the PubMed Central (PMC) Open Access Subset, which the
 National Library of Medicine (NLM) of the United States provides:
-https://pmc.ncbi.nlm.nih.gov/tools/openftlist/. They were read from `{source}` and published as
-`{pairs}` on {created[:10]}. Pictures may have been resized and encoded anew; captions are verbatim.
+https://pmc.ncbi.nlm.nih.gov/tools/openftlist/.
+
+They were read from `{source}`
+and published as `{pairs}` on {created[:10]}. Pictures may have been resized and encoded anew;
+captions are verbatim.
 
 This copy may be older than PMC: articles may have been corrected, replaced, retracted or withdrawn
 since that day. NLM neither made nor endorses it.

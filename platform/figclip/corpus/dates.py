@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import date
+from itertools import islice
 
 from lxml import etree
 
@@ -12,12 +13,15 @@ YEAR = re.compile(r"\b(1[5-9]|2[0-9])[0-9]{2}\b")
 ISO = re.compile(r"((?:1[5-9]|2[0-9])[0-9]{2})(?:-([0-9]{2})(?:-([0-9]{2}))?)?(?![0-9])")
 WORD = re.compile(r"[^\W\d_]+|[0-9]+")
 
-MONTHS = (
-    "january february march april may june july august september october november december"
-).split()
+_MONTHS = """
+    january february march april may june july august september october november december
+"""
+MONTHS = _MONTHS.split()
 
 LONGEST_DATE = 100
 """Characters; what is longer is no date."""
+MOST_DATES = 1000
+"""A real article has up to ten."""
 
 NOT_PUBLICATION = re.compile(
     r"submi|receiv|accept|created|archiv|retract|withdraw|corrected|rev-", re.I
@@ -33,7 +37,7 @@ def earliest_date(article_meta: etree._Element) -> str:
     """
     stated = [
         said
-        for element in article_meta.iterchildren("{*}pub-date")
+        for element in islice(article_meta.iterchildren("{*}pub-date"), MOST_DATES)
         if not NOT_PUBLICATION.search(f"{element.get('pub-type')} {element.get('date-type')}")
         for said in _readings(element)
     ]

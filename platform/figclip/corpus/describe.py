@@ -5,17 +5,11 @@ Of every file just the columns that are counted are read, so never a picture.
 
 import json
 import logging
-import os
-import pickle
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import ray
-import ray.data
 
 from figclip.config import UsageError
 from figclip.corpus.plots import plots
@@ -36,9 +30,9 @@ from figclip.corpus.statistics import (
 from figclip.corpus.statistics_page import statistics_page
 from figclip.corpus.words import WORDS, count_words, unit_of
 from figclip.log import with_progress
-from figclip.resources import is_joined_cluster, require_resources
 from figclip.schema import SPLITS
 from figclip.store import Folder, Manifest, Store
+from figclip.tasks import Workers, run_tasks
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +40,8 @@ NAME = "statistics"
 DUPLICATES = "_duplicates.parquet"
 LEDGER = "_ledger"
 
-MOST_BLOCKS = 2_000
-"""Tasks of one run; with more files than that, a task counts several."""
+MOST_PARTS = 2_000
+"""Sums that come back; with more files than that, one speaks of several."""
 
 ROWS_AT_ONCE = 2_000
 """Captions and mentions of so many pairs lie in memory."""
@@ -101,48 +95,17 @@ def _counted(
     num_cpus: float,
     max_tasks: int,
 ) -> Iterator[Statistics]:
-    """The sums of some files each, as tasks come to their ends; raises a task's fault."""
-    if not names:
-        return
-    require_resources(
-        {"CPU": num_cpus},
-        ray.cluster_resources(),
-        remedies={"CPU": "set a smaller --cpus-per-task"},
-        can_grow=is_joined_cluster(os.environ),
-    )
-    ray.data.DataContext.get_current().enable_progress_bars = False  # the log tells it
-    num_blocks = min(len(names), MOST_BLOCKS)
-    rows = (
-        ray.data.from_items([{"name": name} for name in names], override_num_blocks=num_blocks)
-        .map_batches(
-            partial(count_files, pairs=pairs, count_tokens=count_tokens),
-            batch_size=None,
-            num_cpus=num_cpus,
-            compute=ray.data.TaskPoolStrategy(size=min(max_tasks, num_blocks)),
-        )
-        .iter_rows()
-    )
-    for row in with_progress(rows, what="tasks that counted files", total=num_blocks):
-        if row["fault"]:
-            raise pickle.loads(row["fault"])
-        yield pickle.loads(row["statistics"])
+    """The sums of some files each, as tasks come to their ends."""
+    num_parts = min(len(names), MOST_PARTS)
+    parts = [names[start::num_parts] for start in range(num_parts)]
+    count = partial(count_files, pairs=pairs, count_tokens=count_tokens)
+    done = run_tasks(count, parts, Workers(num_cpus, max_tasks))
+    yield from with_progress(done, what="parts of the files counted", total=num_parts)
 
 
-def count_files(
-    batch: dict[str, np.ndarray], *, pairs: Folder, count_tokens: CountTokens
-) -> dict[str, Any]:
-    """One row: the sum of the statistics of the batch's files, or the fault of one of them.
-
-    A fault that a person can mend comes back as a value: Ray would wrap it, and leave its class
-    and number behind.
-    """
-    statistics, fault = b"", b""
-    try:
-        parts = (count_file(pairs, str(name), count_tokens) for name in batch["name"])
-        statistics = pickle.dumps(added(parts))
-    except (UsageError, OSError) as error:
-        fault = pickle.dumps(error)
-    return {"statistics": [statistics], "fault": [fault]}
+def count_files(names: Sequence[str], *, pairs: Folder, count_tokens: CountTokens) -> Statistics:
+    """The sum of the statistics of some files."""
+    return added(count_file(pairs, name, count_tokens) for name in names)
 
 
 def count_file(pairs: Folder, name: str, count_tokens: CountTokens) -> Statistics:

@@ -86,11 +86,11 @@ def _clusters(files: np.ndarray, fingerprints: np.ndarray, *, max_bits: int) -> 
     num_rows = len(files)
     words, of_row = _distinct(fingerprints)
     near = _Links(len(words))
-    told_apart = np.flatnonzero(words.any(axis=1))
-    _link_near(near, words, told_apart, np.arange(NUM_BITS), max_bits)
+    is_plain = ~np.any(words, axis=1)
+    _link_near(near, words, np.flatnonzero(~is_plain), np.arange(NUM_BITS), max_bits)
     # A graph of rows, files and kinds of picture: a row is linked with its file and its kind.
     kinds = near.labels()[of_row] + num_rows
-    seen = np.flatnonzero(words.any(axis=1)[of_row])
+    seen = np.flatnonzero(~is_plain[of_row])
     everyone = np.arange(num_rows)
     rows = np.concatenate([everyone, seen])
     others = np.concatenate([files + num_rows + len(words), kinds[seen]])
@@ -158,6 +158,8 @@ def _link_near(
     links: _Links, words: np.ndarray, rows: np.ndarray, bits: np.ndarray, max_bits: int
 ) -> None:
     """Link all `rows` of `words` that differ in at most `max_bits` bits, all of them in `bits`."""
+    if len(rows) < 2:
+        return
     bands = _bands(words, rows, bits, max_bits + 1)
     if len(rows) <= LARGEST_BUCKET or not _bands_divide(words, rows, bands):
         for one in range(0, len(rows), LARGEST_BUCKET):

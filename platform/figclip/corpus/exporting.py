@@ -6,8 +6,6 @@ missing, and ends with the same bytes.
 
 import json
 import logging
-import os
-import pickle
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -15,7 +13,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
-import ray.data
 
 from figclip.config import UsageError
 from figclip.corpus.attribution import readme
@@ -31,17 +28,14 @@ from figclip.corpus.export_parts import (
     write_part,
 )
 from figclip.log import with_progress
-from figclip.resources import is_joined_cluster, require_resources
 from figclip.store import Folder, Manifest, Store
+from figclip.tasks import Workers, run_tasks
 
 log = logging.getLogger(__name__)
 
 NAME = "export"
 PLAN = "_plan.json"
 DUPLICATES = "_duplicates.parquet"
-
-MOST_BLOCKS = 2_000
-"""Tasks of one run; with more files than that, a task does several."""
 
 
 def export(
@@ -75,12 +69,6 @@ def export(
         missing = [part for part in parts if mark_name(part) not in finished]
         log.info("%d of %d files are left to export", len(missing), len(parts))
         if missing:
-            require_resources(
-                {"CPU": num_cpus_per_task},
-                ray.cluster_resources(),
-                remedies={"CPU": "set a smaller --cpus-per-task"},
-                can_grow=is_joined_cluster(os.environ),
-            )
             _write_parts(pairs, target, missing, config, num_cpus_per_task, max_tasks)
         publication.counts.update(_finish(target, parts, config, source))
     return store.manifest(NAME, version)
@@ -102,8 +90,6 @@ def _write_parts(
     num_cpus: float,
     max_tasks: int,
 ) -> None:
-    ray.data.DataContext.get_current().enable_progress_bars = False  # the log tells it
-    items = [{"part": part.to_json()} for part in parts]
     task = partial(
         make_part,
         pairs=pairs,
@@ -111,14 +97,9 @@ def _write_parts(
         config=config,
         clusters=ray.put(read_clusters(pairs)),  # once on every machine, not once a task
     )
-    done = ray.data.from_items(items, override_num_blocks=min(len(items), MOST_BLOCKS)).map(
-        task,
-        num_cpus=num_cpus,
-        compute=ray.data.TaskPoolStrategy(size=min(max_tasks, len(items))),
-    )
-    for row in with_progress(done.iter_rows(), what="files exported", total=len(items)):
-        if row["fault"]:
-            raise pickle.loads(row["fault"])
+    done = run_tasks(task, parts, Workers(num_cpus, max_tasks))
+    for _ in with_progress(done, what="files exported", total=len(parts)):
+        pass
 
 
 def read_clusters(pairs: Folder) -> pa.Table | None:
@@ -130,25 +111,17 @@ def read_clusters(pairs: Folder) -> pa.Table | None:
 
 
 def make_part(
-    row: dict[str, Any],
+    part: Part,
     *,
     pairs: Folder,
     target: Folder,
     config: ExportConfig,
     clusters: "ray.ObjectRef[pa.Table | None]",
-) -> dict[str, Any]:
-    """Write the part of a row, unless a task that got lost had finished it.
-
-    A fault that a person can mend (a full disk, a damaged pair) comes back as a value: Ray would
-    wrap it, and leave its class and number behind.
-    """
-    part, fault = Part.from_json(row["part"]), b""
-    try:
-        if not target.exists(mark_name(part)):
-            write_part(pairs, target, part, config, ray.get(clusters))
-    except (UsageError, OSError) as error:
-        fault = pickle.dumps(error)
-    return {"part": part.name, "fault": fault}
+) -> str:
+    """Write a part, unless a task that got lost had finished it; its name."""
+    if not target.exists(mark_name(part)):
+        write_part(pairs, target, part, config, ray.get(clusters))
+    return part.name
 
 
 def _finish(
@@ -164,7 +137,7 @@ def _finish(
         form=config.format,
         pairs=f"{pairs.name}@{pairs.version}",
         created=pairs.created,
-        source=str(pairs.config.get("source", "a source that the pairs do not name")),
+        source=str(pairs.config.get("source", "unknown")),
         counts=total,
     )
     target.write("README.md", text.encode())

@@ -104,8 +104,8 @@ def store_image(
     frames give the first. Colours: CMYK goes to sRGB by its own profile; the profile of an RGB
     picture stays with it unless it is sRGB; that of a grey one is dropped.
 
-    Memory stays below `MAX_BYTES` and the strips beside the data, as long as `longest_side` is
-    below 4,000 or `None`. `ImageError`: `not_an_image`, `huge_image` (by its header, before any
+    Beside the data it takes `MAX_BYTES` of memory and some strips, if `longest_side` is at most
+    4,000 or `None`. `ImageError`: `not_an_image`, `huge_image` (by its header, before any
     pixel is decoded), `broken_image` (truncated, or not decodable).
     """
     image = _opened(data, max_pixels=max_pixels)
@@ -142,14 +142,21 @@ def _stored(image: Any, data: bytes, longest_side: int | None) -> StoredImage:
     is_kept = turn not in TURNS and target == whole and _is_storable(image)
     box = None
     if is_jpeg:  # may decode at a half, quarter or eighth, and reads every byte all the same
-        drafted = image.draft(None, (CHECK_SIDE, CHECK_SIDE) if is_kept else target)
+        mode = "YCbCr" if target != whole and _has_luma(image) else None
+        drafted = image.draft(mode, (CHECK_SIDE, CHECK_SIDE) if is_kept else target)
         box = drafted and drafted[1]
         _load(image, whole, data)
     stored, picture = (data, image) if is_kept else _made(image, target, box, turn)
-    order = -1 if turn in SIDEWAYS else 1
-    sha256 = hashlib.sha256(data).hexdigest()
-    mark = fingerprint(_small(picture))
-    return StoredImage(stored, *target[::order], *whole[::order], sha256, mark)
+    small = _small(picture)
+    return StoredImage(
+        data=stored,
+        width=target[turn in SIDEWAYS],
+        height=target[turn not in SIDEWAYS],
+        original_width=whole[turn in SIDEWAYS],
+        original_height=whole[turn not in SIDEWAYS],
+        sha256=hashlib.sha256(data).hexdigest(),
+        fingerprint=fingerprint(small.getchannel(0) if small.mode == "YCbCr" else small),
+    )
 
 
 def _made(
@@ -159,7 +166,9 @@ def _made(
     profile = image.info.get("icc_profile") or b""
     is_lossless = image.format not in (*JPEGS, "WEBP")
     can_be_drawing = is_lossless and image.size == target
-    picture = _rgb(_shrunk(image, target, box), profile)
+    picture = _shrunk(image, target, box)
+    if is_lossless or picture.mode != "YCbCr":  # which a JPEG takes as it is
+        picture = _rgb(picture, profile)
     if turn in TURNS:
         picture = picture.transpose(TURNS[turn])
     return _encoded(picture, profile, can_be_drawing=can_be_drawing), picture
@@ -168,7 +177,7 @@ def _made(
 def _load(image: Any, whole: tuple[int, int], data: bytes) -> None:
     """Decode, unless the header foretells more memory or time than a picture may take."""
     pixels = whole[0] * whole[1]
-    scans = data.count(b"\xff\xda") if image.format in JPEGS else 1
+    scans = _num_scans(data) if image.format in JPEGS else 1
     if scans * pixels > MAX_SCANNED_PIXELS:
         raise ImageError("huge_image", f"{scans} scans of {pixels} pixels")
     if image.format == "BMP" and image.tile[0][0] == "bmp_rle" and pixels > MAX_RUN_PIXELS:
@@ -177,6 +186,12 @@ def _load(image: Any, whole: tuple[int, int], data: bytes) -> None:
     if num_bytes > MAX_BYTES:
         raise ImageError("huge_image", f"decoding takes {num_bytes} > {MAX_BYTES} bytes")
     image.load()
+
+
+def _num_scans(data: bytes) -> int:
+    """Of a JPEG, at most: two such bytes stand before a scan, and nowhere else among the pixels."""
+    levels = np.frombuffer(data, np.uint8)
+    return int(np.count_nonzero((levels[:-1] == 0xFF) & (levels[1:] == 0xDA)))
 
 
 def _held_bytes(image: Any) -> int:
@@ -229,8 +244,14 @@ def _is_storable(image: Any) -> bool:
     )
 
 
+def _has_luma(image: Any) -> bool:
+    """Whether a JPEG says that it holds luma and chroma, as nearly all do."""
+    is_said = "jfif" in image.info or image.info.get("adobe_transform") == 1
+    return image.mode == "RGB" and is_said
+
+
 def _shrunk(image: Any, target: tuple[int, int], box: tuple[float, ...] | None) -> Any:
-    """Of that size, in RGB, grey or CMYK.
+    """Of that size, in RGB, grey, CMYK or luma and chroma.
 
     Never more than two copies of the whole are in memory: `image` is closed on the way.
     """
@@ -239,15 +260,44 @@ def _shrunk(image: Any, target: tuple[int, int], box: tuple[float, ...] | None) 
         image.close()
     if whole.size == target:
         return whole
+    if whole.mode == "YCbCr" and min(target) > 1:
+        return _shrunk_luma(whole, target, box)
     small = whole.resize(target, Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
     whole.close()
     return small
+
+
+def _shrunk_luma(image: Any, target: tuple[int, int], box: tuple[float, ...] | None) -> Any:
+    """Chroma only at half the size, which is all that a JPEG stores of it."""
+    box = box or (0, 0, *image.size)
+    luma, *chroma = (image.getchannel(band) for band in range(3))
+    luma = luma.resize(target, Image.Resampling.BICUBIC, box, reducing_gap=2.0)
+    return Image.merge("YCbCr", [luma, *(_halved(plane, target, box) for plane in chroma)])
+
+
+def _halved(plane: Any, target: tuple[int, int], box: tuple[float, ...]) -> Any:
+    """Blocks of two by two pixels, each the mean of its area; an odd side repeats its last line."""
+    half = (target[0] // 2, target[1] // 2)
+    even = (2 * half[0], 2 * half[1])
+    shares = (even[0] / target[0], even[1] / target[1])
+    covered = (box[0], box[1], box[2] * shares[0], box[3] * shares[1])
+    small = plane.resize(half, Image.Resampling.BOX, covered, reducing_gap=2.0)
+    blocks = small.resize(even, Image.Resampling.NEAREST)
+    if even == target:
+        return blocks
+    page = Image.new("L", target)
+    right, bottom = target[0] - even[0], target[1] - even[1]
+    for place in ((right, bottom), (right, 0), (0, bottom), (0, 0)):
+        page.paste(blocks, place)
+    return page
 
 
 def _averageable(image: Any) -> Any:
     """The picture in a mode whose levels can be averaged, see-through parts on white."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _in_strips(image, "L", _eight_bits(image))
+    if image.mode == "RGBA" and image.getextrema()[3] == (255, 255):
+        return image.convert("RGB")
     if image.has_transparency_data:
         return _in_strips(image, "RGB", _on_white)
     if image.mode == "1":
@@ -272,7 +322,9 @@ def _strips(image: Any) -> Iterator[tuple[int, Any]]:
 
 def _on_white(strip: Any) -> Any:
     strip = strip.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", strip.size, "white"), strip).convert("RGB")
+    page = Image.new("RGB", strip.size, "white")
+    page.paste(strip, mask=strip)
+    return page
 
 
 def _eight_bits(image: Any) -> Callable[[Any], Any]:

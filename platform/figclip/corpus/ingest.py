@@ -7,24 +7,26 @@ follows another one reads only what has changed, and shares the other shards wit
 
 import json
 import logging
-import os
-import pickle
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import ray
-import ray.data
 
 from figclip.config import UsageError
 from figclip.corpus.articles import read_articles
 from figclip.corpus.ledger import Outcome, failed_articles, home_of, outcome, whole_ledger
-from figclip.corpus.plan import Changes, fresh_plan, pmcids_of, split_version_id, updated_plan
+from figclip.corpus.plan import (
+    Changes,
+    fresh_plan,
+    pmcids_of,
+    split_version_id,
+    updated_plan,
+)
 from figclip.corpus.rules import CorpusConfig
 from figclip.corpus.shards import (
     Copied,
@@ -34,11 +36,11 @@ from figclip.corpus.shards import (
     shard_of,
     write_shard,
 )
-from figclip.pacing import Paced
-from figclip.resources import is_joined_cluster, require_resources
+from figclip.log import with_progress
 from figclip.schema import Split
 from figclip.sources.source import Source
 from figclip.store import Folder, Manifest, Publication, Store
+from figclip.tasks import Workers, run_tasks
 
 log = logging.getLogger(__name__)
 
@@ -47,22 +49,20 @@ PLAN = "_plan.parquet"
 DUPLICATES = "_duplicates.parquet"
 CHANGES = "_changes.json"
 
-MOST_BLOCKS = 2_000
-"""Tasks of one run; with more shards than that, a task does several."""
 
-PROGRESS_EVERY_S = 5.0
+NUM_THREADS = 8
+"""Files that one task fetches at once."""
 
 
 @dataclass(frozen=True)
-class Workers:
-    """What a run may take of the cluster."""
+class ShardTask:
+    """A shard to be written: which article versions are read, and which rows are copied."""
 
-    num_cpus_per_task: float
-    """Logical CPUs of one shard at work: less than one where it mostly waits for the network."""
-    max_tasks: int
-    """Shards at work at once."""
-    num_threads: int = 8
-    """Files that one task fetches at once."""
+    number: int
+    read: tuple[str, ...]
+    copy: tuple[str, ...]
+    again: bool
+    """The shard is finished, and some of its articles are read once more in its place."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,7 @@ def ingest(
     config: CorpusConfig,
     *,
     workers: Workers,
+    num_threads: int = NUM_THREADS,
     name: str | None = None,
     pmcids: Sequence[str] | None = None,
     base: str | None = None,
@@ -89,7 +90,8 @@ def ingest(
 ) -> Manifest:
     """Publish `pairs@version` from the articles of the source, or from those of `pmcids` alone.
 
-    The manifest calls the source by `name`, or as it calls itself.
+    A task fetches `num_threads` files at once. The manifest calls the source by `name`, or as it
+    calls itself.
 
     With `base`, a published version of the same rules and source, the new one reads only articles
     that are new there or have changed since, leaves out those that are gone, and shares the shards
@@ -127,9 +129,11 @@ def ingest(
                 folder=folder,
                 base=None if before is None else before.folder,
                 config=config,
-                num_threads=workers.num_threads,
+                num_threads=num_threads,
             )
-            _run(make, tasks, workers, what="article versions")
+            done = run_tasks(make, tasks, workers)
+            total = sum(len(task.read) + len(task.copy) for task in tasks)
+            _follow(done, what="article versions", total=total)
         result = _finish(publication, plan, config, before, workers)
         publication.counts.update(result.counts)
         if changes is not None and before is not None:
@@ -210,17 +214,14 @@ def _num_shards(plan: pa.Table) -> int:
     return len(plan["shard"].unique())
 
 
-def _unfinished(folder: Folder, plan: pa.Table) -> list[dict[str, Any]]:
+def _unfinished(folder: Folder, plan: pa.Table) -> list[ShardTask]:
     """A task for every shard that is to be written and has no ledger yet."""
-    finished = {
-        n for name in (folder / "_ledger").files() if (n := shard_of(f"_ledger/{name}")) is not None
-    }
+    finished = {shard_of(f"_ledger/{name}") for name in (folder / "_ledger").files()}
     todo = plan.filter(pc.not_equal(plan["action"], "share"))
-    tasks = _tasks(todo, again=False)
-    return [task for task in tasks if task["shard"] not in finished]
+    return [task for task in _tasks(todo, again=False) if task.number not in finished]
 
 
-def _failed_again(folder: Folder, plan: pa.Table) -> list[dict[str, Any]]:
+def _failed_again(folder: Folder, plan: pa.Table) -> list[ShardTask]:
     """A task for every finished shard of which something failed: it reads those articles again."""
     numbers = [n for n in _numbers(plan) if folder.exists(ledger_name(n))]
     ledger = whole_ledger(folder, numbers)
@@ -232,57 +233,43 @@ def _failed_again(folder: Folder, plan: pa.Table) -> list[dict[str, Any]]:
     return _tasks(rows, again=True)
 
 
-def _tasks(rows: pa.Table, *, again: bool) -> list[dict[str, Any]]:
-    tasks: dict[int, dict[str, Any]] = {}
+def _tasks(rows: pa.Table, *, again: bool) -> list[ShardTask]:
+    ids: dict[int, dict[str, list[str]]] = {}
     columns = (rows[name].to_pylist() for name in ("shard", "version_id", "action"))
     for shard, version_id, action in zip(*columns, strict=True):
-        empty = {"shard": shard, "read": [], "copy": [], "again": again}
-        tasks.setdefault(shard, empty)[action].append(version_id)
+        ids.setdefault(shard, {"read": [], "copy": []})[action].append(version_id)
     return [
-        {**task, "read": " ".join(task["read"]), "copy": " ".join(task["copy"])}
-        for task in tasks.values()
+        ShardTask(shard, tuple(found["read"]), tuple(found["copy"]), again)
+        for shard, found in ids.items()
     ]
 
 
 def make_shard(
-    row: dict[str, Any],
+    task: ShardTask,
     *,
     source: Source,
     folder: Folder,
     base: Folder | None,
     config: CorpusConfig,
     num_threads: int,
-) -> dict[str, Any]:
-    """Read and write the shard of a task, unless a task that got lost had finished it.
-
-    A fault that a person can mend (a full disk, a refused key) comes back as a value: Ray would
-    wrap it, and leave its class and number behind.
-    """
-    number, to_read, to_copy = int(row["shard"]), row["read"].split(), row["copy"].split()
-    fault = b""
-    try:
-        if row["again"] or not folder.exists(ledger_name(number)):
-            copied = None
-            if to_copy:
-                pmcids = frozenset(split_version_id(version_id)[0] for version_id in to_copy)
-                copied = Copied(base if base and not row["again"] else folder, pmcids)
-            articles = read_articles(source, to_read, config, num_threads=num_threads)
-            write_shard(folder, number, articles, home_of(config), copied)
-    except (UsageError, OSError) as error:
-        fault = pickle.dumps(error)
-    return {"num_done": len(to_read) + len(to_copy), "fault": fault}
+) -> int:
+    """Read and write a shard, unless a task that got lost had finished it; how many versions."""
+    if task.again or not folder.exists(ledger_name(task.number)):
+        copied = None
+        if task.copy:
+            pmcids = frozenset(split_version_id(version_id)[0] for version_id in task.copy)
+            copied = Copied(base if base and not task.again else folder, pmcids)
+        articles = read_articles(source, task.read, config, num_threads=num_threads)
+        write_shard(folder, task.number, articles, home_of(config), copied)
+    return len(task.read) + len(task.copy)
 
 
 def place_shard(
-    row: dict[str, Any], *, folder: Folder, moved: Mapping[str, Split], config: CorpusConfig
-) -> dict[str, Any]:
+    number: int, *, folder: Folder, moved: Mapping[str, Split], config: CorpusConfig
+) -> int:
     """Put the articles of a finished shard into the files of their splits."""
-    fault = b""
-    try:
-        place_articles(folder, int(row["shard"]), moved, home_of(config))
-    except (UsageError, OSError) as error:
-        fault = pickle.dumps(error)
-    return {"num_done": 1, "fault": fault}
+    place_articles(folder, number, moved, home_of(config))
+    return 1
 
 
 def _finish(
@@ -309,7 +296,8 @@ def _finish(
     ]
     if wrong:
         place = partial(place_shard, folder=view, moved=result.moved, config=config)
-        _run(place, [{"shard": n} for n in wrong], workers, what="shards put in place")
+        placed = run_tasks(place, wrong, workers)
+        _follow(placed, what="shards put in place", total=len(wrong))
     folder.write(DUPLICATES, parquet_bytes(result.duplicates))
     own = folder.files()
     for name in sorted(set().union(*result.files.values()) - own.keys()):
@@ -353,41 +341,7 @@ def _report(publication: Publication, changes: Changes, base: _Base) -> None:
     log.info("changes since %s: %s", base.version, sums)
 
 
-Task = Callable[[dict[str, Any]], dict[str, Any]]
-
-
-def _run(task: Task, rows: Sequence[dict[str, Any]], workers: Workers, *, what: str) -> None:
-    """Run a task for each row on the cluster; raises the fault of the first that has one."""
-    require_resources(
-        {"CPU": workers.num_cpus_per_task},
-        ray.cluster_resources(),
-        remedies={"CPU": "set a smaller --cpus-per-task"},
-        can_grow=is_joined_cluster(os.environ),
-    )
-    ray.data.DataContext.get_current().enable_progress_bars = False  # the log tells it
-    items = ray.data.from_items(list(rows), override_num_blocks=min(len(rows), MOST_BLOCKS))
-    done = items.map(
-        task,
-        num_cpus=workers.num_cpus_per_task,
-        compute=ray.data.TaskPoolStrategy(size=min(workers.max_tasks, len(rows))),
-    )
-    done.context.custom_execution_callback_classes = [Paced]
-    _follow(done, total=sum(_size(row) for row in rows), what=what)
-
-
-def _size(row: Mapping[str, Any]) -> int:
-    return len(f"{row['read']} {row['copy']}".split()) if "read" in row else 1
-
-
-def _follow(rows: ray.data.Dataset, *, total: int, what: str) -> None:
-    """Run the flow, say how far it is as tasks are finished, and raise a task's fault."""
-    start, last, done = time.monotonic(), -PROGRESS_EVERY_S, 0
-    for row in rows.iter_rows():
-        if row["fault"]:
-            raise pickle.loads(row["fault"])
-        done += row["num_done"]
-        now = time.monotonic()
-        if now - last >= PROGRESS_EVERY_S or done == total:
-            rate, last = done / max(now - start, 1e-9), now
-            left = (total - done) / rate
-            log.info("%s: %d/%d (%.1f/s, %.0f s left)", what, done, total, rate, left)
+def _follow(done: Iterable[int], *, what: str, total: int) -> None:
+    """Run the tasks, each of which says how many things it did, and say how far they are."""
+    for _ in with_progress(chain.from_iterable(map(range, done)), what=what, total=total):
+        pass

@@ -82,7 +82,7 @@ def parse_article(xml: bytes) -> Article:
     """
     article = parse_document(xml)
     metadata = article_metadata(article)
-    reading = Reading(article, num_bytes=len(xml))
+    reading = Reading(article)
     found = _holders(article, reading)
     mentions = mentions_of(article, [(item.names, item.owner) for item in found], reading)
     figures = tuple(
@@ -201,6 +201,4 @@ def _own_asides(element: etree._Element) -> Iterator[etree._Element]:
 
 def _inherited(own: _Asides, outer: _Asides) -> _Asides:
     """A group's rights are those of its figures that state none; its picture is not theirs."""
-    return _Asides(
-        own.alt_text, own.license or outer.license, own.attribution or outer.attribution
-    )
+    return _Asides(own.alt_text, own.license or outer.license, own.attribution or outer.attribution)

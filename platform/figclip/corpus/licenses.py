@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from itertools import islice
 
 from lxml import etree
 
@@ -17,6 +18,9 @@ NAME = re.compile(
     re.I,
 )
 PUBLIC_DOMAIN = re.compile(r"CC0|Creative\s+Commons\s+(?:Public\s+Domain|Zero)", re.I)
+
+MOST_STATEMENTS = 10_000
+"""About one licence; a real article makes a handful."""
 
 XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
 
@@ -52,7 +56,8 @@ def _by(clauses: Iterable[str]) -> str:
 
 def article_license(article_meta: etree._Element) -> str:
     """Code of the article's licence: PMC's own statement first, then the publisher's."""
-    return next((code for words in _statements(article_meta) if (code := license_code(words))), "")
+    statements = islice(_statements(article_meta), MOST_STATEMENTS)
+    return next((code for words in statements if (code := license_code(words))), "")
 
 
 def _statements(article_meta: etree._Element) -> Iterable[str]:

@@ -24,21 +24,19 @@ def mentions_of(
     """
     places = _places(figures, reading)
     mentions: list[dict[Mention, None]] = [{} for _ in figures]
-    texts: dict[etree._Element, str] = {}
+    paragraphs: dict[etree._Element, tuple[str, tuple[str, ...], str]] = {}
     for link in article.iter("{*}xref") if places else ():
         targets = _targets(link.get("rid", ""), places)
         if not targets or _is_in_caption(link):
             continue
         reading.spend(COST_OF_MENTION * len(targets))
         paragraph = _paragraph(link)
-        if paragraph not in texts:
-            texts[paragraph] = reading.text_of(paragraph, leave_out=FLOATS)
-        mention = Mention(
-            text=texts[paragraph],
-            section=reading.section_path(paragraph),
-            anchor=reading.text_of(link),
-        )
-        owner = reading.owner_of(link)
+        if paragraph not in paragraphs:
+            text = reading.text_of(paragraph, leave_out=FLOATS)
+            section, owner = reading.section_path(paragraph), reading.owner_of(link)
+            paragraphs[paragraph] = text, section, owner
+        text, section, owner = paragraphs[paragraph]
+        mention = Mention(text=text, section=section, anchor=reading.text_of(link))
         near = [n for n in targets if figures[n][1] == owner]
         for n in near or targets:
             mentions[n][mention] = None

@@ -31,6 +31,12 @@ def split_version_id(version_id: str) -> tuple[str, int]:
     return pmcid, int(number)
 
 
+def version_order(version_id: str) -> tuple[int, int]:
+    """The order in which sources list versions: `PMC999.2` before `PMC3003633.1`."""
+    pmcid, version = split_version_id(version_id)
+    return int(pmcid.removeprefix("PMC")), version
+
+
 def fresh_plan(listing: pa.Table, articles_per_shard: int) -> pa.Table:
     """Every listed version is read; all versions of an article stand in one shard.
 

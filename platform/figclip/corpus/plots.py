@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any
 
 import matplotlib
@@ -77,6 +78,7 @@ DPI = 300
 SMALL = 6.2
 MAX_BARS = 8
 MAX_CHARS = 30
+LINE_CHARS = 70
 FEWEST_ROWS = 5
 """Room for so many bars, so that a lone one is none the thicker."""
 
@@ -278,7 +280,10 @@ def caption_lengths(axes: Axes, totals: Statistics, unit: str) -> None:
     )
     axes.bar(np.arange(len(shares)) * step, shares, width=step, align="edge", color=BLUE, alpha=0.5)
     axes.set(xlim=(0, last), ylim=(0, 1.12 * shares[: int(last / step)].max()))
-    axes.set(xlabel=f"Length in {unit}", ylabel=f"Pairs (%), in steps of {step}")
+    axes.set(
+        xlabel=fill(f"Length in {unit}", LINE_CHARS, break_on_hyphens=False),
+        ylabel=f"Pairs (%), in steps of {step}",
+    )
     cumulative = axes.twinx()
     cumulative.spines["right"].set_visible(True)
     cumulative.set(ylim=(0, 112), ylabel="Cumulative share (%)")

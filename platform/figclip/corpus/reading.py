@@ -5,7 +5,7 @@ from collections import Counter
 from lxml import etree
 
 from figclip.corpus.document import JatsError, local_name
-from figclip.corpus.text import NOTHING, text_of
+from figclip.corpus.text import NOTHING, read, tags_in
 
 HEADED = ("{*}sec", "{*}app", "{*}abstract", "{*}ack")
 """Elements whose title is a section title."""
@@ -13,12 +13,10 @@ HEADED = ("{*}sec", "{*}app", "{*}abstract", "{*}ack")
 PARTS = ("{*}sub-article", "{*}response")
 """Articles within the article: letters of referees, answers, translations."""
 
-MOST_CHARACTERS = 100_000_000
+MOST_CHARACTERS = 60_000_000
 """What may be read of one article, all readings together; a long article has a million."""
-COST_OF_ELEMENT = 20
+COST_OF_ELEMENT = 100
 """What reading an element costs, in characters."""
-LARGE_DOCUMENT = 400_000
-"""Bytes; in a smaller one elements, whatever their nesting, are quickly read and not counted."""
 
 
 class Reading:
@@ -28,9 +26,8 @@ class Reading:
     books. `JatsError` (`huge_xml`) once `MOST_CHARACTERS` are spent.
     """
 
-    def __init__(self, article: etree._Element, *, num_bytes: int) -> None:
+    def __init__(self, article: etree._Element) -> None:
         self.left = MOST_CHARACTERS
-        self.is_large = num_bytes > LARGE_DOCUMENT
         self.sections: dict[etree._Element, tuple[str, ...]] = {}
         self.owners = _owners(article)
 
@@ -45,9 +42,9 @@ class Reading:
         """As the function `text_of`."""
         if element is None:
             return ""
-        if self.is_large:
-            self.spend(COST_OF_ELEMENT * sum(1 for _ in element.iter()))
-        text = text_of(element, leave_out=leave_out)
+        tags = tags_in(element)
+        self.spend(COST_OF_ELEMENT * len(tags))
+        text = read(element, tags, leave_out)
         self.spend(len(text))
         return text
 

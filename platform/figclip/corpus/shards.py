@@ -134,8 +134,9 @@ def write_shard(
         finished = files.close()
         if copied is not None and copied.folder.path == folder.path:
             folder.delete(ledger_name(number))
-            for name in set(pairs_names(number)) - finished.keys():
-                folder.delete(name)
+        # Of a try before this one, whose articles may have been put in place already.
+        for name in set(pairs_names(number)) - finished.keys():
+            folder.delete(name)
         for name, path in finished.items():
             folder.take(name, path)
     ledger = pa.concat_tables([LEDGER_SCHEMA.empty_table(), *ledgers])
@@ -200,9 +201,9 @@ def _place(number: int, pmcid: str, moved: Mapping[str, Split], home: Home) -> s
 def place_articles(folder: Folder, number: int, moved: Mapping[str, Split], home: Home) -> None:
     """Put a shard's rows into the files of their articles' splits: those of `moved`, else `home`.
 
-    Only files that hold too much or too little are written anew. It may be killed and run again: an
-    article's rows are written to their new file before they leave the old one, and what is read are
-    the rows of all files, each once.
+    Only files that hold too much or too little are written anew. It may be killed and run again: no
+    file loses an article before all have what they gain, and what is read are the rows of all
+    files, each once.
     """
     found = {
         name: set(_pmcids(folder, name)) for name in pairs_names(number) if folder.exists(name)
@@ -210,20 +211,25 @@ def place_articles(folder: Folder, number: int, moved: Mapping[str, Split], home
     wanted: dict[str, set[str]] = {}
     for pmcid in set().union(*found.values()):
         wanted.setdefault(_place(number, pmcid, moved, home), set()).add(pmcid)
-    wrong = [name for name in wanted if wanted[name] != found.get(name)]
-    with folder.scratch() as scratch:
-        files = PairFiles(scratch)
-        for name in wrong:
-            sources = [other for other in found if found[other] & wanted[name]]
-            for rows in _once(folder, sources):
-                here = _of_articles(rows, wanted[name])
-                if len(here):
-                    files.add(name, _with_split(here, _split_of_name(name)))
-        finished = files.close()
-        for name in sorted(finished, key=lambda name: wanted[name] <= found.get(name, set())):
-            folder.take(name, finished[name])
+    grown = {name: wanted[name] | found.get(name, set()) for name in wanted}
+    _fill(folder, {n: grown[n] for n in grown if grown[n] != found.get(n)}, found)
+    _fill(folder, {n: wanted[n] for n in wanted if wanted[n] != grown[n]}, found)
     for name in found.keys() - wanted.keys():
         folder.delete(name)
+
+
+def _fill(folder: Folder, wanted: Mapping[str, set[str]], found: Mapping[str, set[str]]) -> None:
+    """Write files with the articles that each is to hold, from the files that hold them now."""
+    with folder.scratch() as scratch:
+        files = PairFiles(scratch)
+        for name, pmcids in wanted.items():
+            sources = [other for other in found if not pmcids.isdisjoint(found[other])]
+            for rows in _once(folder, sources):
+                here = _of_articles(rows, pmcids)
+                if len(here):
+                    files.add(name, _with_split(here, _split_of_name(name)))
+        for name, path in files.close().items():
+            folder.take(name, path)
 
 
 def _split_of_name(name: str) -> Split:

@@ -28,21 +28,6 @@ def split_of(pmcid: str, *, seed: int, validation_fraction: float, test_fraction
     return "validation" if place < test_fraction + validation_fraction else "train"
 
 
-def mended_splits(
-    pmcids: Iterable[str], *, seed: int, validation_fraction: float, test_fraction: float
-) -> dict[str, Split]:
-    """The split of every article that has pairs, so that none of the wanted splits is empty.
-
-    A small corpus can leave one without articles. It then gets an article of the largest split,
-    the one of smallest hash: with three articles or more the outcome is one each at least, and
-    the same whatever the order of `pmcids`. With fewer the splits stay as `split_of` says.
-    """
-    shares = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
-    articles = list(dict.fromkeys(pmcids))
-    moved = moved_articles(articles, (), seed=seed, **shares)
-    return {p: moved.get(p) or split_of(p, seed=seed, **shares) for p in articles}
-
-
 def moved_articles(
     pmcids: Iterable[str],
     shared: Iterable[tuple[str, str]],

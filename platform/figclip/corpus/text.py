@@ -51,13 +51,22 @@ def text_of(element: etree._Element | None, *, leave_out: frozenset[str] = NOTHI
     """All text of an element in reading order; empty where there is no element.
 
     Block elements are set apart by one space, inline elements neither glued nor spaced. Comments,
-    processing instructions and the elements named in `leave_out`, which are `SPECIAL`, are left out.
+    processing instructions and the elements named in `leave_out`, all of them `SPECIAL`, are left
+    out.
     """
-    if element is None:
-        return ""
-    if not len(element):
+    return "" if element is None else read(element, tags_in(element), leave_out)
+
+
+def tags_in(element: etree._Element) -> list[str]:
+    """The tags of all that an element holds."""
+    return [part.tag for part in element.iterdescendants()] if len(element) else []
+
+
+def read(element: etree._Element, tags: list[str], leave_out: frozenset[str]) -> str:
+    """`text_of` an element whose `tags_in` are at hand."""
+    if not tags:
         return fold(element.text or "")
-    if not any(local(tag) in SPECIAL for tag in {part.tag for part in element.iterdescendants()}):
+    if not any(local(tag) in SPECIAL for tag in set(tags)):
         return fold(etree.tostring(element, method="text", encoding="unicode", with_tail=False))
     pieces: list[str] = []
     _collect(element, pieces, leave_out)

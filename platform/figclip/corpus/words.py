@@ -10,7 +10,7 @@ WORDS = "words"
 NUM_SPECIAL = 2
 """[CLS] and [SEP], which stand around every text."""
 
-MOST_CHARS = 40
+MOST_CHARS = 60
 
 
 def count_words(texts: Sequence[str]) -> list[int]:

@@ -9,10 +9,11 @@ import ray.data
 
 from figclip.inputs.order import Share, WorkItem, remaining_items
 from figclip.inputs.reader import Batch, Columns, Reader, batch_of
-from figclip.pacing import Paced
+from figclip.tasks import Paced
 
 BLOCK_BYTES = 4 * 2**20
 """A reading task hands on its rows in blocks of about this size, so that the first come early."""
+
 
 def quieten_ray_data() -> None:
     """Keep from the log what says nothing to the reader of a training run.

@@ -1,1 +1,1 @@
-"""Where articles come from: PubMed Central's bucket, or a miniature of it."""
+"""Where articles come from: PubMed Central's bucket, its old packages, or a miniature."""

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 MANIFEST_KEY = re.compile(r"inventory-reports/.+/(\d{4}-\d\d-\d\dT\d\d-\d\dZ)/manifest\.json")
 COLUMNS = ("Key", "ETag")
+EMPTY = pa.table({name: pa.array([], pa.string()) for name in COLUMNS})
 
 DAMAGE = (MissingObject, CorruptObject, HugeObject, ValueError, OSError, pa.ArrowException)
 """What may be wrong with the files of one day; the bucket's own faults are none of these."""
@@ -38,8 +39,8 @@ class InventoryManifest(BaseModel):
     files: list[Part]
 
 
-def newest_inventory(bucket: Bucket) -> pa.Table | None:
-    """Keys and ETags (`Key`, `ETag`) that the newest whole inventory lists; None without one.
+def newest_inventory(bucket: Bucket) -> pa.Table:
+    """Keys and ETags (`Key`, `ETag`) that the newest whole inventory lists; no row without one.
 
     The newest dated folder may lack its manifest for some hours, so it is manifests we look for;
     the folders `hive/` and `data/` beside the dated ones hold none. An inventory with a part that
@@ -58,14 +59,13 @@ def newest_inventory(bucket: Bucket) -> pa.Table | None:
             continue
         log.info("%s: %d keys by the inventory of %s", bucket, rows.num_rows, date)
         return rows
-    return None
+    return EMPTY
 
 
 def _rows(bucket: Bucket, manifest_key: str) -> pa.Table:
     manifest = InventoryManifest.model_validate_json(_manifest(bucket, manifest_key))
     columns = manifest.columns.split(", ")
-    empty = pa.table({name: pa.array([], pa.string()) for name in COLUMNS})
-    return pa.concat_tables([empty, *(_part(bucket, part, columns) for part in manifest.files)])
+    return pa.concat_tables([EMPTY, *(_part(bucket, part, columns) for part in manifest.files)])
 
 
 def _manifest(bucket: Bucket, key: str) -> bytes:
@@ -84,7 +84,7 @@ def _part(bucket: Bucket, part: Part, columns: list[str]) -> pa.Table:
     wanted = [*COLUMNS, *(name for name in ("IsLatest", "IsDeleteMarker") if name in columns)]
     with pa.CompressedInputStream(pa.BufferReader(data), "gzip") as stream:
         if not stream.read(1):  # a day with nothing new to list
-            return pa.table({name: pa.array([], pa.string()) for name in COLUMNS})
+            return EMPTY
     with pa.CompressedInputStream(pa.BufferReader(data), "gzip") as stream:
         rows = pacsv.read_csv(
             stream,

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 VERSION_ID = re.compile(r"PMC[1-9][0-9]{0,8}\.[1-9][0-9]{0,8}")
 ASKED_ID = re.compile(r"PMC[1-9][0-9]{0,8}(\.[1-9][0-9]{0,8})?")
-KEY_PATTERN = r"^metadata/PMC(?P<number>[1-9][0-9]{0,8})\.(?P<version>[1-9][0-9]{0,8})\.json$"
+KEY_PATTERN = rf"^metadata/{VERSION_ID.pattern}\.json$"
 
 FEW = 1_000
 """So many articles are listed one by one; for more the inventory is read."""
@@ -77,8 +77,7 @@ def list_cloud(bucket: Bucket, ids: Sequence[str] | None) -> pa.Table:
 
 
 def _all_of_cloud(bucket: Bucket) -> pa.Table:
-    rows = newest_inventory(bucket)
-    versions = None if rows is None else versions_of(rows)
+    versions = versions_of(newest_inventory(bucket))
     if not versions:
         log.info("%s: no usable inventory, listing metadata/ instead", bucket)
         versions = versions_of(_listing(bucket, "metadata/"))
@@ -113,12 +112,13 @@ def _listing(bucket: Bucket, prefix: str) -> pa.Table:
 
 def versions_of(rows: pa.Table) -> pa.Table:
     """The versions among the keys of a bucket; other keys are none of our business."""
-    found = pc.extract_regex(rows["Key"], KEY_PATTERN)
-    is_version = pc.is_valid(found)
-    keys = rows["Key"].filter(is_version)
-    ids = pc.utf8_slice_codeunits(keys, len("metadata/"), -len(".json"))
-    etags = rows["ETag"].filter(is_version).cast(pa.string())
-    return in_order(pa.table([ids, pc.fill_null(etags, "")], schema=SCHEMA))
+    is_version = pc.match_substring_regex(rows["Key"], KEY_PATTERN)
+    if not pc.all(is_version).as_py():
+        rows = rows.filter(is_version)
+    ids = pc.utf8_slice_codeunits(rows["Key"], len("metadata/"), -len(".json"))
+    versions = pa.table([ids, pc.fill_null(rows["ETag"], "")], schema=SCHEMA)
+    del rows  # sorting takes room enough without it
+    return in_order(versions)
 
 
 def in_order(versions: pa.Table) -> pa.Table:
@@ -132,6 +132,11 @@ def in_order(versions: pa.Table) -> pa.Table:
 
 def order_of(version_ids: pa.ChunkedArray) -> np.ndarray:
     """One number for each version id, in the order of articles and versions."""
+    # Chunk by chunk: the numbers as text take several times the memory of the ids.
+    return np.concatenate([np.array([], np.int64), *map(_order_of, version_ids.chunks)])
+
+
+def _order_of(version_ids: pa.Array) -> np.ndarray:
     parts = pc.extract_regex(version_ids, r"^PMC(?P<number>[0-9]+)\.(?P<version>[0-9]+)$")
     number, version = (
         pc.struct_field(parts, name).cast(pa.int64()).to_numpy() for name in ("number", "version")

@@ -17,7 +17,6 @@ from urllib.parse import unquote
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
-from figclip.config import UsageError
 from figclip.sources.buckets import (
     Bucket,
     CorruptObject,
@@ -26,7 +25,6 @@ from figclip.sources.buckets import (
     MissingObject,
     S3Bucket,
     Unreachable,
-    bucket_at,
 )
 from figclip.sources.listing import VERSION_ID, check_version_id, list_cloud
 
@@ -43,9 +41,7 @@ __all__ = [
     "choose_version",
     "fetch_media",
     "fetch_xml",
-    "list_versions",
     "objection",
-    "open_bucket",
     "parse_metadata",
     "read_metadata",
 ]
@@ -144,24 +140,6 @@ class CloudSource:
         return fetch_media(self.bucket, metadata, name, at_most=at_most)
 
 
-def open_bucket(source: str, *, endpoint: str | None = None, anonymous: bool = True) -> Bucket:
-    """A local folder or `s3://bucket[/prefix]` in the layout of the PMC Cloud Service.
-
-    `endpoint` is the URL of another S3 server. `UsageError` names the remedy where the source is
-    not there, cannot be read, is empty, or is something else.
-    """
-    bucket = bucket_at(source, endpoint=endpoint, anonymous=anonymous)
-    look = at_first_look(bucket)
-    if holds_metadata(look):
-        return bucket
-    if next(iter(look.keys("")), None) is None:
-        raise UsageError(f"{bucket} is empty; name a source that holds articles")
-    raise UsageError(
-        f"{bucket} is not in the layout of the PMC Cloud Service: it has no "
-        f"metadata/PMC….json; name the folder or prefix that holds `metadata/` and `PMC…/`"
-    )
-
-
 def at_first_look(bucket: Bucket) -> Bucket:
     """The same, but it gives up early: a mistyped endpoint should say so within seconds."""
     return replace(bucket, num_tries=3) if isinstance(bucket, S3Bucket) else bucket
@@ -170,14 +148,6 @@ def at_first_look(bucket: Bucket) -> Bucket:
 def holds_metadata(bucket: Bucket) -> bool:
     """Whether it is in the layout of the PMC Cloud Service."""
     return any(METADATA_KEY.fullmatch(key) for key in bucket.keys("metadata/"))
-
-
-def list_versions(bucket: Bucket) -> list[str]:
-    """Every article version, `PMC3003633.1`, sorted as text: versions of an article are neighbours.
-
-    `UsageError` where there is no version at all.
-    """
-    return sorted(list_cloud(bucket, None)["version_id"].to_pylist())
 
 
 def read_metadata(bucket: Bucket, version_id: str) -> VersionMetadata:

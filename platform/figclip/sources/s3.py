@@ -28,6 +28,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 from botocore.response import StreamingBody
+from urllib3.exceptions import HTTPError
 
 from figclip.config import UsageError
 from figclip.sources.objects import (
@@ -311,6 +312,8 @@ def _clear_errors(bucket: S3Bucket, key: str) -> Iterator[None]:
         raise _Passing("arrives damaged") from error
     except (ConnectionError, HTTPClientError) as error:
         raise _Passing(f"cannot be reached at {where} ({error})") from error
+    except HTTPError as error:  # of a body; botocore translates only some of them
+        raise _Passing("broke off") from error
     except ValueError as error:  # botocore's word for an endpoint that is no URL
         raise UsageError(f"{bucket}: {error}; one looks like http://localhost:9000") from error
     except BotoCoreError as error:
