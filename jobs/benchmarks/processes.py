@@ -47,7 +47,7 @@ class Family(threading.Thread):
     def _see(self, process: psutil.Process) -> None:
         with process.oneshot():
             times = process.cpu_times()
-            title = " ".join(process.cmdline())
+            title = " ".join(" ".join(process.cmdline()).split())
         one = process.pid, process.create_time()
         self._cpu_s[one], self._titles[one] = times.user + times.system, title
         self._peak_rss[title] = max(self._peak_rss.get(title, 0), peak_rss(process.pid))
