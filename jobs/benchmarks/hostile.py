@@ -92,7 +92,7 @@ def _photograph() -> bytes:
     width, height = PHOTOGRAPH
     noise = np.random.default_rng(0).integers(0, 256, (height // 4, width // 4, 3), np.uint8)
     image = Image.fromarray(noise).resize(PHOTOGRAPH, Image.Resampling.BICUBIC)
-    return _encoded(image, "JPEG", quality=80)
+    return _encoded(image, "JPEG", quality=78)
 
 
 def _at_the_bound() -> Iterator[tuple[str, bytes]]:

@@ -25,6 +25,9 @@ TASKS = 2
 WORKER = "ray::"
 """What the titles of Ray's workers begin with, at work or not."""
 
+MOST_NAMED, TITLE_CHARS = 12, 80
+"""Of the processes of a job those that are told of, and how much of their titles."""
+
 
 @dataclass(frozen=True)
 class Round:
@@ -72,9 +75,10 @@ def _round(miniature: Path, folder: Path) -> Round:
     with served(miniature) as endpoint:
         _, (work,) = plain(source, folder / "plain", CONFIG, endpoint=endpoint)
         with ray_job(folder / "store") as job:
-            started = job.family.cpu_s()
+            before, started = job.family.cpu_s_by_process(), job.family.cpu_s()
             found = job.ingest(source, "ray", CONFIG, tasks=TASKS, endpoint=endpoint)
             published = job.family.cpu_s()
+            after = job.family.cpu_s_by_process()
             worker_rss = job.family.peak_rss_of(WORKER)
             stop_s = job.stop()
             ended = job.family.cpu_s()
@@ -90,6 +94,9 @@ def _round(miniature: Path, folder: Path) -> Round:
         num_pairs=work.num_pairs,
     )
     log.info("%s: overhead %.3f", done, done.overhead)
+    spent = {title: seconds - before.get(title, 0.0) for title, seconds in after.items()}
+    for title, seconds in sorted(spent.items(), key=lambda item: -item[1])[:MOST_NAMED]:
+        log.info("%6.2f CPU s: %s", seconds, title[-TITLE_CHARS:])
     return done
 
 

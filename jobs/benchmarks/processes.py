@@ -23,6 +23,7 @@ class Family(threading.Thread):
         self._ended = threading.Event()
         self._one_at_a_time = threading.Lock()
         self._cpu_s: dict[tuple[int, float], float] = {}
+        self._titles: dict[tuple[int, float], str] = {}
         self._peak_rss: dict[str, int] = {}
         self.peak_pss = 0
         """Bytes of the whole family: a page that n processes share counts 1/n in each of them."""
@@ -46,8 +47,9 @@ class Family(threading.Thread):
     def _see(self, process: psutil.Process) -> None:
         with process.oneshot():
             times = process.cpu_times()
-            title = " ".join(process.cmdline())
-        self._cpu_s[process.pid, process.create_time()] = times.user + times.system
+            title = " ".join(" ".join(process.cmdline()).split())
+        one = process.pid, process.create_time()
+        self._cpu_s[one], self._titles[one] = times.user + times.system, title
         self._peak_rss[title] = max(self._peak_rss.get(title, 0), peak_rss(process.pid))
 
     def _family(self) -> Sequence[psutil.Process]:
@@ -60,6 +62,12 @@ class Family(threading.Thread):
         """Seconds of user and system time of all processes up to now."""
         self.sample()
         return sum(self._cpu_s.values())
+
+    def cpu_s_by_process(self) -> dict[str, float]:
+        """The same by process, `{title} {pid}`; a title is that which it was last seen to have."""
+        self.sample()
+        titles = {one: f"{self._titles[one]} {one[0]}" for one in self._cpu_s}
+        return {titles[one]: seconds for one, seconds in self._cpu_s.items()}
 
     def peak_rss_of(self, word: str) -> int:
         """Bytes: the most that any one process whose title begins with `word` ever held."""

@@ -21,6 +21,9 @@ CPUS = 2
 SAMPLE_EVERY_S = 2.0
 """Of a worker that ends, at most so much CPU time is missed; a sample takes some itself."""
 
+REST_S, REST_CPU_S, MOST_RESTS = 2.0, 0.3, 15
+"""At rest is who takes less CPU than that in so long; it is not waited for for ever."""
+
 
 def python(module: str, *args: object, **options: Any) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", f"jobs.benchmarks.{module}", *map(str, args)]
@@ -73,6 +76,7 @@ class RayJob:
         self.family = Family(self._process.pid, every_s=SAMPLE_EVERY_S)
         self._told("")
         self.start_s = time.monotonic() - start
+        self._wait_until_at_rest()
 
     def ingest(
         self,
@@ -88,6 +92,14 @@ class RayJob:
         task = {"source": source, "endpoint": endpoint, "version": version, "tasks": tasks}
         given = {"corpus": config.model_dump(mode="json"), "pmcids": pmcids and list(pmcids)}
         return self._told(json.dumps(task | given) + "\n")
+
+    def _wait_until_at_rest(self) -> None:
+        """Ray goes on starting its dashboard and its workers when `ray.init` has returned."""
+        for _ in range(MOST_RESTS):
+            before = self.family.cpu_s()
+            time.sleep(REST_S)
+            if self.family.cpu_s() - before < REST_CPU_S:
+                return
 
     def _told(self, line: str) -> dict[str, Any]:
         assert self._process.stdin is not None

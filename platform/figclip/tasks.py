@@ -1,38 +1,24 @@
-"""Many like pieces of work on Ray Data: one function, a value for each item, faults as they are."""
+"""Many like pieces of work on Ray: one function, a value for each item, faults as they are.
+
+Plain tasks of Ray and not its Data library: a piece takes seconds to minutes and its value is
+small, so that nothing is gained by streaming blocks; but every worker would have to import that
+library, and two actors of its own would run beside them.
+"""
 
 import os
 import pickle
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from itertools import islice
+from typing import Any, TypeVar
 
 import ray
-import ray.data
-from ray.data._internal.execution.execution_callback import ExecutionCallback
 
 from figclip.config import UsageError
 from figclip.resources import is_joined_cluster, require_resources
 
 I = TypeVar("I")  # noqa: E741
 V = TypeVar("V")
-
-MOST_BLOCKS = 2_000
-"""Tasks of one run; with more items than that, a task does several."""
-
-PAUSE_S = 0.02
-
-
-class Paced(ExecutionCallback):
-    """Lets the control loop of Ray Data rest between its rounds.
-
-    While every task is at work, or waits for its output to be consumed, the loop of Ray 2.60 goes
-    round without a pause. It then takes CPU, and the interpreter's lock, from whatever the process
-    is there for; on a small machine, from the tasks themselves.
-    """
-
-    def on_execution_step(self, executor: object) -> None:
-        time.sleep(PAUSE_S)
 
 
 @dataclass(frozen=True)
@@ -60,32 +46,35 @@ def run_tasks(task: Callable[[I], V], items: Sequence[I], workers: Workers) -> I
         remedies={"CPU": "set a smaller --cpus-per-task"},
         can_grow=is_joined_cluster(os.environ),
     )
-    ray.data.DataContext.get_current().enable_progress_bars = False  # the log tells it
-    rows = [{"item": pickle.dumps(item)} for item in items]
-    num_blocks = min(len(rows), MOST_BLOCKS)
-    done = ray.data.from_items(rows, override_num_blocks=num_blocks).map(
-        _Guarded(task).answer,
+    answer = ray.remote(
+        _answer
+    ).options(
+        name=getattr(getattr(task, "func", task), "__name__", "task"),
         num_cpus=workers.num_cpus_per_task,
-        compute=ray.data.TaskPoolStrategy(size=min(workers.max_tasks, num_blocks)),
+        max_retries=-1,  # of a worker or a machine that died; what the task raises is not tried again
+        scheduling_strategy="SPREAD",
     )
-    done.context.custom_execution_callback_classes = [Paced]
-    for row in done.iter_rows():
-        if row["fault"]:
-            raise pickle.loads(row["fault"])
-        yield pickle.loads(row["value"])
+    pickled, left = ray.put(pickle.dumps(task)), iter(items)
+    under_way = [answer.remote(pickled, item) for item in islice(left, workers.max_tasks)]
+    try:
+        while under_way:
+            (ended,), under_way = ray.wait(under_way, num_returns=1)
+            under_way += [answer.remote(pickled, item) for item in islice(left, 1)]
+            value, fault = ray.get(ended)
+            if fault is not None:
+                raise pickle.loads(fault)
+            yield value
+    finally:
+        for unwanted in under_way:
+            ray.cancel(unwanted)
 
 
-@dataclass(frozen=True)
-class _Guarded(Generic[I, V]):
-    """A task whose faults that a person can mend come back as values.
+def _answer(pickled: bytes, item: Any) -> tuple[Any, bytes | None]:
+    """A task's value, or its fault, if it is one that a person can mend.
 
-    Ray would wrap them, and leave their class and number behind.
+    Ray would wrap it, and leave its class and number behind.
     """
-
-    task: Callable[[I], V]
-
-    def answer(self, row: dict[str, Any]) -> dict[str, Any]:
-        try:
-            return {"value": pickle.dumps(self.task(pickle.loads(row["item"]))), "fault": b""}
-        except (UsageError, OSError) as error:
-            return {"value": b"", "fault": pickle.dumps(error)}
+    try:
+        return pickle.loads(pickled)(item), None
+    except (UsageError, OSError) as error:
+        return None, pickle.dumps(error)

@@ -25,7 +25,8 @@ def read(folder, version_ids, config=None) -> ReadArticle:
     source = open_source(str(folder))
     together = ReadArticle("")
     for article in read_articles(source, version_ids, config or CorpusConfig(), num_threads=2):
-        together.pairs += article.pairs
+        for pair in article.pairs:
+            together.pairs.add(pair)
         together.entries += article.entries
     return together
 
@@ -41,7 +42,7 @@ def read_one(folder, xml=None, media=None, *, config=None, version="PMC1.1", **m
     write_article(folder, version, xml, MEDIA if media is None else media, **metadata)
     found = read(folder, [version], config)
     assert [e.figure_id for e in found.entries].count("") == 1
-    return found.pairs, [(e.figure_id, e.graphic, e.reason) for e in rejected(found)]
+    return list(found.pairs), [(e.figure_id, e.graphic, e.reason) for e in rejected(found)]
 
 
 def test_a_good_article_gives_its_pair_and_no_rejection(tmp_path):
@@ -213,7 +214,7 @@ def test_a_best_version_that_is_whole_speaks_for_its_article_though_it_gives_no_
     tmp_path, second
 ):
     found = read_two(tmp_path, second)
-    assert found.pairs == []
+    assert not found.pairs
     assert {(e.version, e.reason) for e in found.entries} >= {(1, "other_version")}
     assert len(found.entries) == 2
 
@@ -223,7 +224,7 @@ def test_where_no_version_can_be_used_each_says_why(tmp_path):
         write_article(tmp_path, f"PMC1.{number}", b"<article>"[: 9 * (number % 2)], MEDIA)
     versions = [f"PMC1.{number}" for number in (1, 2, 3)]
     found = read(tmp_path, versions)
-    assert found.pairs == []
+    assert not found.pairs
     assert [(e.version, e.reason) for e in found.entries] == [
         (number, "malformed_xml") for number in (3, 2, 1)
     ]
@@ -329,7 +330,7 @@ def test_no_lesser_version_steps_in_for_one_that_another_try_may_reach(tmp_path,
         write_article(tmp_path, f"PMC1.{number}", article_xml("PMC1", ONE), MEDIA)
     source = Unreached(open_source(str(tmp_path)), step, Unreachable("far"))
     (found,) = read_articles(source, ["PMC1.1", "PMC1.2"], CorpusConfig(), num_threads=1)
-    assert found.pairs == []
+    assert not found.pairs
     reasons = {e.version: (e.state, e.reason) for e in found.entries}
     assert reasons[2] == ("failed", f"unreachable_{step}")
     assert len(found.entries) == 2

@@ -25,7 +25,8 @@ def shard(folder):
     config = CorpusConfig(licenses=ELIGIBLE_LICENSES)
     together = ReadArticle("")
     for article in read_articles(source, ids, config, num_threads=2):
-        together.pairs += article.pairs
+        for pair in article.pairs:
+            together.pairs.add(pair)
         together.entries += article.entries
     return together
 

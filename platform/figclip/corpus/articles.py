@@ -19,7 +19,8 @@ from figclip.corpus.jats import JatsError, parse_article
 from figclip.corpus.pairs import Candidate, candidates, entry, objection, pair, published
 from figclip.corpus.plan import split_version_id
 from figclip.corpus.rules import CorpusConfig
-from figclip.schema import LEDGER_SCHEMA, PAIR_SCHEMA, Article, Entry, Pair, State, table_of
+from figclip.corpus.spill import Pairs
+from figclip.schema import LEDGER_SCHEMA, Article, Entry, State, table_of
 from figclip.sources.objects import (
     CorruptObject,
     HugeObject,
@@ -63,7 +64,7 @@ class ReadArticle:
     """What an article gave: its pairs, and an entry for each of its versions and graphics."""
 
     pmcid: str
-    pairs: list[Pair] = field(default_factory=list)
+    pairs: Pairs = field(default_factory=Pairs)
     entries: list[Entry] = field(default_factory=list)
 
     @property
@@ -170,14 +171,14 @@ def _read_version(
 
     No fault of its files, however odd, reaches the caller.
     """
-    pairs: list[Pair] = []
+    pairs = Pairs()
     entries: list[Entry] = []
     try:
         (future,) = yield [partial(source.xml, metadata)]
         article = parse_article(future.result())
         yield from _pair_up(source, article, metadata, config, pairs, entries)
         # What no column can hold would otherwise end the whole shard.
-        table_of([replace(row, image=b"") for row in pairs], PAIR_SCHEMA)
+        pairs.settle()
         table_of(entries, LEDGER_SCHEMA)
     except tuple(kind for kind, _, _ in FAULTS) as error:
         state, reason = _fault(error, "xml")
@@ -193,7 +194,7 @@ def _read_version(
         reason = f"unexpected_error: {type(error).__name__}: {error}"
         found.entries.append(entry(metadata, reason, state="failed"))
         return False
-    found.pairs += pairs
+    found.pairs = pairs
     found.entries += entries
     return entries[0].reason not in UNUSABLE
 
@@ -203,7 +204,7 @@ def _pair_up(
     article: Article,
     metadata: VersionMetadata,
     config: CorpusConfig,
-    pairs: list[Pair],
+    pairs: Pairs,
     entries: list[Entry],
 ) -> Generator[Sequence[Call], Sequence[Future[Any]], None]:
     """Add a parsed version's pairs and entries, its own entry the first."""
@@ -223,7 +224,7 @@ def _pair_up(
                 entries.append(replace(image, figure_id=item.figure.figure_id))
             else:
                 entries.append(published(metadata, item, image))
-                pairs.append(pair(article, metadata, item, image, config))
+                pairs.add(pair(article, metadata, item, image, config))
     if pairs:
         own = entry(metadata, "", state="published")
     else:

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from figclip.corpus.fingerprint import NEAR_BITS
 from figclip.schema import FINGERPRINT_BYTES
@@ -109,6 +107,10 @@ def _firsts(labels: np.ndarray) -> np.ndarray:
 def _components(ones: np.ndarray, others: np.ndarray, size: int) -> np.ndarray:
     if size == 0:
         return np.zeros(0, np.int32)
+    # Only here: every worker imports this module, and none of them clusters anything.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     edges = coo_array((np.ones(len(ones), bool), (ones, others)), (size, size))
     return connected_components(edges.tocsr(), directed=False)[1]
 

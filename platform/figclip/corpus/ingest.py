@@ -1,4 +1,4 @@
-"""The flow from a source of articles to a published corpus of pairs, on Ray Data.
+"""The flow from a source of articles to a published corpus of pairs, on Ray.
 
 The articles are cut into fixed shards once; each is read and written whole by one task. A run that
 was killed goes on with the shards that are missing, and ends with the same files. A corpus that

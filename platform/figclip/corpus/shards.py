@@ -28,7 +28,7 @@ ROWS_PER_GROUP = 128
 """Some 20 MB of images: what a reader of one row group must hold."""
 
 BYTES_PER_GROUP = 64 * 2**20
-"""Of images: fewer rows where they are large ones."""
+"""Fewer rows where they are large ones."""
 
 COMPRESSION = {
     f"{column.name}.list.element" if pa.types.is_list(column.type) else column.name: "zstd"
@@ -70,10 +70,11 @@ class PairFiles:
 
     def add(self, name: str, rows: pa.Table) -> None:
         """Add rows to a file; they are cut into row groups of bounded size."""
-        sizes = pc.binary_length(rows["image"]).to_pylist()
-        for n, size in enumerate(sizes):
+        images = pc.binary_length(rows["image"]).to_pylist()
+        other = (rows.nbytes - sum(images)) // max(len(images), 1)
+        for n, size in enumerate(images):
             self._waiting.setdefault(name, []).append(rows.slice(n, 1))
-            self._bytes[name] = self._bytes.get(name, 0) + size
+            self._bytes[name] = self._bytes.get(name, 0) + size + other
             if len(self._waiting[name]) >= ROWS_PER_GROUP or self._bytes[name] >= BYTES_PER_GROUP:
                 self._flush(name)
 
@@ -127,9 +128,8 @@ def write_shard(
             _copy(files, number, copied, home)
             ledgers.append(_of_articles(read_ledger(copied.folder, number), copied.pmcids))
         for article in articles:
-            if article.pairs:
-                name = pairs_name(number, home(article.pmcid), moved=False)
-                files.add(name, table_of(article.pairs, PAIR_SCHEMA))
+            for rows in article.pairs.tables():
+                files.add(pairs_name(number, home(article.pmcid), moved=False), rows)
             ledgers.append(table_of(article.entries, LEDGER_SCHEMA))
         finished = files.close()
         if copied is not None and copied.folder.path == folder.path:

@@ -6,8 +6,6 @@ from hashlib import sha256
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from figclip.schema import SPLITS, Split
 
@@ -71,6 +69,10 @@ def _families(articles: Sequence[str], shared: Iterable[tuple[str, str]]) -> lis
     owners, clusters = _numbered(articles, shared)
     if not len(owners):
         return []
+    # Only here: every worker imports this module, for the split of an article alone.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     size = len(articles) + int(clusters.max()) + 1
     edges = (owners, clusters + len(articles))
     graph = coo_array((np.ones(len(owners), bool), edges), (size, size)).tocsr()

@@ -1,18 +1,33 @@
 """Batches for a training rank: Ray Data reads, decodes and tokenizes ahead, in the exact order."""
 
 import logging
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 
 import ray.data
+from ray.data._internal.execution.execution_callback import ExecutionCallback
 
 from figclip.inputs.order import Share, WorkItem, remaining_items
 from figclip.inputs.reader import Batch, Columns, Reader, batch_of
-from figclip.tasks import Paced
 
 BLOCK_BYTES = 4 * 2**20
 """A reading task hands on its rows in blocks of about this size, so that the first come early."""
+
+PAUSE_S = 0.02
+
+
+class Paced(ExecutionCallback):
+    """Lets the control loop of Ray Data rest between its rounds.
+
+    While every task waits for its output to be consumed, the loop of Ray 2.60 goes round without a
+    pause; in the process of a training rank it then takes CPU, and the interpreter's lock, from the
+    model.
+    """
+
+    def on_execution_step(self, executor: object) -> None:
+        time.sleep(PAUSE_S)
 
 
 def quieten_ray_data() -> None:
