@@ -22,10 +22,19 @@ from figclip.sources.source import Layout, open_source
 from figclip.store import Manifest, Store
 from figclip.tasks import Workers
 from jobs.entry import Job, joined_ray, keep_config, run
-from jobs.presets import MEASURED
 from jobs.statistics import token_counter
 
 log = logging.getLogger(__name__)
+
+MEASURED = MeasuredRates(
+    articles_per_cpu_s=100.0,
+    images_per_cpu_s=50.0,
+    media_bytes=250_000,
+    xml_bytes=120_000,
+    metadata_bytes=2_500,
+    stored_bytes=110_000,
+)
+"""By `python -m jobs.benchmark ingest` on two cores of a server."""
 
 
 class IngestJob(Job, CorpusConfig):

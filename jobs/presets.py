@@ -1,6 +1,5 @@
 """Training recipes that more than one job offers."""
 
-from figclip.corpus.estimate import MeasuredRates
 from figclip.inputs.pixels import PixelConfig
 from figclip.models.clip import BIOMEDCLIP, ClipConfig
 from figclip.models.text import TextConfig
@@ -75,13 +74,3 @@ PAPER = PretrainConfig(
     epochs=32,
 )
 """Supplementary Table 9 of the BiomedCLIP paper (arXiv 2303.00915), at its first batch size."""
-
-MEASURED = MeasuredRates(
-    articles_per_cpu_s=100.0,
-    images_per_cpu_s=50.0,
-    media_bytes=250_000,
-    xml_bytes=120_000,
-    metadata_bytes=2_500,
-    stored_bytes=110_000,
-)
-"""By `python -m jobs.benchmark ingest` on two cores of a server."""

@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pydantic import PositiveFloat, PositiveInt
 
 from figclip.corpus.describe import describe
 from figclip.corpus.statistics import CountTokens
 from figclip.corpus.words import WORDS, count_words
-from figclip.inputs.tokens import Tokenizer, open_tokenizer
 from figclip.store import Manifest, Store
 from jobs.entry import Job, joined_ray, keep_config, run
+
+if TYPE_CHECKING:
+    from figclip.inputs.tokens import Tokenizer
 
 ENCODER = "encoder@"
 
@@ -39,6 +42,8 @@ def token_counter(tokenizer: str, store: Store) -> CountTokens:
     """What measures captions, by its name as in the job's config."""
     if tokenizer == WORDS:
         return count_words
+    from figclip.inputs.tokens import Tokenizer, open_tokenizer  # seconds, where none is wanted
+
     if tokenizer.startswith(ENCODER):
         found = Tokenizer.load(store.open("encoder", tokenizer.removeprefix(ENCODER)))
     else:
@@ -46,7 +51,7 @@ def token_counter(tokenizer: str, store: Store) -> CountTokens:
     return partial(count_tokens, tokenizer=found)
 
 
-def count_tokens(texts: Sequence[str], *, tokenizer: Tokenizer) -> list[int]:
+def count_tokens(texts: Sequence[str], *, tokenizer: "Tokenizer") -> list[int]:
     """Of the whole texts, [CLS] and [SEP] among them."""
     return tokenizer(texts, context_length=2).num_tokens.tolist()
 

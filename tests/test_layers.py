@@ -21,11 +21,12 @@ FLOORS = [
     {"training", "embedding"},
     {"models", "inputs", "corpus"},
     {"sources"},
-    {"store", "schema", "resources", "config", "log"},
+    {"store", "schema", "resources", "tasks", "config", "log"},
 ]
 """From the roof to the ground, which alone may be read among its own."""
 
 SHELLS = {
+    "tasks.py",
     "corpus/exporting.py",
     "inputs/batches.py",
     "training/loop.py",

@@ -44,7 +44,7 @@ def bucket_of_one(place: Path) -> Path:
     [
         ("laptop --source nowhere", "nowhere: there is no such folder; name the one that holds"),
         ("laptop --source empty", "is empty; name a source that holds articles"),
-        ("laptop --source letters", "is not in the layout of the PMC Cloud Service: it has no"),
+        ("laptop --source letters", "is not in the layout of the PMC Cloud Service (it has no"),
         (
             "laptop --source s3://some --endpoint http://127.0.0.1:9",
             "http://127.0.0.1:9 cannot be reached",
@@ -53,8 +53,14 @@ def bucket_of_one(place: Path) -> Path:
             "laptop --source s3://some --endpoint 127.0.0.1:9",
             "one looks like http://localhost:9000",
         ),
-        ("desktop --source empty", "unknown preset 'desktop'; presets: cloud, laptop, or a .json"),
-        ("lost.json --source empty", "lost.json: no such config file; presets: cloud, laptop"),
+        (
+            "desktop --source empty",
+            "unknown preset 'desktop'; presets: cloud, laptop, pmc15m, or a .json",
+        ),
+        (
+            "lost.json --source empty",
+            "lost.json: no such config file; presets: cloud, laptop, pmc15m",
+        ),
         ("letters/odd.json", "unknown: Extra inputs are not permitted; this config has: licenses"),
     ],
 )

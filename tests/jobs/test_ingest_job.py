@@ -7,8 +7,7 @@ import pytest
 
 from figclip.config import UsageError
 from figclip.corpus.rules import COMMERCIAL, NONCOMMERCIAL
-from jobs.ingest import PRESETS, IngestJob, plan, read_pmcids
-from jobs.presets import MEASURED
+from jobs.ingest import MEASURED, PRESETS, IngestJob, plan, read_pmcids
 
 
 @pytest.mark.parametrize(

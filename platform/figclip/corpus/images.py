@@ -59,10 +59,7 @@ MAX_PROFILE_BYTES = 2**16
 
 STRIP_PIXELS = 2**20
 
-SMALL_SIDE = 512
-"""Of what the fingerprint is taken from, at most."""
-
-CHECK_SIDE = 128
+CHECK_SIDE = 256
 """A JPEG that is kept is decoded no smaller than this, if it is larger."""
 
 
@@ -147,7 +144,6 @@ def _stored(image: Any, data: bytes, longest_side: int | None) -> StoredImage:
         box = drafted and drafted[1]
         _load(image, whole, data)
     stored, picture = (data, image) if is_kept else _made(image, target, box, turn)
-    small = _small(picture)
     return StoredImage(
         data=stored,
         width=target[turn in SIDEWAYS],
@@ -155,7 +151,7 @@ def _stored(image: Any, data: bytes, longest_side: int | None) -> StoredImage:
         original_width=whole[turn in SIDEWAYS],
         original_height=whole[turn not in SIDEWAYS],
         sha256=hashlib.sha256(data).hexdigest(),
-        fingerprint=fingerprint(small.getchannel(0) if small.mode == "YCbCr" else small),
+        fingerprint=fingerprint(picture.getchannel(0) if picture.mode == "YCbCr" else picture),
     )
 
 
@@ -391,11 +387,3 @@ def _encoded(picture: Any, profile: bytes, *, can_be_drawing: bool) -> bytes:
     else:
         picture.save(stream, "JPEG", quality=JPEG_QUALITY, icc_profile=icc)
     return stream.getvalue()
-
-
-def _small(picture: Any) -> Any:
-    longest = max(picture.size)
-    if longest <= SMALL_SIDE:
-        return picture
-    size = _fitted(picture.size, SMALL_SIDE)
-    return picture.resize(size, Image.Resampling.BOX, reducing_gap=2.0)

@@ -239,7 +239,7 @@ def _tried(bucket: S3Bucket, key: str, once: Callable[[], T]) -> T:
                     f"{bucket}: {what} {attempt} times; check the network and the endpoint, then "
                     f"run the same command again"
                 ) from fault
-            log.info("%s: %s, try %d of %d", bucket, what, attempt + 1, bucket.num_tries)
+            log.debug("%s: %s, try %d of %d", bucket, what, attempt + 1, bucket.num_tries)
             time.sleep(_wait(bucket, attempt, fault))
     raise AssertionError("num_tries is at least 1")
 
