@@ -4,6 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 PYTEST := $(PY) -m pytest
+SIDE_BY_SIDE := --numprocesses 2 --dist worksteal
 
 .PHONY: setup demo test test-full test-cluster check format clean
 
@@ -27,12 +28,13 @@ demo: $(VENV)/.run
 	$(PY) -m jobs.quickstart
 
 test: $(VENV)/.test
-	$(PYTEST) -m "not slow and not cluster"
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not slow and not cluster and not ray"
+	$(PYTEST) -m "ray and not slow and not cluster"
 	$(PYTEST) -m "cluster and not slow"
 
 test-full: $(VENV)/.test
 	$(PYTEST) -m slow
-	$(PYTEST) -m "not slow and not cluster and not ray" --hypothesis-profile full
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not slow and not cluster and not ray" --hypothesis-profile full
 
 test-cluster: $(VENV)/.test
 	$(PYTEST) -m cluster

@@ -51,7 +51,7 @@ def run_tasks(task: Callable[[I], V], items: Sequence[I], workers: Workers) -> I
     ).options(
         name=getattr(getattr(task, "func", task), "__name__", "task"),
         num_cpus=workers.num_cpus_per_task,
-        max_retries=-1,  # of a worker or a machine that died; what the task raises is not tried again
+        max_retries=-1,  # where a worker or a machine dies; what a task raises is raised
         scheduling_strategy="SPREAD",
     )
     pickled, left = ray.put(pickle.dumps(task)), iter(items)
