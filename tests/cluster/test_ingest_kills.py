@@ -17,7 +17,7 @@ from walking import ROOT
 
 from figclip.schema import SPLITS
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(480)]
 
 NUM_ARTICLES = 160
 NUM_SHARDS = NUM_ARTICLES // CONNECTED.articles_per_shard
