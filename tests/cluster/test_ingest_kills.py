@@ -17,7 +17,7 @@ from walking import ROOT
 
 from figclip.schema import SPLITS
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(480)]
 
 NUM_ARTICLES = 160
 NUM_SHARDS = NUM_ARTICLES // CONNECTED.articles_per_shard
@@ -188,7 +188,7 @@ def remove():
                 titles.append(" ".join(child.cmdline()))
             except psutil.NoSuchProcess:
                 pass
-        at_work = sum(title.startswith("ray::Map(make_shard)") for title in titles)
+        at_work = sum(title.startswith("ray::Map(") for title in titles)
         if at_work and len(list(ledger.glob("*"))) >= 4:
             cluster.remove_node(node, allow_graceful=False)
             lost.append(len(list(ledger.glob("[0-9]*"))))
