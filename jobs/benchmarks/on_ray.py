@@ -15,7 +15,6 @@ from figclip.corpus.rules import CorpusConfig
 from figclip.sources.source import open_source
 from figclip.store import Store
 from figclip.tasks import Workers
-from figclip.tasks import Workers
 from jobs.entry import Job, joined_ray
 
 

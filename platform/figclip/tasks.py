@@ -46,12 +46,10 @@ def run_tasks(task: Callable[[I], V], items: Sequence[I], workers: Workers) -> I
         remedies={"CPU": "set a smaller --cpus-per-task"},
         can_grow=is_joined_cluster(os.environ),
     )
-    answer = ray.remote(
-        _answer
-    ).options(
+    answer = ray.remote(_answer).options(
         name=getattr(getattr(task, "func", task), "__name__", "task"),
         num_cpus=workers.num_cpus_per_task,
-        max_retries=-1,  # of a worker or a machine that died; what the task raises is not tried again
+        max_retries=-1,  # of what died with its worker or machine, not of what raised
         scheduling_strategy="SPREAD",
     )
     pickled, left = ray.put(pickle.dumps(task)), iter(items)

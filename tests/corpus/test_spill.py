@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pyarrow as pa
 import pytest
+from tiny import tiny_pairs
 
 from figclip.corpus import spill
 from figclip.corpus.spill import Pairs
-from tiny import tiny_pairs
 
 
 @pytest.fixture
