@@ -49,11 +49,7 @@ def run_tasks(task: Callable[[I], V], items: Sequence[I], workers: Workers) -> I
     answer = ray.remote(_answer).options(
         name=getattr(getattr(task, "func", task), "__name__", "task"),
         num_cpus=workers.num_cpus_per_task,
-<<<<<<< HEAD
-        max_retries=-1,  # where a worker or a machine dies; what a task raises is raised
-=======
         max_retries=-1,  # of what died with its worker or machine, not of what raised
->>>>>>> w-bench
         scheduling_strategy="SPREAD",
     )
     pickled, left = ray.put(pickle.dumps(task)), iter(items)
