@@ -47,7 +47,7 @@ def bucket_of_one(place: Path) -> Path:
         ("laptop --source letters", "is not in the layout of the PMC Cloud Service (it has no"),
         (
             "laptop --source s3://some --endpoint http://127.0.0.1:9",
-            "http://127.0.0.1:9 cannot be reached",
+            "its list cannot be reached at http://127.0.0.1:9",
         ),
         (
             "laptop --source s3://some --endpoint 127.0.0.1:9",
