@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
+from multiprocessing import get_context
 from pathlib import Path
 
 from figclip.sources.miniature import MiniatureConfig, write_miniature
@@ -37,7 +38,8 @@ class Ground:
     def miniature(self) -> Path:
         """Drawn when the first part asks for it."""
         place = self.folder / "miniature"
-        with ProcessPoolExecutor(os.cpu_count()) as pool:
+        # Not forked: the parts before have left threads in this process.
+        with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
             write_miniature(place, MINIATURE, mapped=partial(pool.map, chunksize=8))
         return place
 
