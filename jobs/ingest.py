@@ -53,7 +53,8 @@ class IngestJob(Job, CorpusConfig):
     version: str = "pmc"
     """Name of the pairs artifact to publish."""
     base: str | None = None
-    """A published version that this one follows: only what has changed since is read."""
+    """A published version that this one follows, or `newest`: only what has changed since is
+    read."""
     retry: Literal["none", "failed"] = "none"
     """`failed` reads once more the articles of which something failed, and nothing else: those of
     the base, or of this very version where it is unfinished."""
@@ -75,6 +76,8 @@ class IngestJob(Job, CorpusConfig):
     """A file with the last line of `python -m jobs.benchmark ingest`: the plan then goes by what
     your machine was measured to do, else by what ours was."""
 
+
+NEWEST = "newest"
 
 PRESETS = {
     "cloud": IngestJob(),
@@ -110,7 +113,7 @@ def main(config: IngestJob) -> Manifest | None:
             workers=Workers(config.cpus_per_task, config.max_tasks),
             num_threads=config.fetches_per_task,
             pmcids=pmcids,
-            base=config.base,
+            base=base_of(store, config),
             retry_failed=config.retry == "failed",
         )
         keep_config(store, "pairs", config.version, "ingest", config)
@@ -176,6 +179,16 @@ pairs@{pairs.version}: {articles} articles, {figures} figures → {number} pairs
 {rejections} rejections by reason, {failed} of them faults that another try may not meet:
 {reasons or "  none"}{again}{changed}
 statistics: {page}/index.html"""
+
+
+def base_of(store: Store, config: IngestJob) -> str | None:
+    """The version to follow; of `newest` the last that was published, this one aside."""
+    if config.base != NEWEST:
+        return config.base
+    others = [version for version in store.versions("pairs") if version != config.version]
+    if not others:
+        raise UsageError(f"{config.store} holds no pairs to follow; leave --base {NEWEST} out")
+    return others[-1]
 
 
 def read_pmcids(path: Path) -> list[str]:

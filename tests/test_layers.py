@@ -26,7 +26,6 @@ FLOORS = [
 
 SHELLS = {
     "tasks.py",
-    "corpus/exporting.py",
     "inputs/batches.py",
     "training/loop.py",
     "training/pretrain.py",

@@ -89,7 +89,7 @@ def workers_of(pid: int) -> list[psutil.Process]:
     found = []
     for process in below(pid):
         with suppress(psutil.NoSuchProcess):
-            if " ".join(process.cmdline()).startswith("ray::Map("):
+            if " ".join(process.cmdline()).startswith(("ray::make_shard", "ray::place_shard")):
                 found.append(process)
     return found
 
@@ -188,7 +188,7 @@ def remove():
                 titles.append(" ".join(child.cmdline()))
             except psutil.NoSuchProcess:
                 pass
-        at_work = sum(title.startswith("ray::Map(") for title in titles)
+        at_work = sum(title.startswith(("ray::make_shard", "ray::place_shard")) for title in titles)
         if at_work and len(list(ledger.glob("*"))) >= 4:
             cluster.remove_node(node, allow_graceful=False)
             lost.append(len(list(ledger.glob("[0-9]*"))))

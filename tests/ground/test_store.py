@@ -218,7 +218,7 @@ def test_pyarrow_takes_the_data_and_leaves_what_begins_with_an_underscore(store:
     table = pa.table({"x": [1, 2]})
     with store.publishing("pairs", "1", config={}) as publication:
         folder = publication.folder
-        folder.write("_rejections/t.parquet", b"is not read")
+        folder.write("_ledger/t.parquet", b"is not read")
         folder.fs.create_dir(f"{folder.path}/train")
         pq.write_table(table, f"{folder.path}/train/t.parquet", filesystem=folder.fs)
     folder = store.open("pairs", "1")

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from figclip.config import UsageError
+from figclip.corpus.duplicates import DUPLICATES
 from figclip.corpus.plots import plots
 from figclip.corpus.statistics import (
     DUPLICATE_COLUMNS,
@@ -37,7 +38,6 @@ from figclip.tasks import Workers, run_tasks
 log = logging.getLogger(__name__)
 
 NAME = "statistics"
-DUPLICATES = "_duplicates.parquet"
 LEDGER = "_ledger"
 
 MOST_PARTS = 2_000

@@ -14,6 +14,9 @@ import pyarrow.compute as pc
 from figclip.corpus.fingerprint import NEAR_BITS
 from figclip.schema import FINGERPRINT_BYTES
 
+DUPLICATES = "_duplicates.parquet"
+"""The file of a corpus that holds what `duplicates_of` says of its pairs."""
+
 NUM_BITS = 8 * FINGERPRINT_BYTES
 WORDS = FINGERPRINT_BYTES // 8
 
@@ -40,7 +43,7 @@ def duplicates_of(pairs: pa.Table, *, max_bits: int = NEAR_BITS) -> pa.Table:
     `cluster_id`, the smallest `pair_id` of its cluster, and `kind`: `exact` where another row has
     the very bytes, else `near`.
     """
-    ids = pairs["pair_id"].combine_chunks()
+    ids = pairs["pair_id"].cast(pa.large_string()).combine_chunks()  # beyond 2 GB of text
     files = _codes(pairs["image_sha256"])
     prints = pairs["image_fingerprint"].combine_chunks()
     labels = _clusters(files, fingerprint_array(prints), max_bits=max_bits)
@@ -50,8 +53,8 @@ def duplicates_of(pairs: pa.Table, *, max_bits: int = NEAR_BITS) -> pa.Table:
     exact = np.bincount(files, minlength=1)[files[many]] > 1
     return pa.table(
         {
-            "pair_id": ids.take(pa.array(many)),
-            "cluster_id": ids.take(pa.array(many[first[cluster]])),
+            "pair_id": ids.take(pa.array(many)).cast(pa.string()),
+            "cluster_id": ids.take(pa.array(many[first[cluster]])).cast(pa.string()),
             "kind": pa.array(np.where(exact, "exact", "near"), pa.string()),
         }
     )
@@ -79,7 +82,8 @@ def fingerprint_array(column: pa.Array) -> np.ndarray:
 
 def _codes(column: pa.ChunkedArray) -> np.ndarray:
     """Equal numbers for equal values, and for those only."""
-    return column.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    texts = column.cast(pa.large_string())  # 34 million sha256 are more than 2 GB
+    return texts.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
 
 
 def _clusters(files: np.ndarray, fingerprints: np.ndarray, *, max_bits: int) -> np.ndarray:

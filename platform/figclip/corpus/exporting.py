@@ -1,4 +1,4 @@
-"""The flow from `pairs` to `export`: one task a file, on Ray Data.
+"""The flow from `pairs` to `export`: one task a file, on Ray.
 
 Each file is written whole by one task. A run that was killed goes on with the files that are
 missing, and ends with the same bytes.
@@ -12,10 +12,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import ray
 
 from figclip.config import UsageError
 from figclip.corpus.attribution import readme
+from figclip.corpus.duplicates import DUPLICATES
 from figclip.corpus.export import ExportConfig
 from figclip.corpus.export_parts import (
     Part,
@@ -35,7 +35,6 @@ log = logging.getLogger(__name__)
 
 NAME = "export"
 PLAN = "_plan.json"
-DUPLICATES = "_duplicates.parquet"
 
 
 def export(
@@ -95,15 +94,26 @@ def _write_parts(
         pairs=pairs,
         target=target,
         config=config,
-        clusters=ray.put(read_clusters(pairs)),  # once on every machine, not once a task
     )
     done = run_tasks(task, parts, Workers(num_cpus, max_tasks))
     for _ in with_progress(done, what="files exported", total=len(parts)):
         pass
 
 
-def read_clusters(pairs: Folder) -> pa.Table | None:
-    """The clusters of like pictures, by pair; `None` where nobody looked for them."""
+class _Clusters:
+    """The clusters of like pictures, by pair, read once in every process."""
+
+    _held: tuple[str, pa.Table | None] = ("", None)
+
+    @classmethod
+    def of(cls, pairs: Folder) -> pa.Table | None:
+        """`None` where nobody looked for them."""
+        if cls._held[0] != pairs.path:
+            cls._held = (pairs.path, _read_clusters(pairs))
+        return cls._held[1]
+
+
+def _read_clusters(pairs: Folder) -> pa.Table | None:
     if not pairs.exists(DUPLICATES):
         return None
     with pairs.open(DUPLICATES) as file:
@@ -116,11 +126,10 @@ def make_part(
     pairs: Folder,
     target: Folder,
     config: ExportConfig,
-    clusters: "ray.ObjectRef[pa.Table | None]",
 ) -> str:
     """Write a part, unless a task that got lost had finished it; its name."""
     if not target.exists(mark_name(part)):
-        write_part(pairs, target, part, config, ray.get(clusters))
+        write_part(pairs, target, part, config, _Clusters.of(pairs))
     return part.name
 
 

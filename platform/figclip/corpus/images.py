@@ -59,6 +59,9 @@ MAX_PROFILE_BYTES = 2**16
 
 STRIP_PIXELS = 2**20
 
+MOST_PADDING_BYTES = 2**20
+"""Of headers and the like in a file that is kept as it is, beside four bytes a pixel."""
+
 CHECK_SIDE = 256
 """A JPEG that is kept is decoded no smaller than this, if it is larger."""
 
@@ -136,7 +139,7 @@ def _stored(image: Any, data: bytes, longest_side: int | None) -> StoredImage:
         _load(image, image.size, data)
     turn = _orientation(image)
     whole, target = image.size, _fitted(image.size, longest_side)
-    is_kept = turn not in TURNS and target == whole and _is_storable(image)
+    is_kept = turn not in TURNS and target == whole and _is_storable(image, len(data))
     box = None
     if is_jpeg:  # may decode at a half, quarter or eighth, and reads every byte all the same
         mode = "YCbCr" if target != whole and _has_luma(image) else None
@@ -234,9 +237,13 @@ def _fitted(size: tuple[int, int], longest_side: int | None) -> tuple[int, int]:
     return width, height
 
 
-def _is_storable(image: Any) -> bool:
+def _is_storable(image: Any, num_bytes: int) -> bool:
+    """Whether a file may be kept as it is: not where it is padded with what is no picture."""
     return (
-        image.format in (*JPEGS, "PNG") and image.mode == "RGB" and "transparency" not in image.info
+        image.format in (*JPEGS, "PNG")
+        and image.mode == "RGB"
+        and "transparency" not in image.info
+        and num_bytes <= 4 * image.width * image.height + MOST_PADDING_BYTES
     )
 
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from figclip.config import UsageError
-from figclip.corpus.articles import read_articles
+from figclip.corpus.duplicates import DUPLICATES
 from figclip.corpus.ledger import Outcome, failed_articles, home_of, outcome, whole_ledger
 from figclip.corpus.plan import (
     Changes,
@@ -28,7 +28,7 @@ from figclip.corpus.plan import (
     updated_plan,
     version_order,
 )
-from figclip.corpus.rules import CorpusConfig
+from figclip.corpus.rules import REVISION, CorpusConfig
 from figclip.corpus.shards import (
     Copied,
     ledger_name,
@@ -37,6 +37,7 @@ from figclip.corpus.shards import (
     shard_of,
     write_shard,
 )
+from figclip.corpus.tries import forget_tries, read_with_care
 from figclip.log import with_progress
 from figclip.schema import Split
 from figclip.sources.source import Source
@@ -47,7 +48,6 @@ log = logging.getLogger(__name__)
 
 NAME = "pairs"
 PLAN = "_plan.parquet"
-DUPLICATES = "_duplicates.parquet"
 CHANGES = "_changes.json"
 
 
@@ -98,13 +98,16 @@ def ingest(
     that are new there or have changed since, leaves out those that are gone, and shares the shards
     of the base that stay as they are. `retry_failed` reads once more the articles of which
     something failed, and nothing else: those of the base, or, without one, of the unfinished
-    version itself.
+    version itself. The rows are those of a fresh corpus; their order within a file is that of
+    copied articles before read ones.
 
     `UsageError` where the version is taken by another config or source, published or begun, the
     base does not fit, the source is out of reach, or the disk is full.
     """
     resolved = {
         "source": name or str(source),
+        "form": type(source).__name__,
+        "revision": REVISION,
         "corpus": config.model_dump(mode="json"),
         "pmcids": None if pmcids is None else sorted(set(pmcids)),
         "base": base,
@@ -112,6 +115,7 @@ def ingest(
     }
     inputs = () if base is None else (f"{NAME}@{base}",)
     if store.already_published(NAME, version, resolved, inputs):
+        _refuse_retry_in_place(store, version, retry=retry_failed and base is None)
         return store.manifest(NAME, version)
     before = None if base is None else _opened_base(store, base, resolved)
     with store.publishing(
@@ -119,6 +123,7 @@ def ingest(
     ) as publication:
         folder = publication.folder
         plan, changes = _plan(folder, source, config, resolved, before, pmcids, retry_failed)
+        forget_tries(folder)
         tasks = _unfinished(folder, plan)
         if retry_failed and before is None:
             tasks += _failed_again(folder, plan)
@@ -145,10 +150,19 @@ def ingest(
     return store.manifest(NAME, version)
 
 
+def _refuse_retry_in_place(store: Store, version: str, *, retry: bool) -> None:
+    num_failed = store.manifest(NAME, version).counts["num_failed"]
+    if retry and num_failed:
+        raise UsageError(
+            f"{NAME}@{version} is published; to read once more what failed there ({num_failed}), "
+            f"name it as the base of a new version"
+        )
+
+
 def _opened_base(store: Store, version: str, resolved: Mapping[str, Any]) -> _Base:
     manifest = store.manifest(NAME, version)
     wanted = json.loads(json.dumps(resolved))
-    for key in ("source", "corpus", "pmcids"):
+    for key in ("source", "form", "revision", "corpus", "pmcids"):
         if manifest.config.get(key) != wanted[key]:
             raise UsageError(
                 f"{NAME}@{version} was made with another {key}; to build on it, use the same, or "
@@ -265,7 +279,14 @@ def make_shard(
         if task.copy:
             pmcids = frozenset(split_version_id(version_id)[0] for version_id in task.copy)
             copied = Copied(base if base and not task.again else folder, pmcids)
-        articles = read_articles(source, task.read, config, num_threads=num_threads)
+        articles = read_with_care(
+            source,
+            task.read,
+            config,
+            num_threads=num_threads,
+            folder=folder,
+            number=task.number,
+        )
         write_shard(folder, task.number, articles, home_of(config), copied)
     return len(task.read) + len(task.copy)
 

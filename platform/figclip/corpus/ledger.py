@@ -12,7 +12,7 @@ from figclip.corpus.duplicates import duplicates_of
 from figclip.corpus.rules import CorpusConfig
 from figclip.corpus.shards import Home, files_of, read_ledger
 from figclip.corpus.splits import FEWEST_ARTICLES, moved_articles, split_of
-from figclip.schema import FINGERPRINT_BYTES, SPLITS, Split
+from figclip.schema import LEDGER_SCHEMA, SPLITS, Split
 from figclip.store import Folder
 
 NUM_THREADS = 32
@@ -45,20 +45,8 @@ def whole_ledger(folder: Folder, numbers: Iterable[int]) -> pa.Table:
     return pa.concat_tables(tables) if tables else _EMPTY
 
 
-_EMPTY = pa.table(
-    {
-        "pmcid": pa.array([], pa.string()),
-        "version": pa.array([], pa.int32()),
-        "figure_id": pa.array([], pa.string()),
-        "graphic": pa.array([], pa.string()),
-        "state": pa.array([], pa.string()),
-        "reason": pa.array([], pa.string()),
-        "num_figures": pa.array([], pa.int32()),
-        "num_figures_with_caption": pa.array([], pa.int32()),
-        "image_sha256": pa.array([], pa.string()),
-        "image_fingerprint": pa.array([], pa.binary(FINGERPRINT_BYTES)),
-        "shard": pa.array([], pa.int32()),
-    }
+_EMPTY = (
+    LEDGER_SCHEMA.empty_table().select(COLUMNS).append_column("shard", pa.array([], pa.int32()))
 )
 
 
@@ -89,7 +77,8 @@ def outcome(ledger: pa.Table, config: CorpusConfig) -> Outcome:
     articles = pairs["pmcid"].unique().to_pylist()
     moved = moved_articles(articles, _shared_pictures(duplicates), **_deal(config))
     by_shard: dict[int, set[str]] = {int(n): set() for n in ledger["shard"].unique().to_pylist()}
-    for number, pmcid in zip(pairs["shard"].to_pylist(), pairs["pmcid"].to_pylist(), strict=True):
+    once = pairs.select(["shard", "pmcid"]).group_by(["shard", "pmcid"]).aggregate([])
+    for number, pmcid in zip(once["shard"].to_pylist(), once["pmcid"].to_pylist(), strict=True):
         by_shard[number].add(pmcid)
     return Outcome(
         duplicates=duplicates,

@@ -9,6 +9,9 @@ from figclip.config import Config
 from figclip.corpus.fingerprint import NEAR_BITS
 from figclip.schema import Article, Figure, Kind
 
+REVISION = 1
+"""To be raised whenever the same articles under the same config give other rows."""
+
 COMMERCIAL = ("CC0", "CC BY", "CC BY-SA", "CC BY-ND")
 """Licences under which PMC lists articles for commercial use."""
 
