@@ -109,11 +109,11 @@ class _Clusters:
     def of(cls, pairs: Folder) -> pa.Table | None:
         """`None` where nobody looked for them."""
         if cls._held[0] != pairs.path:
-            cls._held = (pairs.path, _read_clusters(pairs))
+            cls._held = (pairs.path, read_clusters(pairs))
         return cls._held[1]
 
 
-def _read_clusters(pairs: Folder) -> pa.Table | None:
+def read_clusters(pairs: Folder) -> pa.Table | None:
     if not pairs.exists(DUPLICATES):
         return None
     with pairs.open(DUPLICATES) as file:

@@ -57,7 +57,7 @@ def test_an_article_that_ends_its_process_is_passed_over_and_the_others_are_read
     assert done.stdout.splitlines() == [
         "PMC1 2 ",
         "PMC2 0 crashed_worker",
-        "PMC3 1 other_version",
+        "PMC3 1  other_version",
         "PMC4 2 ",
     ]
     assert Store(store).root.files() == {}
