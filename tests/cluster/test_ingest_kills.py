@@ -197,6 +197,9 @@ threading.Thread(target=remove, daemon=True).start()
 workers = Workers(num_cpus_per_task=0.5, max_tasks=4)
 config = CorpusConfig.model_validate_json(config)
 ingest(open_source(bucket), Store(store), "v1", config, workers=workers)
+deadline = time.monotonic() + 60
+while sum(n["Alive"] for n in ray.nodes()) > 1 and time.monotonic() < deadline:
+    time.sleep(0.1)  # until the cluster has noticed, too
 print("removed after", lost[0], "shards; nodes left:", sum(n["Alive"] for n in ray.nodes()))
 ray.shutdown()
 cluster.shutdown()
