@@ -2,15 +2,18 @@
 
 import errno
 import fcntl
+import io
 import logging
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -20,6 +23,8 @@ from figclip.config import UsageError
 log = logging.getLogger(__name__)
 
 UPLOAD_BYTES = 8 * 2**20
+COPIED_BYTES = 5 * 10**9
+"""What S3 copies in one request: CopyObject in its API reference."""
 SCRATCH = ".scratch."
 
 
@@ -54,12 +59,7 @@ class Folder:
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file whole or not at all, replacing an older one."""
-        target = f"{self.path}/{name}"
-        if isinstance(self.fs, pafs.LocalFileSystem):
-            _write_local(Path(target), data)
-            return
-        with self.fs.open_output_stream(target) as file:  # S3: visible when the upload completes
-            file.write(data)
+        self._write_from(name, io.BytesIO(data), len(data))
 
     def take(self, name: str, path: Path) -> None:
         """Move a local file to here, whole or not at all, replacing an older one."""
@@ -68,16 +68,24 @@ class Folder:
                 os.fsync(file.fileno())
             target = Path(self.path) / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            part = target.with_name(f".{target.name}.{os.getpid()}.part")
+            part = Path(_part_beside(str(target)))
             shutil.move(path, part)  # a copy, where `path` lies on another disk
             part.replace(target)
             return
-        with (
-            path.open("rb") as file,
-            self.fs.open_output_stream(f"{self.path}/{name}") as upload,
-        ):
-            shutil.copyfileobj(file, upload, UPLOAD_BYTES)
+        self._copy_from(name, path)
         path.unlink()
+
+    def _copy_from(self, name: str, path: Path) -> None:
+        with path.open("rb") as file:
+            self._write_from(name, file, path.stat().st_size)
+
+    def _write_from(self, name: str, file: BinaryIO, num_bytes: int) -> None:
+        """Every file comes here by this way, but a local one that is renamed."""
+        target = f"{self.path}/{name}"
+        if isinstance(self.fs, pafs.LocalFileSystem):
+            _write_local(Path(target), file)
+        else:
+            _upload(self.fs, target, file, num_bytes)
 
     def delete(self, name: str) -> None:
         if self.fs.get_file_info(f"{self.path}/{name}").type == pafs.FileType.File:
@@ -115,12 +123,21 @@ class Folder:
         }
 
     def discard_parts(self) -> None:
-        """Delete what a process that was killed had begun to write."""
+        """Delete what a process that was killed had begun to write.
+
+        One that is writing here now fails, and what it was about to replace stays as it is.
+        """
         if isinstance(self.fs, pafs.LocalFileSystem):
             for path in Path(self.path).rglob(".*.part"):
                 path.unlink(missing_ok=True)
             for path in Path(self.path).glob(f"{SCRATCH}*"):
                 shutil.rmtree(path, ignore_errors=True)
+            return
+        selector = pafs.FileSelector(self.path, recursive=True, allow_not_found=True)
+        for info in self.fs.get_file_info(selector):
+            if info.type == pafs.FileType.File and _is_part(info.base_name):
+                with suppress(FileNotFoundError):  # finished meanwhile
+                    self.fs.delete_file(info.path)
 
     def clear(self) -> None:
         if self.fs.get_file_info(self.path).type == pafs.FileType.Directory:
@@ -130,7 +147,7 @@ class Folder:
         """Copy every file below a local folder to here."""
         for path in sorted(folder.rglob("*")):
             if path.is_file():
-                self.write(path.relative_to(folder).as_posix(), path.read_bytes())
+                self._copy_from(path.relative_to(folder).as_posix(), path)
 
     @contextmanager
     def built_locally(self) -> Iterator[Path]:
@@ -153,19 +170,44 @@ class Folder:
         return folder
 
 
-def _write_local(target: Path, data: bytes) -> None:
+def _write_local(target: Path, file: BinaryIO) -> None:
     """Write beside, flush to disk, rename: a reader sees the old file or the new one."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part = Path(_part_beside(str(target)))
     try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        with part.open("wb") as copy:
+            shutil.copyfileobj(file, copy, UPLOAD_BYTES)
+            copy.flush()
+            os.fsync(copy.fileno())
         part.replace(target)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _upload(fs: pafs.FileSystem, target: str, file: BinaryIO, num_bytes: int) -> None:
+    """Upload beside, let S3 copy it to its place: a reader sees the old object or the new one.
+
+    pyarrow completes an upload whenever its stream is closed, and so also when its writing is
+    interrupted: at the place itself half a file would stand then. An object that is too large for
+    S3 to copy is uploaded to its place nevertheless, and deleted there if that is interrupted.
+    """
+    place = _part_beside(target) if num_bytes <= COPIED_BYTES else target
+    try:
+        with fs.open_output_stream(place) as upload:
+            shutil.copyfileobj(file, upload, UPLOAD_BYTES)
+        if place != target:
+            fs.move(place, target)  # a copy within S3, which replaces in one piece, and a deletion
+    except BaseException:
+        with suppress(OSError):
+            fs.delete_file(place)
+        raise
+
+
+def _part_beside(target: str) -> str:
+    """A path that nobody else writes to, of a name that is no data."""
+    folder, _, name = target.rpartition("/")
+    return f"{folder}/.{name}.{secrets.token_hex(6)}.part"
 
 
 def _is_part(name: str) -> bool:
