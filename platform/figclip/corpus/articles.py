@@ -226,7 +226,7 @@ def _read_version(
 
 @contextmanager
 def _memory_of_the_article() -> Iterator[None]:
-    """Tell what an article's own work lacks from what the machine lacks, for fetching or writing."""
+    """Tell what an article's own work lacks from what fetching and writing do."""
     try:
         yield
     except MemoryError as error:

@@ -66,7 +66,8 @@ def list_cloud(bucket: Bucket, ids: Sequence[str] | None) -> pa.Table:
 
     The newest daily inventory that is whole says it in a few requests; without one, `metadata/` is
     listed. Few articles are listed one by one, which is newer than the inventory, and so are those
-    that the inventory lacks, unless they are more than `MOST_NEWER`. Of files the etag is the md5 of their JSON, like that of S3. `UsageError` where there is no version at all.
+    that the inventory lacks, unless they are more than `MOST_NEWER`. Of files the etag is the md5
+    of their JSON, like that of S3. `UsageError` where there is no version at all.
     """
     if ids is None:
         return _all_of_cloud(bucket)
