@@ -17,6 +17,7 @@ from figclip.sources.buckets import (
     HugeObject,
     LargeObject,
     LocalBucket,
+    Refused,
     S3Bucket,
     Unreachable,
 )
@@ -133,7 +134,7 @@ def test_an_answer_that_is_neither_yes_nor_no_is_left_to_boto():
 
 def test_a_refusal_is_not_tried_again():
     refusal = (403, b"<Error><Code>AccessDenied</Code></Error>", {})
-    with serving(refusal) as server, pytest.raises(Exception, match="refuses"):
+    with serving(refusal) as server, pytest.raises(Refused, match="refuses"):
         bucket(server).get("key")
     assert server.num_requests == 1
 

@@ -40,7 +40,8 @@ from figclip.corpus.shards import (
 )
 from figclip.log import with_progress
 from figclip.schema import Split
-from figclip.sources.listing import LISTED, listed_at
+from figclip.sources.inventory import LISTED
+from figclip.sources.listing import listed_at
 from figclip.sources.source import Source
 from figclip.store import Folder, Manifest, Publication, Store
 from figclip.tasks import Workers, run_tasks
@@ -243,9 +244,8 @@ def _check_age(listing: pa.Table, source: Source, base: _Base) -> None:
     now, then = listed_at(listing), listed_at(base.plan)
     if now is not None and then is not None and now < then:
         raise UsageError(
-            f"the newest inventory of {source} that is whole is of {now}, and {NAME}@{base.version} "
-            f"was made by that of {then}; wait for the next inventory, then run the same command "
-            f"again"
+            f"the newest whole inventory of {source} is of {now}, and {NAME}@{base.version} was "
+            f"made by that of {then}; wait for the next inventory, then run the same command again"
         )
 
 

@@ -262,8 +262,8 @@ def check_endpoint(endpoint: str) -> None:
     """`UsageError` where it is no URL of a server."""
     try:
         url = urlsplit(endpoint)
-        is_url = url.scheme in ("http", "https") and url.port != 0
-        is_url &= is_valid_endpoint_url(endpoint) or is_valid_ipv6_endpoint_url(endpoint)
+        is_host = is_valid_endpoint_url(endpoint) or is_valid_ipv6_endpoint_url(endpoint)
+        is_url = url.scheme in ("http", "https") and url.port != 0 and bool(is_host)
     except ValueError:
         is_url = False
     if not is_url:
