@@ -216,7 +216,7 @@ def test_a_refusal_names_the_credentials(
 def test_an_objects_refusal_is_no_fault_of_the_bucket_but_a_lists_is(
     status: int, code: str, kind: type[Exception]
 ):
-    with server_that_answers([answer(status, s3_error(code))]) as (url, seen):
+    with server_that_answers([answer(status, s3_error(code))]) as (url, _):
         bucket = S3Bucket("any", endpoint=url)
         for read in (lambda: bucket.get("key"), lambda: bucket.open("key", at_most=9)):
             with pytest.raises(kind):

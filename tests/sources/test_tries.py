@@ -139,6 +139,22 @@ def test_a_refusal_is_not_tried_again():
     assert server.num_requests == 1
 
 
+@pytest.mark.parametrize("anonymous", [True, False])
+@pytest.mark.parametrize("length", ["many", "-1"])
+def test_an_answer_whose_length_is_no_number_is_asked_for_again(
+    length: str, anonymous: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "who")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    odd = (200, b"data", {"Content-Length": length, "Connection": "close"})
+    # An answer that is told badly is left to boto first, which asks once more.
+    with serving(odd, odd, ok(b"data")) as server:
+        assert bucket(server, anonymous=anonymous).get("key") == b"data"
+        assert server.num_requests == 3
+    with serving(odd) as server, pytest.raises(Unreachable, match="arrives damaged"):
+        bucket(server, anonymous=anonymous, num_tries=2).get("key")
+
+
 def test_many_objects_come_over_one_connection():
     with serving(ok(b"data" * 50_000)) as server:
         source = bucket(server)
