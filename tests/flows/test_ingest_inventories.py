@@ -88,10 +88,10 @@ def test_an_update_by_an_inventory_older_than_the_bases_is_refused(two_days, tmp
     manifest = newest.read_text()
     newest.write_text(manifest[:-9])
     said = r"of 2026-11-20T01:00Z, and pairs@day2 .* of 2026-11-21T01:00Z; wait for the next"
-    for options in ({}, {"allow_removals": True}, {"pmcids": [f"PMC{n}" for n in range(1, 2000)]}):
+    for allow_removals in (False, True):
         with pytest.raises(UsageError, match=said):
-            run(folder, store, "day3", base="day2", **options)
-        shutil.rmtree(Path(store.folder("pairs", "day3").path))
+            run(folder, store, "day3", base="day2", allow_removals=allow_removals)
+    assert not Path(store.folder("pairs", "day3").path).exists()
     newest.write_text(manifest)
     same = run(folder, store, "day3", base="day2")
     assert same.counts["changes"]["kept"] == 25
@@ -107,7 +107,7 @@ def test_an_update_that_would_remove_much_is_refused_unless_that_is_allowed(two_
     for n in range(10, 21):
         withdraw(folder, f"PMC{n}.1")
     write_inventory(folder, "2026-11-22")
-    with pytest.raises(UsageError, match="11 of the 25 articles of pairs@day2 .*--allow-removals"):
+    with pytest.raises(UsageError, match=r"11 of the 25 articles of .*--allow-removals"):
         run(folder, store, "day3", base="day2")
     manifest = run(folder, store, "day3", base="day2", allow_removals=True)
     assert manifest.counts["changes"]["removed"] == 11

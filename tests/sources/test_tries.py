@@ -140,14 +140,13 @@ def test_a_refusal_is_not_tried_again():
 
 
 @pytest.mark.parametrize("anonymous", [True, False])
-@pytest.mark.parametrize("length", ["many", "-1"])
 def test_an_answer_whose_length_is_no_number_is_asked_for_again(
-    length: str, anonymous: bool, monkeypatch: pytest.MonkeyPatch
+    anonymous: bool, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "who")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    odd = (200, b"data", {"Content-Length": length, "Connection": "close"})
-    # An answer that is told badly is left to boto first, which asks once more.
+    odd = (200, b"data", {"Content-Length": "many", "Connection": "close"})
+    # Without a signature it is boto that asks again, and then fails at it; else we do, twice.
     with serving(odd, odd, ok(b"data")) as server:
         assert bucket(server, anonymous=anonymous).get("key") == b"data"
         assert server.num_requests == 3
