@@ -58,6 +58,8 @@ class IngestJob(Job, CorpusConfig):
     retry: Literal["none", "failed"] = "none"
     """`failed` reads once more the articles of which something failed, and nothing else: those of
     the base, or of this very version where it is unfinished."""
+    allow_removals: bool = False
+    """Let an update leave out more than one in a hundred of the base's articles."""
     cpus_per_task: PositiveFloat = 1.0
     """CPUs that Ray sets aside for one shard at work."""
     max_tasks: PositiveInt = 8
@@ -115,6 +117,7 @@ def main(config: IngestJob) -> Manifest | None:
             pmcids=pmcids,
             base=base_of(store, config),
             retry_failed=config.retry == "failed",
+            allow_removals=config.allow_removals,
         )
         keep_config(store, "pairs", config.version, "ingest", config)
         statistics = describe(

@@ -1,5 +1,6 @@
 """A local bucket of a few articles, written file by file, and its objects as plain values."""
 
+import gzip
 import hashlib
 import io
 import json
@@ -75,3 +76,21 @@ def write_bucket(folder: Path, *, num_articles: int, side: int = 40) -> None:
         write_article(folder, f"{pmcid}.{version}", article_xml(pmcid, figures), media)
         if version == 2:
             write_article(folder, f"{pmcid}.1", article_xml(pmcid, ""), {})
+
+
+def write_inventory(folder: Path, day: str) -> Path:
+    """The inventory of a day (`2026-11-21`): what `metadata/` holds now. Its manifest's path."""
+    rows = "".join(
+        f'"pmc-oa-opendata","metadata/{path.name}","{hashlib.md5(path.read_bytes()).hexdigest()}"\n'
+        for path in sorted((folder / "metadata").iterdir())
+    )
+    reports = "inventory-reports/pmc-oa-opendata/metadata"
+    key, data = f"{reports}/data/{day}.csv.gz", gzip.compress(rows.encode(), mtime=0)
+    (folder / reports / "data").mkdir(parents=True, exist_ok=True)
+    (folder / key).write_bytes(data)
+    part = {"key": key, "size": len(data), "MD5checksum": hashlib.md5(data).hexdigest()}
+    manifest = {"fileFormat": "CSV", "fileSchema": "Bucket, Key, ETag", "files": [part]}
+    path = folder / reports / f"{day}T01-00Z" / "manifest.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(manifest))
+    return path

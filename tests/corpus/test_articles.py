@@ -12,7 +12,7 @@ from figclip.corpus import articles as articles_module
 from figclip.corpus.articles import LARGE_BYTES, ReadArticle, read_articles
 from figclip.corpus.rules import CorpusConfig
 from figclip.corpus.shards import write_shard
-from figclip.sources.objects import Unreachable
+from figclip.sources.objects import Refused, Unreachable
 from figclip.sources.source import open_source
 from figclip.store import Store
 
@@ -255,6 +255,33 @@ def test_an_article_that_nobody_foresaw_costs_no_other(tmp_path, monkeypatch, ca
     write_shard(Store(tmp_path / "store").root, 0, [found], lambda pmcid: "train")
 
 
+@pytest.mark.parametrize("step", ["parse_article", "candidates", "store_image"])
+def test_an_article_that_asks_for_too_much_memory_costs_no_other(tmp_path, monkeypatch, step):
+    original = getattr(articles_module, step)
+
+    def asks_too_much(given, *rest, **options):
+        is_first = {
+            "parse_article": lambda: b"PMC1<" in given,
+            "candidates": lambda: given.pmcid == "PMC1",
+            "store_image": lambda: given == MEDIA["a.jpg"],
+        }
+        if is_first[step]():
+            raise MemoryError
+        return original(given, *rest, **options)
+
+    monkeypatch.setattr(articles_module, step, asks_too_much)
+    write_article(tmp_path, "PMC1.1", article_xml("PMC1", ONE), MEDIA)
+    write_article(tmp_path, "PMC1.2", article_xml("PMC1", ONE), MEDIA)
+    write_article(tmp_path, "PMC2.1", article_xml("PMC2", ONE), {"a.jpg": picture(1)})
+    found = read(tmp_path, ["PMC1.1", "PMC1.2", "PMC2.1"])
+    reasons = {(e.pmcid, e.version): (e.state, e.reason) for e in rejected(found)}
+    assert reasons == {
+        ("PMC1", 1): ("rejected", "other_version"),  # another try may read the better one
+        ("PMC1", 2): ("failed", "out_of_memory"),
+    }
+    assert [pair.pmcid for pair in found.pairs] == ["PMC2"]
+
+
 @pytest.mark.parametrize("odd", [{"pmid": 2**70}, {"title": "\ud800"}, {"doi": 5}])
 def test_a_row_that_no_column_can_hold_costs_its_own_article_only(tmp_path, monkeypatch, odd):
     original = articles_module.parse_article
@@ -314,6 +341,48 @@ def test_what_cannot_be_reached_has_failed_until_too_much_in_a_row_has(tmp_path,
         list(read_articles(source, ids, CorpusConfig(), num_threads=1))
 
 
+@pytest.mark.parametrize("step", ["metadata", "xml", "media"])
+def test_what_is_refused_has_failed_until_nothing_in_a_row_is_handed_out(tmp_path, step):
+    ids = [f"PMC{n}.1" for n in range(1, 4)]
+    for version_id in ids:
+        xml = article_xml(version_id.partition(".")[0], ONE)
+        write_article(tmp_path, version_id, xml, MEDIA)
+    source = FailingSource(open_source(str(tmp_path)), step, Refused("name credentials"))
+    two = list(read_articles(source, ids[:2], CorpusConfig(), num_threads=1))
+    failed = [e for article in two for e in article.entries if e.state == "failed"]
+    assert [(e.reason, e.detail) for e in failed] == [(f"refused_{step}", "name credentials")] * 2
+    with pytest.raises(UsageError, match="refuses what it lists: name credentials") as error:
+        list(read_articles(source, ids, CorpusConfig(), num_threads=1))
+    assert not isinstance(error.value, Unreachable)
+
+
+class RefusingOne:
+    """A source that keeps one picture of each article to itself."""
+
+    def __init__(self, source):
+        self._source = source
+
+    def __getattr__(self, name):
+        return getattr(self._source, name)
+
+    def media(self, metadata, name, **options):
+        if name == "b.jpg":
+            raise Refused("b.jpg")
+        return self._source.media(metadata, name, **options)
+
+
+def test_single_pictures_that_are_refused_however_many_end_nothing(tmp_path):
+    figures = figure_xml("F1", "Two.", ["a.jpg", "b.jpg"])
+    ids = [f"PMC{n}.1" for n in range(1, 7)]
+    for version_id in ids:
+        xml = article_xml(version_id.partition(".")[0], figures)
+        write_article(tmp_path, version_id, xml, {**MEDIA, "b.jpg": picture(1)})
+    source = RefusingOne(open_source(str(tmp_path)))
+    found = list(read_articles(source, ids, CorpusConfig(), num_threads=1))
+    assert [len(article.pairs) for article in found] == [1] * 6
+    assert [[e.reason for e in rejected(article)] for article in found] == [["refused_media"]] * 6
+
+
 class Unreached(FailingSource):
     """A source that cannot be reached for one version."""
 
@@ -325,14 +394,17 @@ class Unreached(FailingSource):
 
 
 @pytest.mark.parametrize("step", ["metadata", "xml"])
-def test_no_lesser_version_steps_in_for_one_that_another_try_may_reach(tmp_path, step):
+@pytest.mark.parametrize(
+    ("fault", "word"), [(Unreachable("far"), "unreachable"), (Refused("no"), "refused")]
+)
+def test_no_lesser_version_steps_in_for_one_that_another_try_may_reach(tmp_path, step, fault, word):
     for number in (1, 2):
         write_article(tmp_path, f"PMC1.{number}", article_xml("PMC1", ONE), MEDIA)
-    source = Unreached(open_source(str(tmp_path)), step, Unreachable("far"))
+    source = Unreached(open_source(str(tmp_path)), step, fault)
     (found,) = read_articles(source, ["PMC1.1", "PMC1.2"], CorpusConfig(), num_threads=1)
     assert not found.pairs
     reasons = {e.version: (e.state, e.reason) for e in found.entries}
-    assert reasons[2] == ("failed", f"unreachable_{step}")
+    assert reasons[2] == ("failed", f"{word}_{step}")
     assert len(found.entries) == 2
 
 

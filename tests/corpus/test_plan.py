@@ -87,6 +87,25 @@ def test_an_update_to_the_same_listing_shares_everything(versions, size):
     assert plan.drop(["action"]).equals(base.drop(["action"]))
 
 
+def marked(**etags: str) -> pa.Table:
+    ids = [name.replace("_", ".") for name in etags]
+    return pa.table({"version_id": ids, "etag": list(etags.values())}, schema=LISTING_SCHEMA)
+
+
+def test_a_version_without_a_mark_may_have_changed_but_one_that_is_not_there_has_not():
+    base = fresh_plan(marked(PMC1_1="", PMC2_0="", PMC3_1="a", PMC4_10="b"), 1)
+    same = marked(PMC1_1="", PMC2_0="", PMC3_1="", PMC4_10="b")
+    _, changes = updated_plan(base, same, 1)
+    assert (changes.changed, changes.num_kept) == (["PMC1", "PMC3"], 2)
+
+
+def test_without_a_listing_only_what_is_named_is_read():
+    base = fresh_plan(marked(PMC1_1="", PMC2_0="", PMC3_1="a"), 1)
+    plan, changes = updated_plan(base, None, 1, retry={"PMC3"})
+    assert (changes.changed, changes.retried, changes.num_kept) == ([], ["PMC3"], 2)
+    assert plan["action"].to_pylist() == ["share", "share", "read"]
+
+
 def test_versions_of_an_article_stay_together_and_in_the_listings_order():
     listing = pa.table(
         {"version_id": ["PMC2.1", "PMC2.10", "PMC10.1"], "etag": ["", "", ""]},

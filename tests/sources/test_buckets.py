@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import io
 import os
 import pickle
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.response import StreamingBody
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -21,9 +23,12 @@ from figclip.sources.buckets import (
     CorruptObject,
     LocalBucket,
     MissingObject,
+    Refused,
     S3Bucket,
+    Unreachable,
     bucket_at,
 )
+from figclip.sources.s3 import _Answer
 from figclip.store import clear_disk_errors
 
 NAMES = st.text("ab.-/", min_size=1, max_size=6)
@@ -95,7 +100,7 @@ def test_buckets_pickle_also_after_their_use(tmp_path: Path, s3_server: str, s3_
 
 
 def test_errors_pickle_with_their_text():
-    for error in (MissingObject("there is no x"), CorruptObject("x has the md5 y")):
+    for error in (MissingObject("there is no x"), CorruptObject("x has the md5 y"), Refused("x")):
         again = pickle.loads(pickle.dumps(error))
         assert type(again) is type(error)
         assert str(again) == str(error)
@@ -190,10 +195,85 @@ def test_a_refusal_names_the_credentials(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     with server_that_answers([answer(403, s3_error("AccessDenied"))]) as (url, _):
         bucket = S3Bucket("any", endpoint=url, anonymous=anonymous)
-        with pytest.raises(UsageError, match=rf"refuses key: .*{remedy}"):
+        with pytest.raises(Refused, match=rf"refuses key: .*{remedy}"):
             bucket.get("key")
         with pytest.raises(UsageError, match=rf"refuses to list it: .*{remedy}"):
             list(bucket.keys(""))
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (403, "InvalidObjectState", Refused),
+        (400, "InvalidRequest", Refused),
+        (405, "MethodNotAllowed", Refused),
+        (403, "AllAccessDisabled", Refused),
+        (403, "ExpiredToken", UsageError),
+        (403, "SignatureDoesNotMatch", UsageError),
+        (404, "NoSuchBucket", UsageError),
+    ],
+)
+def test_an_objects_refusal_is_no_fault_of_the_bucket_but_a_lists_is(
+    status: int, code: str, kind: type[Exception]
+):
+    with server_that_answers([answer(status, s3_error(code))]) as (url, _):
+        bucket = S3Bucket("any", endpoint=url)
+        for read in (lambda: bucket.get("key"), lambda: bucket.open("key", at_most=9)):
+            with pytest.raises(kind):
+                read()
+        with pytest.raises(UsageError):
+            list(bucket.keys(""))
+
+
+def test_a_length_that_is_no_number_is_a_fault_that_may_pass(
+    monkeypatch: pytest.MonkeyPatch, answers: Callable[..., Any]
+):
+    """botocore says `ValueError` to it, as to much else."""
+    monkeypatch.setattr("figclip.sources.s3._ask", answers(ValueError("invalid literal"), b"data"))
+    assert S3Bucket("any", wait_s=0.001).get("key") == b"data"
+    monkeypatch.setattr("figclip.sources.s3._ask", answers(*[ValueError("literal")] * 3))
+    with pytest.raises(Unreachable, match="key arrives damaged"):
+        S3Bucket("any", wait_s=0.001, num_tries=3).get("key")
+
+
+@pytest.fixture
+def answers() -> Callable[..., Any]:
+    """What stands in for `_ask`: one outcome a call."""
+
+    def make(*outcomes: Exception | bytes) -> Callable[..., Any]:
+        waiting = iter(outcomes)
+
+        def ask(*_: object) -> Any:
+            outcome = next(waiting)
+            if isinstance(outcome, Exception):
+                raise outcome
+            return _Answer(StreamingBody(io.BytesIO(outcome), len(outcome)), len(outcome), "")
+
+        return ask
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["localhost", "127.0.0.1:9", "", "http://", "ftp://host", "http://host:port", "http://a b"],
+)
+def test_an_endpoint_that_is_no_url_is_told_before_anything_is_asked(endpoint: str):
+    with pytest.raises(UsageError, match="one looks like http://localhost:9000"):
+        bucket_at("s3://any", endpoint=endpoint, anonymous=True)
+
+
+@pytest.mark.parametrize("endpoint", ["http://[::1]:9000", "https://s3.example.org/base"])
+def test_an_endpoint_may_be_any_url(endpoint: str):
+    assert str(bucket_at("s3://any", endpoint=endpoint, anonymous=True)) == "s3://any"
+
+
+def test_an_endpoint_of_the_environment_that_is_no_url_is_told_too(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nowhere")
+    with pytest.raises(UsageError, match="one looks like http://localhost:9000"):
+        S3Bucket("any", anonymous=False).get("key")
 
 
 def test_credentials_that_are_nowhere_are_asked_for(
@@ -233,13 +313,26 @@ def test_a_source_that_cannot_be_read_is_named_with_the_remedy_and_not_the_store
 
     monkeypatch.setattr(os, call, fail)
     with (
-        pytest.raises(UsageError) as found,
+        pytest.raises(Refused if call == "open" else UsageError) as found,
         clear_disk_errors("the store"),  # where an ingest reads
     ):
         bucket.get("metadata/x") if call == "open" else list(bucket.keys("metadata/"))
     path = tmp_path / "metadata" / ("x" if call == "open" else "")
     assert f"the source's {path} cannot be read ({os.strerror(number)}): mend" in str(found.value)
     assert "store" not in str(found.value)
+
+
+def test_files_that_the_process_cannot_open_any_more_are_no_fault_of_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    bucket = LocalBucket(write(tmp_path, {"x": b""}))
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "open", fail)
+    with pytest.raises(UsageError, match=os.strerror(errno.EMFILE)):
+        bucket.get("x")
 
 
 def test_a_name_too_long_for_any_disk_or_s3_is_that_of_no_object(

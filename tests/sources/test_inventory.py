@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from figclip.config import UsageError
-from figclip.sources.buckets import CorruptObject, Entry, MissingObject
+from figclip.sources import listing
+from figclip.sources.buckets import CorruptObject, Entry, MissingObject, Refused
 from figclip.sources.inventory import newest_inventory
+from figclip.sources.listing import listed_at
 from figclip.sources.objects import Bucket
 from figclip.sources.pmc_cloud import CloudSource
 
@@ -109,13 +111,44 @@ def test_the_day_before_counts_where_the_newest_has_no_manifest_yet(bucket: Dict
 def test_a_damaged_inventory_is_passed_over_and_the_log_says_so(
     damage: dict[str, bytes | None], bucket: DictBucket, caplog: pytest.LogCaptureFixture
 ):
+    assert listed_at(CloudSource(bucket).list_versions()) == "2026-11-21T01:00Z"
     for key, data in damage.items():
         if data is None:
             del bucket.objects[key]
         else:
             bucket.objects[key] = data
     assert list_versions(bucket) == ["PMC1.1"]
+    assert listed_at(CloudSource(bucket).list_versions()) == "2026-11-20T01:00Z"
     assert "the inventory of 2026-11-21T01-00Z is passed over" in caplog.text
+
+
+@pytest.mark.parametrize("refused", [NEWEST, PART])
+def test_an_inventory_that_is_refused_is_passed_over(
+    refused: str, bucket: DictBucket, monkeypatch: pytest.MonkeyPatch
+):
+    get = bucket.get
+
+    def refuse(key: str, **options: Any) -> bytes:
+        if key == refused:
+            raise Refused(key)
+        return get(key, **options)
+
+    monkeypatch.setattr(bucket, "get", refuse)
+    assert list_versions(bucket) == ["PMC1.1"]
+
+
+@pytest.mark.parametrize("few", [0, 100])
+def test_a_list_says_how_old_it_is_unless_it_is_of_this_moment(
+    few: int, bucket: DictBucket, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(listing, "FEW", few)
+    source = CloudSource(bucket)
+    asked = source.list_versions(["PMC1", "PMC2.1", "PMC10", "PMC77"])
+    assert listed_at(asked) == (None if few else "2026-11-21T01:00Z")
+    assert asked["version_id"].to_pylist() == ["PMC1.1", "PMC2.1", "PMC10.1", "PMC77.0"]
+    for key in list(bucket.keys("inventory-reports/")):
+        del bucket.objects[key]
+    assert listed_at(source.list_versions()) is None
 
 
 def test_a_part_of_another_size_or_no_gzip_is_damage(bucket: DictBucket):

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from test_inventory import NEWEST, PART, REPORTS, DictBucket, keys
 
 from figclip.config import UsageError
 from figclip.sources import listing
-from figclip.sources.buckets import Entry, MissingObject
+from figclip.sources.buckets import Entry, MissingObject, Refused
 from figclip.sources.listing import list_cloud
 from figclip.sources.source import CloudSource, PackageSource, Source, open_source
 
@@ -88,6 +89,41 @@ def test_many_articles_are_looked_up_in_the_inventory_and_its_gaps_are_listed(
         ("PMC99000001.1", "etag of metadata/PMC99000001.1.json"),
     ]
     assert sorted(bucket.listed) == ["metadata/PMC3.", "metadata/PMC99000001."]
+
+
+def test_more_than_a_few_that_the_inventory_lacks_are_listed_and_very_many_are_told(
+    bucket: CountedBucket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    newer = [f"PMC{n}" for n in range(99000001, 99001502)]
+    found = rows(list_cloud(bucket, ["PMC2", *newer]))
+    assert found[:2] == [("PMC2.1", "f25d"), *listed("PMC99000001.1")]
+    assert found[2:] == [(f"{article}.0", "") for article in newer[1:]]
+    monkeypatch.setattr(listing, "MOST_NEWER", 1500)
+    bucket.listed.clear()
+    found = rows(list_cloud(bucket, ["PMC2", *newer]))
+    assert found == [("PMC2.1", "f25d"), *((f"{article}.0", "") for article in newer)]
+    assert bucket.listed == []
+    assert "1501 articles that were asked for are not listed" in caplog.text
+
+
+def test_a_file_that_cannot_be_read_is_listed_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "metadata").mkdir()
+    for name in ("PMC1.1", "PMC2.1"):
+        (tmp_path / f"metadata/{name}.json").write_bytes(b"{}")
+    really_open = os.open
+
+    def fail(path: Path, flags: int) -> int:
+        if path.name == "PMC1.1.json":
+            raise PermissionError(13, "Permission denied")
+        return really_open(path, flags)
+
+    monkeypatch.setattr(os, "open", fail)
+    source = open_source(str(tmp_path))
+    assert rows(source.list_versions()) == [("PMC1.1", ""), ("PMC2.1", md5(b"{}"))]
+    with pytest.raises(Refused, match=r"metadata/PMC1\.1\.json cannot be read"):
+        source.metadata("PMC1.1")
 
 
 @given(

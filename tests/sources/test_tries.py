@@ -17,6 +17,7 @@ from figclip.sources.buckets import (
     HugeObject,
     LargeObject,
     LocalBucket,
+    Refused,
     S3Bucket,
     Unreachable,
 )
@@ -133,9 +134,24 @@ def test_an_answer_that_is_neither_yes_nor_no_is_left_to_boto():
 
 def test_a_refusal_is_not_tried_again():
     refusal = (403, b"<Error><Code>AccessDenied</Code></Error>", {})
-    with serving(refusal) as server, pytest.raises(Exception, match="refuses"):
+    with serving(refusal) as server, pytest.raises(Refused, match="refuses"):
         bucket(server).get("key")
     assert server.num_requests == 1
+
+
+@pytest.mark.parametrize("anonymous", [True, False])
+def test_an_answer_whose_length_is_no_number_is_asked_for_again(
+    anonymous: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "who")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    odd = (200, b"data", {"Content-Length": "many", "Connection": "close"})
+    # Without a signature it is boto that asks again, and then fails at it; else we do, twice.
+    with serving(odd, odd, ok(b"data")) as server:
+        assert bucket(server, anonymous=anonymous).get("key") == b"data"
+        assert server.num_requests == 3
+    with serving(odd) as server, pytest.raises(Unreachable, match="arrives damaged"):
+        bucket(server, anonymous=anonymous, num_tries=2).get("key")
 
 
 def test_many_objects_come_over_one_connection():

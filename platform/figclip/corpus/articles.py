@@ -7,6 +7,7 @@ Only faults of the source itself travel up.
 import logging
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
@@ -26,6 +27,7 @@ from figclip.sources.objects import (
     HugeObject,
     LargeObject,
     MissingObject,
+    Refused,
     Unreachable,
 )
 from figclip.sources.pmc_cloud import BadMetadata, VersionMetadata, choose_version
@@ -48,15 +50,24 @@ UNKNOWN_VERSION = 0
 """As which a source lists an article that was asked for and is not there."""
 
 MOST_UNREACHABLE = 3
-"""Articles in a row of which something could not be reached: then it is the source that is down."""
+"""Articles in a row of which something could not be reached, or that gave nothing because something
+was refused: then it is the source that is down, or that wants to know who asks."""
+
+MAY_PASS = (Unreachable, Refused)
+"""Faults after which another try, or another right, may read the very same version."""
 
 FAULTS: tuple[tuple[type[Exception], State, str], ...] = (
     (Unreachable, "failed", "unreachable"),
+    (Refused, "failed", "refused"),
     (MissingObject, "failed", "lost"),
     (CorruptObject, "failed", "corrupt"),
     (HugeObject, "rejected", "huge"),
 )
 """What can be wrong with a file that the source lists; the word is followed by what the file is."""
+
+
+class _OutOfMemory(Exception):
+    """What an article itself asks of memory: with its buffers gone the others may well be read."""
 
 
 @dataclass
@@ -68,8 +79,13 @@ class ReadArticle:
     entries: list[Entry] = field(default_factory=list)
 
     @property
-    def is_out_of_reach(self) -> bool:
-        return any(e.reason.startswith("unreachable") for e in self.entries)
+    def out_of_reach(self) -> Exception | None:
+        """The fault by which the source itself may be out of reach."""
+        for word, kind in (("unreachable_", Unreachable), ("refused_", UsageError)):
+            details = [e.detail for e in self.entries if e.reason.startswith(word)]
+            if details and (kind is Unreachable or not self.pairs):
+                return kind(details[0])
+        return None
 
 
 def read_articles(
@@ -78,7 +94,8 @@ def read_articles(
     """Read articles, given by all their versions, in the order of the ids.
 
     Files are fetched by `num_threads` threads for a few articles ahead; parsing and decoding is
-    done in the caller's thread. `Unreachable` where several articles in a row cannot be had.
+    done in the caller's thread. `Unreachable` where several articles in a row cannot be had,
+    another `UsageError` where they are refused.
     """
     works = (
         read_article(source, list(ids), config)
@@ -86,10 +103,13 @@ def read_articles(
     )
     in_a_row = 0
     for article in in_order(works, num_threads=num_threads, num_ahead=ARTICLES_AHEAD):
-        in_a_row = in_a_row + 1 if article.is_out_of_reach else 0
-        if in_a_row >= MOST_UNREACHABLE:
-            details = [e.detail for e in article.entries if e.reason.startswith("unreachable")]
-            raise Unreachable(f"{source} cannot be reached: {details[0]}")
+        fault = article.out_of_reach
+        in_a_row = in_a_row + 1 if fault else 0
+        if fault and in_a_row >= MOST_UNREACHABLE:
+            what = (
+                "cannot be reached" if isinstance(fault, Unreachable) else "refuses what it lists"
+            )
+            raise type(fault)(f"{source} {what}: {fault}")
         yield article
 
 
@@ -125,7 +145,7 @@ def _metadata(
 ) -> Generator[list[Call], list[Future[Any]], list[VersionMetadata]]:
     futures = yield [partial(source.metadata, version_id) for version_id in version_ids]
     known = []
-    is_reached = True
+    missed = ""
     for version_id, future in zip(version_ids, futures, strict=True):
         try:
             known.append(future.result())
@@ -133,12 +153,12 @@ def _metadata(
             found.entries.append(_version_entry(version_id, error.reason, error.detail))
         except tuple(kind for kind, _, _ in FAULTS) as error:
             state, reason = _fault(error, "metadata")
-            is_reached = is_reached and not isinstance(error, Unreachable)
+            missed = reason if isinstance(error, MAY_PASS) else missed
             found.entries.append(_version_entry(version_id, reason, str(error), state=state))
-    if is_reached:
+    if not missed:
         return known
     # Which version is the best cannot be told; another try may tell it.
-    reason = "unreachable_metadata: those of another version"
+    reason = f"{missed}: those of another version"
     found.entries += [entry(metadata, reason, state="failed") for metadata in known]
     return []
 
@@ -175,7 +195,9 @@ def _read_version(
     entries: list[Entry] = []
     try:
         (future,) = yield [partial(source.xml, metadata)]
-        article = parse_article(future.result())
+        data = future.result()
+        with _memory_of_the_article():
+            article = parse_article(data)
         yield from _pair_up(source, article, metadata, config, pairs, entries)
         # What no column can hold would otherwise end the whole shard.
         pairs.settle()
@@ -183,7 +205,10 @@ def _read_version(
     except tuple(kind for kind, _, _ in FAULTS) as error:
         state, reason = _fault(error, "xml")
         found.entries.append(entry(metadata, f"{reason}: {error}", state=state))
-        return isinstance(error, Unreachable)  # another try may read this very version
+        return isinstance(error, MAY_PASS)
+    except _OutOfMemory as error:
+        found.entries.append(entry(metadata, f"out_of_memory: {error}", state="failed"))
+        return True  # another try, on another machine, may read this very version
     except (UsageError, OSError, MemoryError):
         raise  # the source's or the machine's
     except (JatsError, BadMetadata) as error:
@@ -199,6 +224,15 @@ def _read_version(
     return entries[0].reason not in UNUSABLE
 
 
+@contextmanager
+def _memory_of_the_article() -> Iterator[None]:
+    """Tell what an article's own work lacks from what fetching and writing do."""
+    try:
+        yield
+    except MemoryError as error:
+        raise _OutOfMemory(str(error) or "while it was parsed or decoded") from error
+
+
 def _pair_up(
     source: Source,
     article: Article,
@@ -209,7 +243,8 @@ def _pair_up(
 ) -> Generator[Sequence[Call], Sequence[Future[Any]], None]:
     """Add a parsed version's pairs and entries, its own entry the first."""
     reason = objection(article, metadata, config)
-    found = [] if reason else list(candidates(article, metadata, config))
+    with _memory_of_the_article():
+        found = [] if reason else list(candidates(article, metadata, config))
     for start in range(0, len(found), MEDIA_AHEAD):
         some = found[start : start + MEDIA_AHEAD]
         names = [item.graphic for item in some if isinstance(item, Candidate)]
@@ -249,7 +284,8 @@ def _image(
             data = future.result()
         except LargeObject:
             data = source.media(metadata, name)
-        return store_image(data, longest_side=longest_side)
+        with _memory_of_the_article():
+            return store_image(data, longest_side=longest_side)
     except tuple(kind for kind, _, _ in FAULTS) as error:
         state, reason = _fault(error, "media")
         return entry(metadata, f"{reason}: {error}", state=state, graphic=name)

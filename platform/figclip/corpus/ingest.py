@@ -5,6 +5,7 @@ was killed goes on with the shards that are missing, and ends with the same file
 follows another one reads only what has changed, and shares the other shards with it.
 """
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -40,6 +41,8 @@ from figclip.corpus.shards import (
 from figclip.corpus.tries import forget_tries, read_with_care
 from figclip.log import with_progress
 from figclip.schema import Split
+from figclip.sources.inventory import LISTED
+from figclip.sources.listing import listed_at
 from figclip.sources.source import Source
 from figclip.store import Folder, Manifest, Publication, Store
 from figclip.tasks import Workers, run_tasks
@@ -53,6 +56,11 @@ CHANGES = "_changes.json"
 
 NUM_THREADS = 8
 """Files that one task fetches at once."""
+
+FEW_REMOVALS = 10
+MOST_REMOVALS = 0.01
+"""An update may remove that many articles of its base, or that share of them, whichever is more:
+PMC withdraws few, and a list that lacks many is more likely to be damaged."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,15 @@ class _Base:
     plan: pa.Table
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """What is asked of the source, and of an update; as the arguments of `ingest`."""
+
+    pmcids: Sequence[str] | None
+    retry_failed: bool
+    allow_removals: bool
+
+
 def ingest(
     source: Source,
     store: Store,
@@ -88,6 +105,7 @@ def ingest(
     pmcids: Sequence[str] | None = None,
     base: str | None = None,
     retry_failed: bool = False,
+    allow_removals: bool = False,
 ) -> Manifest:
     """Publish `pairs@version` from the articles of the source, or from those of `pmcids` alone.
 
@@ -96,20 +114,21 @@ def ingest(
 
     With `base`, a published version of the same rules and source, the new one reads only articles
     that are new there or have changed since, leaves out those that are gone, and shares the shards
-    of the base that stay as they are. `retry_failed` reads once more the articles of which
-    something failed, and nothing else: those of the base, or, without one, of the unfinished
-    version itself. The rows are those of a fresh corpus; their order within a file is that of
-    copied articles before read ones.
+    of the base that stay as they are. `pmcids` may be others than the base's: those that are not
+    named any more are left out, too. `retry_failed` reads once more the articles of which something
+    failed, and nothing else: those of the base, or, without one, of the unfinished version itself.
+    The rows are those of a fresh corpus; within a file copied articles stand before read ones.
 
     `UsageError` where the version is taken by another config or source, published or begun, the
-    base does not fit, the source is out of reach, or the disk is full.
+    base does not fit, the source's list is older than the base's or, unless `allow_removals`, lacks
+    many of its articles, the source is out of reach, or the disk is full.
     """
     resolved = {
         "source": name or str(source),
         "form": type(source).__name__,
         "revision": REVISION,
         "corpus": config.model_dump(mode="json"),
-        "pmcids": None if pmcids is None else sorted(set(pmcids)),
+        "pmcids": None if pmcids is None else _digest(pmcids),
         "base": base,
         "retry_failed": retry_failed and base is not None,
     }
@@ -122,7 +141,8 @@ def ingest(
         NAME, version, config=resolved, inputs=inputs, resume=True
     ) as publication:
         folder = publication.folder
-        plan, changes = _plan(folder, source, config, resolved, before, pmcids, retry_failed)
+        wanted = _Wanted(pmcids, retry_failed, allow_removals)
+        plan, changes = _plan(folder, source, config, resolved, before, wanted)
         forget_tries(folder)
         tasks = _unfinished(folder, plan)
         if retry_failed and before is None:
@@ -159,10 +179,18 @@ def _refuse_retry_in_place(store: Store, version: str, *, retry: bool) -> None:
         )
 
 
+def _digest(pmcids: Sequence[str]) -> dict[str, Any]:
+    """A list of ids in few bytes, whatever their order: there may be millions."""
+    ids = sorted(set(pmcids))
+    return {"num": len(ids), "sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest()}
+
+
 def _opened_base(store: Store, version: str, resolved: Mapping[str, Any]) -> _Base:
+    """The corpus to follow: of the same source and rules. Its `pmcids` may be others, for a list of
+    ids grows; those that are not named any more count as removed."""
     manifest = store.manifest(NAME, version)
     wanted = json.loads(json.dumps(resolved))
-    for key in ("source", "form", "revision", "corpus", "pmcids"):
+    for key in ("source", "form", "revision", "corpus"):
         if manifest.config.get(key) != wanted[key]:
             raise UsageError(
                 f"{NAME}@{version} was made with another {key}; to build on it, use the same, or "
@@ -179,10 +207,12 @@ def _plan(
     config: CorpusConfig,
     resolved: Mapping[str, Any],
     base: _Base | None,
-    pmcids: Sequence[str] | None,
-    retry_failed: bool,
+    wanted: _Wanted,
 ) -> tuple[pa.Table, Changes | None]:
-    """The plan of the try before, or one of the source as it is now."""
+    """The plan of the try before, or one of the source as it is now.
+
+    Its file keeps in its metadata what it was made for, and how old the list was.
+    """
     if folder.exists(PLAN):
         with folder.open(PLAN) as file:
             plan = pq.read_table(file)
@@ -194,31 +224,57 @@ def _plan(
             )
         changes = json.loads(metadata[b"changes"])
         return plan, changes and Changes(**changes)
-    if base is None:
-        changes = None
-        plan = fresh_plan(source.list_versions(pmcids), config.articles_per_shard)
+    if base is not None and wanted.retry_failed:
+        retry = failed_articles(whole_ledger(base.folder, _numbers(base.plan)))
+        plan, changes = updated_plan(base.plan, None, config.articles_per_shard, retry=retry)
+        listed = listed_at(base.plan)
     else:
-        plan, changes = _update(source, config, base, pmcids, retry_failed)
+        listing = source.list_versions(wanted.pmcids)
+        listed = listed_at(listing)
+        plan, changes = _of_listing(listing, source, config, base, wanted)
     facts = {
         "config": json.dumps(resolved),
         "changes": json.dumps(changes and asdict(changes)),
+        LISTED: listed or "",
     }
     folder.write(PLAN, parquet_bytes(plan.replace_schema_metadata(facts)))
     return plan, changes
 
 
-def _update(
-    source: Source,
-    config: CorpusConfig,
-    base: _Base,
-    pmcids: Sequence[str] | None,
-    retry_failed: bool,
-) -> tuple[pa.Table, Changes]:
-    if not retry_failed:
-        return updated_plan(base.plan, source.list_versions(pmcids), config.articles_per_shard)
-    listing = base.plan.select(["version_id", "etag"])
-    retry = failed_articles(whole_ledger(base.folder, _numbers(base.plan)))
-    return updated_plan(base.plan, listing, config.articles_per_shard, retry=retry)
+def _of_listing(
+    listing: pa.Table, source: Source, config: CorpusConfig, base: _Base | None, wanted: _Wanted
+) -> tuple[pa.Table, Changes | None]:
+    if base is None:
+        return fresh_plan(listing, config.articles_per_shard), None
+    _check_age(listing, source, base)
+    plan, changes = updated_plan(base.plan, listing, config.articles_per_shard)
+    if not wanted.allow_removals:
+        _check_removals(plan, changes, source, base)
+    return plan, changes
+
+
+def _check_age(listing: pa.Table, source: Source, base: _Base) -> None:
+    """An older list lacks what is new in the base, and would have it removed."""
+    now, then = listed_at(listing), listed_at(base.plan)
+    if now is not None and then is not None and now < then:
+        raise UsageError(
+            f"the newest whole inventory of {source} is of {now}, and {NAME}@{base.version} was "
+            f"made by that of {then}; wait for the next inventory, then run the same command again"
+        )
+
+
+def _check_removals(plan: pa.Table, changes: Changes, source: Source, base: _Base) -> None:
+    known = len(changes.changed) + len(changes.retried) + changes.num_kept + len(changes.removed)
+    # An article that was asked for by name and is gone is listed as its version 0.
+    is_unknown = pc.ends_with(plan["version_id"], ".0")
+    unknown = pc.is_in(pa.array(changes.changed, pa.string()), pmcids_of(plan.filter(is_unknown)))
+    num_removed = len(changes.removed) + (pc.sum(unknown).as_py() or 0)
+    if num_removed > max(FEW_REMOVALS, MOST_REMOVALS * known):
+        raise UsageError(
+            f"{num_removed:,} of the {known:,} articles of {NAME}@{base.version} are not listed by "
+            f"{source} any more, or not named; if that is as it should be, allow it with "
+            f"--allow-removals, else look at the source, and run the same command again later"
+        )
 
 
 def _numbers(plan: pa.Table) -> list[int]:

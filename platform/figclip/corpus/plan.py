@@ -90,14 +90,19 @@ class Changes:
 
 
 def updated_plan(
-    base: pa.Table, listing: pa.Table, articles_per_shard: int, *, retry: Collection[str] = ()
+    base: pa.Table,
+    listing: pa.Table | None,
+    articles_per_shard: int,
+    *,
+    retry: Collection[str] = (),
 ) -> tuple[pa.Table, Changes]:
     """The plan of a corpus that follows another one, whose plan is `base`.
 
-    An article of the same versions and marks is taken over, unless `retry` names it. Articles keep
-    their shards; new ones are put into shards of their own behind the last.
+    An article of the same versions and marks is taken over, unless `retry` names it; without a
+    listing every article is as it was. Articles keep their shards; new ones are put into shards of
+    their own behind the last.
     """
-    joined = _joined(base, listing)
+    joined = _joined(base, base.select(LISTING_SCHEMA.names) if listing is None else listing)
     article = pmcids_of(joined).combine_chunks().dictionary_encode()
     codes = article.indices.to_numpy(zero_copy_only=False)
     shards = joined["shard"].to_numpy()  # nan where the version is new
@@ -109,7 +114,7 @@ def updated_plan(
         """For every article, whether the claim holds for any of its rows."""
         return np.bincount(codes, rows, minlength=size) > 0
 
-    differs = any_of(joined["differs"].to_numpy())
+    differs = any_of(joined["differs"].to_numpy() & (listing is not None))
     was_there, is_there = any_of(was), any_of(listed)
     retried = np.isin(article.dictionary.to_numpy(zero_copy_only=False), list(retry))
     is_read = is_there & (differs | retried)
@@ -153,7 +158,8 @@ def updated_plan(
 def _joined(base: pa.Table, listing: pa.Table) -> pa.Table:
     """Every version of either: `shard` (null where new), `etag` as listed, `is_listed`, `differs`.
 
-    In the order of the listing; versions that it does not hold come last.
+    In the order of the listing; versions that it does not hold come last. Without a mark nobody can
+    tell whether a version has changed, so it differs; but a version 0 is none, then as now.
     """
     place = pa.array(np.arange(len(listing)), pa.int64())
     joined = listing.append_column("place", place).join(
@@ -162,7 +168,8 @@ def _joined(base: pa.Table, listing: pa.Table) -> pa.Table:
         join_type="full outer",
     )
     joined = joined.sort_by([("place", "ascending"), ("version_id", "ascending")])
-    same = pc.fill_null(pc.equal(joined["etag"], joined["old"]), False)
+    is_known = pc.or_(pc.not_equal(joined["etag"], ""), pc.ends_with(joined["version_id"], ".0"))
+    same = pc.fill_null(pc.and_(is_known, pc.equal(joined["etag"], joined["old"])), False)
     return pa.table(
         {
             "version_id": joined["version_id"],

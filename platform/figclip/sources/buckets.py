@@ -18,12 +18,13 @@ from figclip.sources.objects import (
     HugeObject,
     LargeObject,
     MissingObject,
+    Refused,
     Unreachable,
     check_size,
     corrupt,
     md5_of,
 )
-from figclip.sources.s3 import S3Bucket
+from figclip.sources.s3 import S3Bucket, check_endpoint
 
 __all__ = [
     "Bucket",
@@ -33,6 +34,7 @@ __all__ = [
     "LargeObject",
     "LocalBucket",
     "MissingObject",
+    "Refused",
     "S3Bucket",
     "Unreachable",
     "bucket_at",
@@ -62,7 +64,7 @@ class LocalBucket:
             try:
                 data = file.read()
             except OSError as error:
-                raise _unreadable(self.folder / key, error) from error
+                raise _refused(self.folder / key, error) from error
         if md5 and (found := md5_of(data)) != md5.lower():
             raise corrupt(where, found, md5.lower())
         return data
@@ -89,7 +91,7 @@ class LocalBucket:
         except OSError as error:
             if error.errno in (errno.ENAMETOOLONG, errno.ENXIO):
                 raise missing from error
-            raise _unreadable(path, error) from error
+            raise _refused(path, error) from error
         if not stat.S_ISREG(os.fstat(number).st_mode):
             os.close(number)
             raise missing
@@ -134,6 +136,13 @@ def _is_plain(key: str) -> bool:
     return not {"", ".", ".."} & set(key.split("/")) and "\0" not in key
 
 
+def _refused(path: Path, error: OSError) -> Exception:
+    """Of a file, which may be the only one; unless it is this process that can open no more."""
+    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+        return _unreadable(path, error)
+    return Refused(str(_unreadable(path, error)))
+
+
 def _unreadable(path: Path, error: OSError) -> UsageError:
     return UsageError(
         f"the source's {path} cannot be read ({error.strerror}): mend its rights or the disk that "
@@ -144,7 +153,8 @@ def _unreadable(path: Path, error: OSError) -> UsageError:
 def bucket_at(source: str, *, endpoint: str | None, anonymous: bool) -> Bucket:
     """`s3://bucket[/prefix]` or a local folder as a bucket; nothing is read yet.
 
-    `UsageError` where the folder is not there or the text is neither of the two.
+    `UsageError` where the folder is not there, the text is neither of the two, or the endpoint is
+    no URL.
     """
     scheme, separator, rest = source.partition("://")
     if not separator:
@@ -160,4 +170,6 @@ def bucket_at(source: str, *, endpoint: str | None, anonymous: bool) -> Bucket:
     bucket, _, prefix = rest.partition("/")
     if scheme != "s3" or not re.fullmatch(r"[A-Za-z0-9._-]{1,255}", bucket):
         raise UsageError(f"{source}: a source is s3://bucket[/prefix] or a local folder")
+    if endpoint is not None:
+        check_endpoint(endpoint)
     return S3Bucket(bucket, prefix.strip("/"), endpoint, anonymous)

@@ -15,7 +15,14 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from pydantic import BaseModel, Field
 
-from figclip.sources.objects import Bucket, CorruptObject, HugeObject, MissingObject, md5_of
+from figclip.sources.objects import (
+    Bucket,
+    CorruptObject,
+    HugeObject,
+    MissingObject,
+    Refused,
+    md5_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +30,11 @@ MANIFEST_KEY = re.compile(r"inventory-reports/.+/(\d{4}-\d\d-\d\dT\d\d-\d\dZ)/ma
 COLUMNS = ("Key", "ETag")
 EMPTY = pa.table({name: pa.array([], pa.string()) for name in COLUMNS})
 
-DAMAGE = (MissingObject, CorruptObject, HugeObject, ValueError, OSError, pa.ArrowException)
+LISTED = b"listed"
+"""Key of a table's schema metadata: when the inventory was made that it was read from, in UTC
+(`2026-11-21T01:00Z`, which sorts as text). What was listed live has none: it is of this moment."""
+
+DAMAGE = (MissingObject, CorruptObject, HugeObject, Refused, ValueError, OSError, pa.ArrowException)
 """What may be wrong with the files of one day; the bucket's own faults are none of these."""
 
 
@@ -44,7 +55,8 @@ def newest_inventory(bucket: Bucket) -> pa.Table:
 
     The newest dated folder may lack its manifest for some hours, so it is manifests we look for;
     the folders `hive/` and `data/` beside the dated ones hold none. An inventory with a part that
-    is missing or damaged is passed over, and the log says so.
+    is missing or damaged is passed over, and the log says so. The schema's metadata say its date
+    (`LISTED`).
     """
     manifests = {
         found[1]: key
@@ -58,8 +70,14 @@ def newest_inventory(bucket: Bucket) -> pa.Table:
             log.warning("%s: the inventory of %s is passed over: %s", bucket, date, error)
             continue
         log.info("%s: %d keys by the inventory of %s", bucket, rows.num_rows, date)
-        return rows
+        return rows.replace_schema_metadata({LISTED: _iso(date)})
     return EMPTY
+
+
+def _iso(date: str) -> str:
+    """As the bucket names a folder → as the rest of the world writes it, to the minute."""
+    day, _, time = date.partition("T")
+    return f"{day}T{time.replace('-', ':')}"
 
 
 def _rows(bucket: Bucket, manifest_key: str) -> pa.Table:
@@ -113,6 +131,17 @@ def _with_plain_keys(rows: pa.Table) -> pa.Table:
 
 
 def md5_rows(bucket: Bucket, keys: list[str]) -> pa.Table:
-    """The same table of objects that are at hand: the md5 of its bytes is the ETag of each."""
-    etags = [md5_of(bucket.get(key)) for key in keys]
+    """The same table of objects that are at hand: the md5 of its bytes is the ETag of each.
+
+    It is empty where an object cannot be read: who wants it will be told why.
+    """
+    etags = [_md5_of(bucket, key) for key in keys]
     return pa.table({"Key": pa.array(keys, pa.string()), "ETag": pa.array(etags, pa.string())})
+
+
+def _md5_of(bucket: Bucket, key: str) -> str:
+    try:
+        return md5_of(bucket.get(key))
+    except Refused as error:
+        log.warning("%s", error)
+        return ""

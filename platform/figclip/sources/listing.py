@@ -3,7 +3,8 @@
 A table of two text columns, `version_id` (`PMC3003633.1`) and `etag`, sorted by the article's
 number and the version, each version once. Asked for certain articles, it also has a row with an
 empty etag for each that the source does not hold: `PMC3003633.0` for an article (no version is
-numbered 0), the version itself where one was asked for.
+numbered 0), the version itself where one was asked for. The schema's metadata say of which moment
+it is (`LISTED`) where it was read from an inventory.
 """
 
 import logging
@@ -18,7 +19,7 @@ import pyarrow.compute as pc
 
 from figclip.config import UsageError
 from figclip.sources.buckets import Bucket, LocalBucket, MissingObject
-from figclip.sources.inventory import md5_rows, newest_inventory
+from figclip.sources.inventory import LISTED, md5_rows, newest_inventory
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,9 @@ KEY_PATTERN = rf"^metadata/{VERSION_ID.pattern}\.json$"
 
 FEW = 1_000
 """So many articles are listed one by one; for more the inventory is read."""
+
+MOST_NEWER = 100_000
+"""So many of those that an inventory lacks are listed one by one: they may be newer than it."""
 
 NUM_THREADS = 16
 """Lists of single articles that are asked for at once."""
@@ -61,19 +65,23 @@ def list_cloud(bucket: Bucket, ids: Sequence[str] | None) -> pa.Table:
     """The versions that a bucket of the PMC Cloud Service holds, all or those asked for.
 
     The newest daily inventory that is whole says it in a few requests; without one, `metadata/` is
-    listed. Few articles are listed one by one, which is newer than the inventory. Of files the
-    etag is the md5 of their JSON, like that of S3. `UsageError` where there is no version at all.
+    listed. Few articles are listed one by one, which is newer than the inventory, and so are those
+    that the inventory lacks, unless they are more than `MOST_NEWER`. Of files the etag is the md5
+    of their JSON, like that of S3. `UsageError` where there is no version at all.
     """
     if ids is None:
         return _all_of_cloud(bucket)
     asked = asked_ids(ids)
     if isinstance(bucket, LocalBucket) or len(asked) <= FEW:
         return with_unknown(_listed(bucket, asked), asked)
-    found = chosen(_all_of_cloud(bucket), asked)
+    every = _all_of_cloud(bucket)
+    found = chosen(every, asked)
     newer = unknown_of(found, asked)
-    if newer and len(newer) <= FEW:
+    if len(newer) > MOST_NEWER:
+        log.warning("%s: %d articles that were asked for are not listed", bucket, len(newer))
+    elif newer:
         found = in_order(pa.concat_tables([found, _listed(bucket, newer)]))
-    return with_unknown(found, asked)
+    return with_unknown(found, asked).replace_schema_metadata(every.schema.metadata)
 
 
 def _all_of_cloud(bucket: Bucket) -> pa.Table:
@@ -84,6 +92,12 @@ def _all_of_cloud(bucket: Bucket) -> pa.Table:
     if not versions:
         raise UsageError(f"{bucket} lists no article version; name a source that holds articles")
     return versions
+
+
+def listed_at(versions: pa.Table) -> str | None:
+    """When the inventory was made that a table was read from; None if it was listed live."""
+    listed = (versions.schema.metadata or {}).get(LISTED, b"")
+    return listed.decode() or None
 
 
 def _listed(bucket: Bucket, asked: Sequence[str]) -> pa.Table:
@@ -111,12 +125,16 @@ def _listing(bucket: Bucket, prefix: str) -> pa.Table:
 
 
 def versions_of(rows: pa.Table) -> pa.Table:
-    """The versions among the keys of a bucket; other keys are none of our business."""
+    """The versions among the keys of a bucket; other keys are none of our business.
+
+    The schema's metadata stay what they are.
+    """
     is_version = pc.match_substring_regex(rows["Key"], KEY_PATTERN)
     if not pc.all(is_version).as_py():
         rows = rows.filter(is_version)
     ids = pc.utf8_slice_codeunits(rows["Key"], len("metadata/"), -len(".json"))
-    versions = pa.table([ids, pc.fill_null(rows["ETag"], "")], schema=SCHEMA)
+    schema = SCHEMA.with_metadata(rows.schema.metadata)
+    versions = pa.table([ids, pc.fill_null(rows["ETag"], "")], schema=schema)
     del rows  # sorting takes room enough without it
     return in_order(versions)
 

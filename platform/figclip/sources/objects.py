@@ -22,6 +22,13 @@ class CorruptObject(Exception):
     """An object whose bytes are not those that its md5 speaks of, however often it is read."""
 
 
+class Refused(Exception):
+    """An object that the bucket does not hand out, be it for want of rights: no try would help.
+
+    It may be this one alone. A refusal that is the whole bucket's is a `UsageError`.
+    """
+
+
 class Unreachable(UsageError):
     """An object or a list that did not arrive whole in any of its tries: the network's affair."""
 
@@ -60,7 +67,8 @@ class Bucket(Protocol):
     """Objects by key, to read. A bucket is a small value: it pickles, and opens nothing itself.
 
     Its text (`str`) is the URL or the path that people know it by. Everything that reads may raise
-    `UsageError`: `Unreachable` where all tries were in vain, its base where no try would help.
+    `UsageError`: `Unreachable` where all tries were in vain, its base where no try would help. What
+    reads one object may raise `Refused` as well.
     """
 
     def __hash__(self) -> int: ...

@@ -23,6 +23,7 @@ from figclip.sources.buckets import (
     HugeObject,
     LargeObject,
     MissingObject,
+    Refused,
     S3Bucket,
     Unreachable,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "HugeObject",
     "LargeObject",
     "MissingObject",
+    "Refused",
     "Unreachable",
     "VersionMetadata",
     "choose_version",

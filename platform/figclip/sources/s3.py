@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import md5 as new_md5
 from typing import Any, BinaryIO, NamedTuple, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import boto3
 from botocore import UNSIGNED
@@ -28,6 +28,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 from botocore.response import StreamingBody
+from botocore.utils import is_valid_endpoint_url, is_valid_ipv6_endpoint_url
 from urllib3.exceptions import HTTPError
 
 from figclip.config import UsageError
@@ -35,6 +36,7 @@ from figclip.sources.objects import (
     MOST_OBJECT_BYTES,
     Entry,
     MissingObject,
+    Refused,
     Unreachable,
     check_size,
     corrupt,
@@ -47,7 +49,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MISSING = ("NoSuchKey", "404", "KeyTooLongError")
-REFUSED = ("AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken")
+BAD_CREDENTIALS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken")
+"""Codes that speak of who asks, whatever was asked for."""
+
+REFUSED = ("AccessDenied", "403", *BAD_CREDENTIALS)
 PASSING = ("SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "429")
 """Codes beside every 5xx that another try may be rid of."""
 
@@ -253,9 +258,30 @@ def _wait(bucket: S3Bucket, attempt: int, fault: _Passing) -> float:
     return fault.retry_after_s + random.uniform(0, grown)
 
 
+def check_endpoint(endpoint: str) -> None:
+    """`UsageError` where it is no URL of a server."""
+    try:
+        url = urlsplit(endpoint)
+        is_host = is_valid_endpoint_url(endpoint) or is_valid_ipv6_endpoint_url(endpoint)
+        is_url = url.scheme in ("http", "https") and url.port != 0 and bool(is_host)
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise UsageError(
+            f"the endpoint {endpoint!r} is no URL; one looks like http://localhost:9000"
+        )
+
+
 @lru_cache(maxsize=16)
 def _client(bucket: S3Bucket) -> Any:
     """One client, with its pool of connections, for each bucket value in each process."""
+    try:
+        return _new_client(bucket)
+    except ValueError as error:  # botocore's word for an endpoint, be it of the environment
+        raise UsageError(f"{bucket}: {error}; one looks like http://localhost:9000") from error
+
+
+def _new_client(bucket: S3Bucket) -> Any:
     public = bucket.anonymous
     session = _public_session() if public else boto3.session.Session()
     return session.client(
@@ -314,8 +340,8 @@ def _clear_errors(bucket: S3Bucket, key: str) -> Iterator[None]:
         raise _Passing(f"cannot be reached at {where} ({error})") from error
     except HTTPError as error:  # of a body; botocore translates only some of them
         raise _Passing("broke off") from error
-    except ValueError as error:  # botocore's word for an endpoint that is no URL
-        raise UsageError(f"{bucket}: {error}; one looks like http://localhost:9000") from error
+    except ValueError as error:  # of a header that says what it cannot, such as a length in words
+        raise _Passing(f"arrives damaged ({error})") from error
     except BotoCoreError as error:
         raise UsageError(f"{bucket}: {error}; check the AWS configuration") from error
 
@@ -338,7 +364,10 @@ def _of_the_server(error: ClientError, bucket: S3Bucket, key: str, where: str) -
             if bucket.anonymous
             else "check the credentials in the environment"
         )
-        return UsageError(f"{bucket}: {where} refuses {key or 'to list it'}: {hint}")
+        kind = Refused if key and code not in BAD_CREDENTIALS else UsageError
+        return kind(f"{bucket}: {where} refuses {key or 'to list it'}: {hint}")
+    if key and about.get("HTTPStatusCode", 0) >= 400:
+        return Refused(f"{bucket}: {where} refuses {key} ({error})")
     return UsageError(
         f"{bucket}: {where} fails at {key or 'its list'} ({error}); run the same command again "
         f"later"

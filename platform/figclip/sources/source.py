@@ -21,7 +21,8 @@ class Source(Protocol):
     """Article versions and their files. A source is a small value: it pickles.
 
     Its text (`str`) is what people call it. Everything that reads may raise `Unreachable` (all
-    tries of one object were spent) or another `UsageError` (no try would help).
+    tries of one object were spent), `Refused` (the object is not handed out), or a `UsageError`
+    that speaks of the whole source.
     """
 
     def list_versions(self, pmcids: Sequence[str] | None = None) -> pa.Table:
@@ -30,7 +31,8 @@ class Source(Protocol):
         Columns `version_id` and `etag`, text; sorted by the article's number and the version,
         unique. The etag changes whenever anything of the article does. It is empty for what was
         asked for and is not there, an article then being written as its version 0
-        (`PMC3003633.0`). `UsageError` where the source holds nothing, or an id is none.
+        (`PMC3003633.0`). `listing.listed_at` says how old it is, where it is not of this moment.
+        `UsageError` where the source holds nothing, or an id is none.
         """
 
     def metadata(self, version_id: str) -> VersionMetadata:
