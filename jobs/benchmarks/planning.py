@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from figclip.corpus import ingest as flow
-from figclip.corpus.ledger import outcome, whole_ledger
+from figclip.corpus.ingest import unfinished_shards
+from figclip.corpus.ledger import failed_articles, outcome, whole_ledger
 from figclip.corpus.plan import LISTING_SCHEMA, fresh_plan, updated_plan
-from figclip.corpus.rules import CorpusConfig
+from figclip.corpus.planning import PLAN, opened_base, shard_numbers
+from figclip.corpus.rules import REVISION, CorpusConfig
 from figclip.corpus.shards import ledger_name, pairs_name, parquet_bytes
 from figclip.schema import FINGERPRINT_BYTES, LEDGER_SCHEMA, SPLITS
 from figclip.store import Store
@@ -72,18 +73,19 @@ def _measured(folder: Path, num_articles: int) -> Took:
     listing = _listing(num_articles)
     with store.publishing("pairs", "base", config=resolved) as publication:
         plan = fresh_plan(listing, CONFIG.articles_per_shard)
-        publication.folder.write(flow.PLAN, parquet_bytes(plan))
+        publication.folder.write(PLAN, parquet_bytes(plan))
         _write_ledgers(publication.folder, num_articles)
         publication.counts["num_pairs"] = num_articles * GRAPHICS
     newer = _newer(listing)
     with store.publishing("pairs", "next", config=resolved) as publication:
         start = time.monotonic()
-        base = flow._opened_base(store, "base", resolved)
-        plan, _ = updated_plan(base.plan, newer, CONFIG.articles_per_shard)
-        tasks = flow._unfinished(publication.folder, plan)
+        base = opened_base(store, "base", resolved)
+        retry = failed_articles(whole_ledger(base.folder, shard_numbers(base.plan)))
+        plan, _ = updated_plan(base.plan, newer, CONFIG.articles_per_shard, retry=retry)
+        tasks = unfinished_shards(publication.folder, plan)
         plan_s = time.monotonic() - start
         start = time.monotonic()
-        found = outcome(whole_ledger(base.folder, flow._numbers(base.plan)), CONFIG)
+        found = outcome(whole_ledger(base.folder, shard_numbers(base.plan)), CONFIG)
         finish_s = time.monotonic() - start
     if found.counts["num_pairs"] != num_articles * GRAPHICS or not found.counts["num_duplicates"]:
         raise AssertionError("the ledgers do not say what was written")
@@ -94,7 +96,7 @@ def _measured(folder: Path, num_articles: int) -> Took:
 
 def _resolved() -> dict[str, Any]:
     corpus = json.loads(CONFIG.model_dump_json())
-    return {"source": "synthetic", "corpus": corpus, "pmcids": None}
+    return {"source": "synthetic", "form": "none", "revision": REVISION, "corpus": corpus}
 
 
 def _listing(num_articles: int) -> pa.Table:

@@ -16,7 +16,8 @@ from tiny_bucket import write_bucket
 
 from figclip.config import UsageError
 from figclip.corpus import ingest as ingest_module
-from figclip.corpus.ingest import PLAN, ShardTask, ingest
+from figclip.corpus.ingest import ShardTask, ingest
+from figclip.corpus.planning import PLAN
 from figclip.corpus.rules import CorpusConfig
 from figclip.corpus.shards import ledger_name
 from figclip.sources.source import open_source

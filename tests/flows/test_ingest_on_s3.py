@@ -14,7 +14,8 @@ from corpora import (
 )
 from s3_process import writer
 
-from figclip.corpus.ingest import CHANGES, PLAN, ingest
+from figclip.corpus.ingest import CHANGES, ingest
+from figclip.corpus.planning import PLAN
 from figclip.sources.source import open_source
 from figclip.store import Manifest, Store
 from figclip.tasks import Workers
