@@ -96,7 +96,7 @@ def _measured(folder: Path, num_articles: int) -> Took:
 
 def _resolved() -> dict[str, Any]:
     corpus = json.loads(CONFIG.model_dump_json())
-    return {"source": "synthetic", "form": "none", "revision": REVISION, "corpus": corpus}
+    return {"source": "synthetic", "revision": REVISION, "corpus": corpus}
 
 
 def _listing(num_articles: int) -> pa.Table:

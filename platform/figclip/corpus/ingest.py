@@ -101,7 +101,6 @@ def ingest(
     """
     resolved = {
         "source": name or str(source),
-        "form": type(source).__name__,
         "revision": REVISION,
         "corpus": config.model_dump(mode="json"),
         "pmcids": None if pmcids is None else digest_of(pmcids),

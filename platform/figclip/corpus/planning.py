@@ -62,7 +62,7 @@ def opened_base(store: Store, version: str, resolved: Mapping[str, Any]) -> Base
     ids grows; those that are not named any more count as removed."""
     manifest = store.manifest(NAME, version)
     wanted = json.loads(json.dumps(resolved))
-    for key in ("source", "form", "revision", "corpus"):
+    for key in ("source", "revision", "corpus"):
         if manifest.config.get(key) != wanted[key]:
             raise UsageError(
                 f"{NAME}@{version} was made with another {key}; to build on it, use the same, or "
