@@ -30,6 +30,10 @@ edge, a colour bar.
 GRID = 64
 """Cells of a side, over which grey levels are averaged."""
 
+MANY_PIXELS = 2**24
+HUGE_BLOCK = 4
+"""Pixels of a side of the blocks that are averaged first where there are more than that."""
+
 FREQUENCIES = 16
 """Half periods over a side: 1 to 16. Without 0, of which borders and axes consist."""
 
@@ -56,6 +60,8 @@ def _frequencies(image: Any) -> np.ndarray:
 
     Rounded, so that those of a symmetrical picture are zero on every machine, not almost.
     """
+    if image.width * image.height > MANY_PIXELS:  # of which no grey copy is made
+        image = image.reduce(HUGE_BLOCK)
     grey = image if image.mode == "L" else image.convert("L")
     cells = grey.resize((GRID, GRID), Image.Resampling.BICUBIC, reducing_gap=3.0)
     waves = _waves()
