@@ -185,3 +185,11 @@ def test_a_truncated_document_is_refused_however_many_prefixes_it_lacks():
     assert len(parse_article(whole).figures) == 200
     assert reason(whole[:-15]) == "malformed_xml"
     assert reason(b"<article>" + b"".join(b"<x%d:a/>" % n for n in range(5000))) == "malformed_xml"
+
+
+def test_an_article_within_a_part_of_another_is_read_by_itself():
+    fig = '<fig id="F1"><caption><p>A lung.</p></caption></fig>'
+    inner = f"<article><body>{fig}<sub-article>{fig}</sub-article></body></article>"
+    xml = f"<set><sub-article><response>{inner}</response></sub-article></set>"
+    figures = parse_article(xml.encode()).figures
+    assert [figure.owner for figure in figures] == ["", "sub-article-1"]

@@ -63,8 +63,9 @@ class Reading:
     def owner_of(self, element: etree._Element) -> str:
         """Id of the innermost sub-article or response around an element; empty in the article
         itself. One without id goes by its name and its place among its siblings."""
-        part = next(element.iterancestors(*PARTS), None) if self.owners else None
-        return "" if part is None else self.owners[part]
+        if not self.owners:
+            return ""
+        return _innermost(element, self.owners)
 
 
 def _owners(article: etree._Element) -> dict[etree._Element, str]:
@@ -74,7 +75,13 @@ def _owners(article: etree._Element) -> dict[etree._Element, str]:
     for part in article.iter(*PARTS):
         parent, kind = part.getparent(), local_name(part)
         places[parent, kind] += 1
-        outer = next((names[around] for around in part.iterancestors(*PARTS)), "")
+        outer = _innermost(part, names)
         name = f"{outer}/{kind}" if outer else kind
         names[part] = part.get("id") or f"{name}-{places[parent, kind]}"
     return names
+
+
+def _innermost(element: etree._Element, names: dict[etree._Element, str]) -> str:
+    """The name of the innermost part around an element; one around the article itself has none."""
+    parts = element.iterancestors(*PARTS)
+    return next((names[part] for part in parts if part in names), "")
