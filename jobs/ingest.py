@@ -27,14 +27,15 @@ from jobs.statistics import token_counter
 log = logging.getLogger(__name__)
 
 MEASURED = MeasuredRates(
-    articles_per_cpu_s=100.0,
-    images_per_cpu_s=50.0,
-    media_bytes=250_000,
-    xml_bytes=120_000,
-    metadata_bytes=2_500,
-    stored_bytes=110_000,
+    articles_per_cpu_s=90.5,
+    images_per_cpu_s=55.4,
+    media_bytes=160_287,
+    xml_bytes=99_270,
+    metadata_bytes=3_183,
+    stored_bytes=99_055,
+    overhead=1.058,
 )
-"""By `python -m jobs.benchmark ingest` on two cores of a server."""
+"""By `python -m jobs.benchmark ingest` on two cores of a server, real articles."""
 
 
 class IngestJob(Job, CorpusConfig):
