@@ -18,6 +18,7 @@ from figclip.corpus.shards import (
     shard_of,
     write_shard,
 )
+from figclip.corpus.spill import Pairs
 from figclip.sources.source import open_source
 from figclip.store import Store
 
@@ -39,6 +40,13 @@ def articles(tmp_path_factory):
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "store")
+
+
+def held(rows) -> Pairs:
+    pairs = Pairs()
+    for row in rows:
+        pairs.add(row)
+    return pairs
 
 
 def rows_of(folder) -> dict[str, list[dict]]:
@@ -88,7 +96,7 @@ def at_home(articles):
     """Articles with their pairs in the splits that `home` says."""
     for article in articles:
         pairs = [replace(pair, split=home(pair.pmcid)) for pair in article.pairs]
-        yield replace(article, pairs=pairs)
+        yield replace(article, pairs=held(pairs))
 
 
 @pytest.mark.parametrize(("rows", "size"), [(1, 10**9), (3, 10**9), (10**9, 1), (4, 2_000)])
@@ -201,7 +209,7 @@ def test_copied_articles_are_the_same_rows_at_home(articles, store, moved):
 
 def test_some_articles_of_a_shard_are_read_again_in_its_place(articles, store):
     folder = store.folder("pairs", "v")
-    failed = [replace(article, pairs=[]) for article in articles[:4]]
+    failed = [replace(article, pairs=held([])) for article in articles[:4]]
     write_shard(folder, 7, at_home([*failed, *articles[4:]]), home)
     rest = frozenset(article.pmcid for article in articles[4:])
     write_shard(folder, 7, at_home(articles[:4]), home, Copied(folder, rest))
@@ -213,7 +221,7 @@ def test_an_article_that_gives_nothing_when_read_again_takes_its_file_with_it(ar
     folder = store.folder("pairs", "v")
     write_shard(folder, 7, at_home(articles), home)
     rest = frozenset(article.pmcid for article in articles if article.pmcid != "PMC4")
-    gone = [replace(article, pairs=[]) for article in articles if article.pmcid == "PMC4"]
+    gone = [replace(article, pairs=held([])) for article in articles if article.pmcid == "PMC4"]
     write_shard(folder, 7, gone, home, Copied(folder, rest))
     assert not folder.exists("test/00007.parquet")
     assert len(read_ledger(folder, 7)) == sum(len(article.entries) for article in articles)
