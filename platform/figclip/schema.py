@@ -145,6 +145,18 @@ State = Literal["published", "rejected", "failed"]
 """`rejected` by a rule, for good; `failed` by a fault that another try may not meet."""
 
 
+class Unusable(Exception):
+    """Input that gives nothing; `reason` is a word to count by, `detail` a sentence for people."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
+
+
 @dataclass(frozen=True)
 class Entry:
     """A line of the ledger: what became of an article version, a figure or a graphic.

@@ -10,6 +10,8 @@ from functools import lru_cache
 
 from lxml import etree
 
+from figclip.schema import Unusable
+
 PROLOG = re.compile(rb"(?:\s+|<\?.*?\?>|<!--.*?-->)*+", re.DOTALL)
 DOCTYPE = re.compile(
     rb"""<!DOCTYPE (?: "[^"]*" | '[^']*' | [^"'\[>] )*+
@@ -69,16 +71,8 @@ MOST_PREFIXES = 10
 """Namespaces that a document may use without declaring them."""
 
 
-class JatsError(Exception):
+class JatsError(Unusable):
     """An XML that gives no article; `reason` is a word to count by."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail
-
-    def __str__(self) -> str:
-        return f"{self.reason}: {self.detail}"
 
 
 def parse_document(xml: bytes) -> etree._Element:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms
 
 from figclip.corpus.fingerprint import fingerprint
-from figclip.schema import MAX_PIXELS
+from figclip.schema import MAX_PIXELS, Unusable
 
 MAGIC = {
     b"\xff\xd8\xff": "JPEG",
@@ -66,16 +66,8 @@ CHECK_SIDE = 256
 """A JPEG that is kept is decoded no smaller than this, if it is larger."""
 
 
-class ImageError(Exception):
+class ImageError(Unusable):
     """Bytes that give no picture; `reason` is a word to count by."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail
-
-    def __str__(self) -> str:
-        return f"{self.reason}: {self.detail}"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
+from figclip.schema import Unusable
 from figclip.sources.buckets import (
     Bucket,
     CorruptObject,
@@ -63,16 +64,8 @@ OBJECT_URL = re.compile(
 UNSAFE = re.compile(r"\.\.|[/\\:\x00-\x1f\x7f]")
 
 
-class BadMetadata(Exception):
+class BadMetadata(Unusable):
     """A metadata JSON that cannot be trusted; `reason` is a word to count by."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail
-
-    def __str__(self) -> str:
-        return f"{self.reason}: {self.detail}"
 
 
 class _Stated(BaseModel):
