@@ -9,8 +9,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from figclip.corpus.fingerprint import NEAR_BITS
 from figclip.corpus.leakage import Check, checks_of
+from figclip.pictures.fingerprint import NEAR_BITS
 from figclip.store import Store
 from jobs.entry import Job, run
 

@@ -2,8 +2,8 @@
 
 from pydantic import PositiveFloat, PositiveInt
 
-from figclip.corpus.export import ExportConfig
-from figclip.corpus.exporting import export
+from figclip.exports.records import ExportConfig
+from figclip.exports.writing import export
 from figclip.store import Manifest, Store
 from jobs.entry import Job, joined_ray, keep_config, run
 

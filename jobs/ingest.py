@@ -12,13 +12,13 @@ from typing import Literal
 from pydantic import PositiveFloat, PositiveInt
 
 from figclip.config import UsageError
-from figclip.corpus.describe import describe
 from figclip.corpus.estimate import MeasuredRates, estimate, licensed_share, table
 from figclip.corpus.ingest import ingest
 from figclip.corpus.rules import CorpusConfig
 from figclip.corpus.splits import PAPER_TEST_FRACTION, PAPER_VALIDATION_FRACTION
-from figclip.corpus.words import WORDS
 from figclip.sources.source import Layout, open_source
+from figclip.statistics.describe import describe
+from figclip.statistics.words import WORDS
 from figclip.store import Manifest, Store
 from figclip.tasks import Workers
 from jobs.entry import Job, joined_ray, keep_config, run

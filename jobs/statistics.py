@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import PositiveFloat, PositiveInt
 
-from figclip.corpus.describe import describe
-from figclip.corpus.statistics import CountTokens
-from figclip.corpus.words import WORDS, count_words
+from figclip.statistics.describe import describe
+from figclip.statistics.summary import CountTokens
+from figclip.statistics.words import WORDS, count_words
 from figclip.store import Manifest, Store
 from jobs.entry import Job, joined_ray, keep_config, run
 

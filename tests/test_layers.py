@@ -17,9 +17,9 @@ PACKAGE = ROOT / "platform" / "figclip"
 FLOORS = [
     {"jobs", "serve_apps"},
     {"evaluation", "serving"},
-    {"training", "embedding"},
-    {"models", "inputs", "corpus"},
-    {"sources"},
+    {"training", "embedding", "statistics", "exports"},
+    {"models", "inputs", "corpus", "panels"},
+    {"sources", "jats", "pictures"},
     {"store", "schema", "resources", "tasks", "config", "log"},
 ]
 """From the roof to the ground, which alone may be read among its own."""

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from figclip.corpus.images import ImageError, store_image
-from figclip.corpus.jats import JatsError, parse_article
 from figclip.corpus.pairs import Candidate, candidates, objection, pair
 from figclip.corpus.plan import split_version_id
 from figclip.corpus.rules import CorpusConfig
 from figclip.corpus.shards import COMPRESSION, ROWS_PER_GROUP
+from figclip.jats.article import JatsError, parse_article
+from figclip.pictures.images import ImageError, store_image
 from figclip.schema import PAIR_SCHEMA, Pair, table_of
 from figclip.sources.objects import CorruptObject, MissingObject
 from figclip.sources.pmc_cloud import BadMetadata, VersionMetadata, choose_version

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pubmed_parser
 
-from figclip.corpus.jats import parse_article
+from figclip.jats.article import parse_article
 
 ROUNDS = 5
 """Each reads every file in both ways; the best of them counts, for what disturbs only adds."""

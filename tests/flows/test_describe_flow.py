@@ -9,11 +9,11 @@ import pytest
 from tiny import publish_tiny_pairs, tiny_pairs
 
 from figclip.config import UsageError
-from figclip.corpus.describe import count_file, counted_files, describe
-from figclip.corpus.plots import PANELS
-from figclip.corpus.statistics import Statistics, added, counters, from_counters, pair_statistics
-from figclip.corpus.words import count_words
 from figclip.schema import LEDGER_SCHEMA, PAIR_SCHEMA, Entry, table_of
+from figclip.statistics.describe import count_file, counted_files, describe
+from figclip.statistics.plots import PANELS
+from figclip.statistics.summary import Statistics, added, counters, from_counters, pair_statistics
+from figclip.statistics.words import count_words
 from figclip.store import Folder, Store
 
 N = 48

@@ -8,8 +8,8 @@ import pytest
 from tiny import publish_tiny_pairs, tiny_pairs
 
 from figclip.config import UsageError
-from figclip.corpus.export import ExportConfig
-from figclip.corpus.exporting import export, read_clusters
+from figclip.exports.records import ExportConfig
+from figclip.exports.writing import export, read_clusters
 from figclip.schema import SPLITS
 from figclip.store import Store
 

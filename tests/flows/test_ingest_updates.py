@@ -10,9 +10,9 @@ import pytest
 from tiny_bucket import article_xml, figure_xml, picture, write_article, write_bucket
 
 from figclip.config import UsageError
-from figclip.corpus.duplicates import DUPLICATES
 from figclip.corpus.ingest import CHANGES, ingest
 from figclip.corpus.rules import CorpusConfig
+from figclip.pictures.duplicates import DUPLICATES
 from figclip.sources.source import open_source
 from figclip.store import Store
 from figclip.tasks import Workers

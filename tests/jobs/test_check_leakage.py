@@ -12,7 +12,7 @@ from PIL import Image
 
 from figclip.config import UsageError
 from figclip.corpus import leakage
-from figclip.corpus.fingerprint import PLAIN, fingerprint
+from figclip.pictures.fingerprint import PLAIN, fingerprint
 from figclip.schema import PAIR_SCHEMA
 from figclip.store import Store
 from jobs.check_leakage import PRESETS, main

@@ -6,8 +6,8 @@ import pytest
 from tiny import publish_tiny_encoder, tiny_pairs
 
 from figclip.config import UsageError
-from figclip.corpus.words import count_words
 from figclip.inputs.tokens import Tokenizer
+from figclip.statistics.words import count_words
 from figclip.store import Store
 from jobs.statistics import token_counter
 

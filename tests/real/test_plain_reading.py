@@ -3,7 +3,7 @@
 import pytest
 from plain_reading import figures_in, naive, reads_as, ruled, says_the_formula
 
-from figclip.corpus.jats import parse_article
+from figclip.jats.article import parse_article
 
 ARTICLE = (
     '<article xmlns:xlink="http://www.w3.org/1999/xlink" '

@@ -11,8 +11,8 @@ import pubmed_parser
 import pytest
 from plain_reading import figures_in, naive, reads_as, ruled
 
-from figclip.corpus.jats import parse_article
 from figclip.corpus.media import resolve_media
+from figclip.jats.article import parse_article
 from figclip.schema import Article
 
 pytestmark = pytest.mark.real

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from figclip.corpus.fingerprint import NEAR_BITS, PLAIN, fingerprint, num_differing_bits
-from figclip.corpus.images import ImageError, StoredImage, store_image
+from figclip.pictures.fingerprint import NEAR_BITS, PLAIN, fingerprint, num_differing_bits
+from figclip.pictures.images import ImageError, StoredImage, store_image
 
 pytestmark = pytest.mark.real
 

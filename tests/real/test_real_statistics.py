@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 
-from figclip.corpus.jats import parse_article
-from figclip.corpus.statistics import mean, quantile, share_up_to
-from figclip.corpus.words import count_words
+from figclip.jats.article import parse_article
+from figclip.statistics.summary import mean, quantile, share_up_to
+from figclip.statistics.words import count_words
 
 pytestmark = pytest.mark.real
 

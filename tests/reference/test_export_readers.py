@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 from tiny import publish_tiny_pairs, tiny_pairs
 
-from figclip.corpus.export import ExportConfig
-from figclip.corpus.export_parts import plan_parts, shard_sizes, write_part
+from figclip.exports.parts import plan_parts, shard_sizes, write_part
+from figclip.exports.records import ExportConfig
 from figclip.schema import SPLITS
 from figclip.store import Folder, Store
 

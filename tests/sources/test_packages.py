@@ -13,8 +13,8 @@ import pytest
 import s3_process
 
 from figclip.config import UsageError
-from figclip.corpus.jats import parse_article
 from figclip.corpus.media import resolve_media
+from figclip.jats.article import parse_article
 from figclip.sources import packages
 from figclip.sources.buckets import LocalBucket, S3Bucket
 from figclip.sources.objects import HugeObject, LargeObject, MissingObject

@@ -15,12 +15,12 @@ from typing import Any
 
 from figclip.config import UsageError
 from figclip.corpus.ahead import Call, Work, in_order
-from figclip.corpus.images import ImageError, StoredImage, store_image
-from figclip.corpus.jats import JatsError, parse_article
 from figclip.corpus.pairs import Candidate, candidates, entry, objection, pair, published
 from figclip.corpus.plan import split_version_id
 from figclip.corpus.rules import CorpusConfig
 from figclip.corpus.spill import Pairs
+from figclip.jats.article import JatsError, parse_article
+from figclip.pictures.images import ImageError, StoredImage, store_image
 from figclip.schema import LEDGER_SCHEMA, Article, Entry, State, table_of
 from figclip.sources.objects import (
     CorruptObject,

@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from figclip.config import UsageError
-from figclip.corpus.duplicates import DUPLICATES
 from figclip.corpus.ledger import Outcome, home_of, outcome, whole_ledger
 from figclip.corpus.plan import (
     Changes,
@@ -44,6 +43,7 @@ from figclip.corpus.shards import (
 )
 from figclip.corpus.tries import forget_tries, read_with_care
 from figclip.log import with_progress
+from figclip.pictures.duplicates import DUPLICATES
 from figclip.schema import Split
 from figclip.sources.source import Source
 from figclip.store import Folder, Manifest, Publication, Store

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from figclip.config import UsageError
-from figclip.corpus.fingerprint import FAINTEST, PLAIN, fingerprint, num_differing_bits
+from figclip.pictures.fingerprint import FAINTEST, PLAIN, fingerprint, num_differing_bits
 from figclip.schema import FINGERPRINT_BYTES, SPLITS, Split
 from figclip.store import Folder
 

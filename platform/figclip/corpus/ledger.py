@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from figclip.corpus.duplicates import duplicates_of
 from figclip.corpus.rules import CorpusConfig
 from figclip.corpus.shards import Home, files_of, read_ledger
 from figclip.corpus.splits import FEWEST_ARTICLES, moved_articles, split_of
+from figclip.pictures.duplicates import duplicates_of
 from figclip.schema import LEDGER_SCHEMA, SPLITS, Split
 from figclip.store import Folder
 

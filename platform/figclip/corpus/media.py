@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from urllib.parse import unquote
 
-from figclip.corpus.graphics import FORMATS, picture_format
+from figclip.jats.graphics import FORMATS, picture_format
 
 
 def resolve_media(href: str, names: Collection[str]) -> str | None:

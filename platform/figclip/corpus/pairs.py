@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from figclip.corpus.images import StoredImage
 from figclip.corpus.media import resolve_media
 from figclip.corpus.rules import (
     CorpusConfig,
@@ -12,6 +11,7 @@ from figclip.corpus.rules import (
     figure_objection,
 )
 from figclip.corpus.splits import split_of
+from figclip.pictures.images import StoredImage
 from figclip.schema import Article, Entry, Figure, Pair, State
 from figclip.sources.pmc_cloud import VersionMetadata
 

@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from figclip.config import Config
-from figclip.corpus.fingerprint import NEAR_BITS
+from figclip.pictures.fingerprint import NEAR_BITS
 from figclip.schema import Article, Figure, Kind
 
 REVISION = 1

@@ -1,0 +1,1 @@
+"""A corpus in other projects' formats."""

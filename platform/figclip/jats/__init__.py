@@ -1,0 +1,1 @@
+"""From an article's XML to its record: figures, captions, mentions, licences."""

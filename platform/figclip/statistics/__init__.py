@@ -1,0 +1,1 @@
+"""What a corpus holds, as numbers, plots and a page."""
