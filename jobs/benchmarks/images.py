@@ -143,7 +143,8 @@ class Quiet(SimpleHTTPRequestHandler):
     """Files by kept connections, without a log line each."""
 
     protocol_version = "HTTP/1.1"
-    wbufsize = -1  # headers and body in one packet: no wait for an acknowledgement
+    wbufsize = -1
+    disable_nagle_algorithm = True  # no packet waits for an acknowledgement
 
     def log_message(self, format: str, *args: Any) -> None:
         pass

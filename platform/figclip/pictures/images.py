@@ -10,6 +10,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms
 
 from figclip.pictures.fingerprint import fingerprint
+from figclip.pictures.shrinking import doubled, shrink
 from figclip.schema import MAX_PIXELS, Unusable
 
 MAGIC = {
@@ -263,28 +264,15 @@ def _shrunk(image: Any, target: tuple[int, int], box: tuple[float, ...] | None) 
 
 
 def _shrunk_luma(image: Any, target: tuple[int, int], box: tuple[float, ...] | None) -> Any:
-    """Chroma only at half the size, which is all that a JPEG stores of it."""
-    box = box or (0, 0, *image.size)
-    luma, *chroma = (image.getchannel(band) for band in range(3))
-    luma = luma.resize(target, Image.Resampling.BICUBIC, box, reducing_gap=2.0)
-    return Image.merge("YCbCr", [luma, *(_halved(plane, target, box) for plane in chroma)])
-
-
-def _halved(plane: Any, target: tuple[int, int], box: tuple[float, ...]) -> Any:
-    """Blocks of two by two pixels, each the mean of its area; an odd side repeats its last line."""
-    half = (target[0] // 2, target[1] // 2)
-    even = (2 * half[0], 2 * half[1])
-    shares = (even[0] / target[0], even[1] / target[1])
-    covered = (box[0], box[1], box[2] * shares[0], box[3] * shares[1])
-    small = plane.resize(half, Image.Resampling.BOX, covered, reducing_gap=2.0)
-    blocks = small.resize(even, Image.Resampling.NEAREST)
-    if even == target:
-        return blocks
-    page = Image.new("L", target)
-    right, bottom = target[0] - even[0], target[1] - even[1]
-    for place in ((right, bottom), (right, 0), (0, bottom), (0, 0)):
-        page.paste(blocks, place)
-    return page
+    """Chroma only at half the size, in blocks of two by two, which is all that a JPEG stores."""
+    wide, high = box[2:] if box else image.size
+    width, height = target
+    half = ((width + 1) // 2, (height + 1) // 2)
+    over = (wide * 2 * half[0] / width, high * 2 * half[1] / height)
+    luma, *chroma = (np.asarray(image.getchannel(band)) for band in range(3))
+    blocks = (doubled(shrink(plane, half, over))[:height, :width] for plane in chroma)
+    bands = [shrink(luma, target, (wide, high)), *blocks]
+    return Image.merge("YCbCr", [Image.fromarray(band) for band in bands])
 
 
 def _averageable(image: Any) -> Any:
