@@ -79,10 +79,13 @@ def test_media_that_are_not_there_or_not_as_stated_are_rejected(tmp_path):
 
 
 def test_one_picture_for_two_figures_is_two_pairs_and_two_links_to_one_picture_are_one(tmp_path):
-    figures = ONE + figure_xml("F2", "Again.", ["a.jpg", "a", "figures/a.jpg"])
+    figures = ONE + figure_xml("F2", "Again.", ["a.jpg", "a", "a", "figures/a.jpg"])
     pairs, rejections = read_one(tmp_path, article_xml("PMC1", figures))
     assert [pair.pair_id for pair in pairs] == ["PMC1.1/F1/a.jpg", "PMC1.1/F2/a.jpg"]
-    assert rejections == []
+    assert rejections == [
+        ("F2", "a", "repeated_graphic"),
+        ("F2", "figures/a.jpg", "repeated_graphic"),
+    ]
 
 
 def test_figures_without_caption_or_picture_are_rejected(tmp_path):

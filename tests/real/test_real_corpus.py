@@ -3,8 +3,10 @@
 import io
 import json
 import re
+import shutil
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
+from pathlib import Path
 
 import pyarrow.dataset as pads
 import pytest
@@ -12,6 +14,7 @@ from PIL import Image
 
 from figclip.corpus.ingest import ingest
 from figclip.corpus.rules import CorpusConfig
+from figclip.schema import SPLITS
 from figclip.sources.source import open_source
 from figclip.store import Store
 from figclip.tasks import Workers
@@ -144,3 +147,38 @@ def test_pair_ids_are_unique_and_facts_are_there(corpus):
     ids = [row["pair_id"] for row in corpus[1]]
     assert len(set(ids)) == len(ids)
     assert all(row["license"] in ("CC BY", "CC0") and row["title"] for row in corpus[1])
+
+
+def rows_of(source: str, folder) -> tuple[list[dict], list[dict]]:
+    """Pairs and ledger of a corpus of that source, in the order of their names."""
+    store = Store(folder)
+    ingest(open_source(source), store, "one", CorpusConfig(), workers=Workers(0.5, 2))
+    place = Path(store.open("pairs", "one").path)
+    pairs = [
+        row
+        for split in SPLITS
+        if (place / split).exists()
+        for row in pads.dataset(place / split).to_table().to_pylist()
+    ]
+    ledger = pads.dataset(sorted(map(str, (place / "_ledger").iterdir()))).to_table().to_pylist()
+    return (
+        sorted(pairs, key=lambda row: row["pair_id"]),
+        sorted(ledger, key=lambda row: (row["figure_id"], row["graphic"])),
+    )
+
+
+def test_an_old_package_gives_the_rows_of_its_cloud_form(shared_folder, tmp_path):
+    """All columns of all rows, with the same picture bytes, and the same ledger."""
+    bucket = tmp_path / "bucket"
+    cloud = shared_folder("pmc-oa-opendata")
+    for path in cloud.rglob("PMC3003633.1*"):
+        target = bucket / path.relative_to(cloud)
+        if path.is_dir():
+            shutil.copytree(path, target, dirs_exist_ok=True)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    of_package = rows_of(str(shared_folder("legacy-packages")), tmp_path / "legacy")
+    of_cloud = rows_of(str(bucket), tmp_path / "cloud")
+    assert len(of_cloud[0]) == 3
+    assert of_package == of_cloud

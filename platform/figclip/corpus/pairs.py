@@ -68,7 +68,7 @@ def candidates(
 
 def _graphics(figure: Figure, metadata: VersionMetadata) -> Iterator[Candidate | Entry]:
     seen: set[str] = set()
-    for href in figure.graphics:
+    for href in dict.fromkeys(figure.graphics):
         name = resolve_media(href, metadata.media)
         if name is None:
             reason = f"missing_media: none of the {len(metadata.media)} media files is {href!r}"
@@ -76,6 +76,9 @@ def _graphics(figure: Figure, metadata: VersionMetadata) -> Iterator[Candidate |
         elif name not in seen:
             seen.add(name)
             yield Candidate(figure, name)
+        elif name != href:  # which the candidate's own line names
+            reason = f"repeated_graphic: {name} stands in this figure already"
+            yield entry(metadata, reason, figure_id=figure.figure_id, graphic=href)
 
 
 def published(metadata: VersionMetadata, found: Candidate, image: StoredImage) -> Entry:
