@@ -1,0 +1,267 @@
+"""A caption → its spans: what it says of which panel, and what it says of the whole figure."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from figclip.jats.sentences import sentences
+from figclip.panels.marks import GROUP, Alphabet, expand, find_marks
+from figclip.panels.parts import Span
+from figclip.panels.runs import Named, Run, best_run, is_abbreviation
+
+FUNCTION_WORDS = frozenset(
+    """a after and are as at before by during either for from in is of on or over showing shows the
+    to under using versus vs was were while with within without""".split()
+)
+"""Behind them a label begins what it names: `trained on (A) the full set`."""
+
+LEGEND = re.compile(
+    r"""\W*(?: (?i: (?:scale\s)?bars?\b | scales?\b | (?:original\s)?magnifications? | n\s?[=>≥]
+    | abbreviations? | (?:data|values|results)\b (?!\sof) | p\s?[<=≤] | p[-\s]values?
+    | for\sclarity | additional | the\sraw\sdata )
+    | [A-Z][\w/+-]*\s?[,:=]\s[^.;]*;\s )""",
+    re.VERBOSE,
+)
+"""How a sentence begins that explains the whole figure, once every panel had its own."""
+
+MENTION = re.compile(
+    rf"""(?: \b(?P<panel>[Pp]anels?) | \b(?:[Ii]n|of|[Ff]or|from|to|on|at|by|[Bb]oth) ) \s+
+    (?P<group>{GROUP}) (?=[\s.,;:)]|\Z)""",
+    re.VERBOSE,
+)
+CONNECTIVE = re.compile(r"[\s,;，；、]*(?:\b(?:and|or|und|et|y|e)\b)?[\s,，、]*\Z")
+LEADING = re.compile(r"[\s,;，；、]*(?:(?:and|or|while|whereas)\b\s*)?")
+NO_WORDS = re.compile(r"[\W_]*(?:and|or)?[\W_]*")
+
+
+@dataclass(frozen=True)
+class _Piece:
+    start: int
+    end: int
+    labels: tuple[str, ...]
+
+
+def split_caption(caption: str) -> tuple[Span, ...]:
+    """Spans of a caption, own and shared; concatenated they are the caption.
+
+    One span `shared` where it has no labels; none where it is empty.
+    """
+    run = best_run(caption, find_marks(caption))
+    pieces = list(_pieces(caption, run)) if run is not None else []
+    return tuple(_filled(caption, pieces))
+
+
+def sub_captions(caption: str, spans: Sequence[Span]) -> dict[str, list[str]]:
+    """Label → the pieces of the caption that speak of it, in order, as they are written."""
+    found: dict[str, list[str]] = {}
+    for span in spans:
+        for label in span.labels:
+            found.setdefault(label, []).append(caption[span.start : span.end].strip())
+    return found
+
+
+def shared(caption: str, spans: Sequence[Span]) -> list[str]:
+    """The pieces that speak of the whole figure; a mere `, and` between panels is none."""
+    pieces = (caption[span.start : span.end] for span in spans if span.kind == "shared")
+    return [piece.strip() for piece in pieces if not NO_WORDS.fullmatch(piece)]
+
+
+def _filled(caption: str, pieces: Sequence[_Piece]) -> Iterator[Span]:
+    """The pieces as spans, neighbours of the same labels as one, and the rest shared."""
+    place = 0
+    waiting: Span | None = None
+    for piece in (*pieces, _Piece(len(caption), len(caption), ())):
+        for start, end, labels in (
+            (place, piece.start, ()),
+            (piece.start, piece.end, piece.labels),
+        ):
+            if start >= end:
+                continue
+            kind = "own" if labels else "shared"
+            span = Span(start, end, "own" if labels else "shared", labels)
+            if waiting is not None and (waiting.kind, waiting.labels) == (kind, labels):
+                waiting = Span(waiting.start, end, waiting.kind, labels)
+            else:
+                if waiting is not None:
+                    yield waiting
+                waiting = span
+        place = piece.end
+    if waiting is not None:
+        yield waiting
+
+
+def _pieces(caption: str, run: Run) -> Iterator[_Piece]:
+    """What belongs to labels, sentence by sentence."""
+    open_labels: tuple[str, ...] = ()
+    missing = set(run.labels)
+    for start, end, named in _by_sentence(caption, run):
+        defining = [item for item in named if item.is_defining]
+        is_trailing = not missing
+        missing -= {label for item in defining for label in item.labels}
+        if defining:
+            pieces, open_labels = _defined(caption, start, end, named)
+            yield from pieces
+        elif len(missing) < len(run.labels):
+            labels, goes_on = _belonging(caption, start, end, named, run, open_labels, is_trailing)
+            if not goes_on:
+                open_labels = ()
+            if isinstance(labels, list):
+                yield from labels
+            elif labels:
+                yield _Piece(start, end, labels)
+
+
+def _by_sentence(caption: str, run: Run) -> Iterator[tuple[int, int, list[Named]]]:
+    """Sentences with the labels that are named in them; a label at a full stop begins one."""
+    starts = {start for start, _ in sentences(caption)}
+    for item in run.named:
+        before = caption[max(0, item.mark.start - 20) : item.mark.start].rstrip(" ([“\"")
+        if before[-1:] in (".", "。") and item.is_defining:
+            starts.add(item.mark.start)
+    for item in run.named:  # no sentence begins in a label, or right behind it
+        gap = len(caption[item.mark.end : item.mark.end + 20]) - len(
+            caption[item.mark.end : item.mark.end + 20].lstrip()
+        )
+        starts -= set(range(item.mark.start + 1, item.mark.end + gap + 1))
+    ordered = sorted(starts)
+    place = 0
+    for start, end in zip(ordered, [*ordered[1:], len(caption)], strict=True):
+        named = []
+        while place < len(run.named) and run.named[place].mark.start < end:
+            named.append(run.named[place])
+            place += 1
+        yield start, end, named
+
+
+def _defined(
+    caption: str, start: int, end: int, named: Sequence[Named]
+) -> tuple[list[_Piece], tuple[str, ...]]:
+    """Pieces of a sentence that brings in labels, and the labels which what follows belongs to."""
+    cuts = [item for item in named if item.is_defining or _is_prefix(caption, start, item)]
+    first = cuts[0]
+    if not caption[start : first.mark.start].strip(" ([“\""):
+        pieces = _prefixed(caption, end, cuts)
+        return pieces, first.labels if len(cuts) == 1 else ()
+    if len(cuts) == 1:
+        return [_Piece(start, end, first.labels)], first.labels
+    if first.mark.style == "open" or _begins(caption, cuts):
+        return _prefixed(caption, end, cuts), ()
+    return _suffixed(caption, start, end, cuts), ()
+
+
+def _is_prefix(caption: str, start: int, item: Named) -> bool:
+    """Whether a label begins a clause, and words follow it."""
+    before = caption[start : item.mark.start].rstrip()
+    following = caption[item.mark.end : item.mark.end + 3].lstrip()
+    return (not before or before[-1] in ",;:") and following[:1].isalnum()
+
+
+def _begins(caption: str, cuts: Sequence[Named]) -> bool:
+    """Whether the labels of a sentence stand before what they name, rather than behind it."""
+    votes = 0
+    for item in cuts:
+        before = caption[max(0, item.mark.start - 30) : item.mark.start].split()
+        word = before[-1] if before else ""
+        following = caption[item.mark.end : item.mark.end + 30].split()
+        next_word = following[0] if following and caption[item.mark.end : item.mark.end + 1] == " " else ""
+        is_free = word[-1:] in ",;:" or word.lower() in FUNCTION_WORDS
+        votes += 1 if is_free else -1
+        votes += 1 if next_word[:1].isalnum() and next_word not in ("and", "or") else -1
+    return votes > 0
+
+
+def _prefixed(caption: str, end: int, cuts: Sequence[Named]) -> list[_Piece]:
+    pieces = []
+    for item, stop in zip(cuts, [*(item.mark.start for item in cuts[1:]), end], strict=True):
+        stop = _trimmed(caption, item.mark.end, stop) if stop < end else stop
+        pieces.append(_Piece(item.mark.start, stop, item.labels))
+    return pieces
+
+
+def _trimmed(caption: str, start: int, stop: int) -> int:
+    """The end of a piece without the `, and` that leads to the next one."""
+    connective = CONNECTIVE.search(caption, max(start, stop - 20), stop)
+    return connective.start() if connective else stop
+
+
+def _suffixed(caption: str, start: int, end: int, cuts: Sequence[Named]) -> list[_Piece]:
+    """`in red (A); in green (B)`: each label closes what it names."""
+    rest = caption[cuts[-1].mark.end : end]
+    if len(rest.split()) > 2 and rest.lstrip()[:1].isalnum():
+        between = caption[cuts[0].mark.end : cuts[-1].mark.start]
+        if ";" not in between:  # `X (c) and Y (d) included both` speaks of both throughout
+            labels = tuple(dict.fromkeys(label for item in cuts for label in item.labels))
+            return [_Piece(start, end, labels)]
+    pieces = []
+    place = start
+    for item in cuts:
+        leading = LEADING.match(caption, place)
+        begin = leading.end() if leading and place > start else place
+        pieces.append(_Piece(begin, item.mark.end, item.labels))
+        place = item.mark.end
+    last = pieces[-1]
+    pieces[-1] = _Piece(last.start, end, last.labels)
+    return pieces
+
+
+def _belonging(
+    caption: str,
+    start: int,
+    end: int,
+    named: Sequence[Named],
+    run: Run,
+    open_labels: tuple[str, ...],
+    is_trailing: bool,
+) -> tuple[tuple[str, ...] | list[_Piece], bool]:
+    """Labels of a sentence that brings in none, and whether what follows goes on as before."""
+    text = caption[start:end]
+    own = [item for item in named if not is_abbreviation(caption, item.mark)]
+    groups = [item.labels for item in own] + _bare_mentions(text, run)
+    mentioned = tuple(
+        label for label in run.labels if any(label in labels for labels in groups)
+    )
+    is_legend = is_trailing and LEGEND.match(text) is not None
+    if not mentioned:
+        return ((), False) if is_legend else (open_labels, True)
+    is_about = text.lstrip(" ([")[:2] in ("In", "Pa") or (own and own[0].mark.start - start < 2)
+    if is_legend and len(groups) > 2:
+        return (), False
+    if is_trailing or is_about or not open_labels:
+        return _told_apart(caption, start, end, own, mentioned), not is_legend
+    if set(mentioned) < set(open_labels) or set(mentioned) == set(open_labels):
+        return _told_apart(caption, start, end, own, mentioned), True
+    return open_labels, True
+
+
+def _told_apart(
+    caption: str, start: int, end: int, own: Sequence[Named], mentioned: tuple[str, ...]
+) -> tuple[str, ...] | list[_Piece]:
+    """The labels of a sentence, or its pieces where each clause has its own."""
+    if len(own) < 2 or sum(len(item.labels) for item in own) != len(mentioned):
+        return mentioned
+    gaps = [
+        caption[one.mark.end : other.mark.start].strip()[:1]
+        for one, other in zip(own, own[1:], strict=False)
+    ]
+    if all(gap in (",", ";") for gap in gaps):
+        return _suffixed(caption, start, end, own)
+    return mentioned
+
+
+def _bare_mentions(text: str, run: Run) -> list[tuple[str, ...]]:
+    """`in B and D`, `panel C`: labels without brackets in a sentence."""
+    found = []
+    for match in MENTION.finditer(text):
+        group = match["group"]
+        if group in ("a", "A", "I", "i") and not match["panel"]:
+            following = text[match.end("group") :][:1]
+            if following not in (".", ",", ";", ":", ")") and group in ("a", "i"):
+                continue
+        labels = _labels_in(group, run.alphabet)
+        if labels and all(label in run.labels for label in labels):
+            found.append(labels)
+    return found
+
+
+def _labels_in(group: str, alphabet: Alphabet) -> tuple[str, ...]:
+    return tuple(atom.text for atom in expand(group, alphabet))
