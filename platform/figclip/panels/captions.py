@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from figclip.jats.sentences import sentences
 from figclip.panels.marks import GROUP, Alphabet, expand, find_marks
 from figclip.panels.parts import Span
-from figclip.panels.runs import Named, Run, best_run, is_abbreviation
+from figclip.panels.runs import BARE, Named, Run, best_run, is_abbreviation
 
 FUNCTION_WORDS = frozenset(
     """a after and are as at before by during either for from in is of on or over showing shows the
@@ -16,19 +16,26 @@ FUNCTION_WORDS = frozenset(
 """Behind them a label begins what it names: `trained on (A) the full set`."""
 
 LEGEND = re.compile(
-    r"""\W*(?: (?i: (?:scale\s)?bars?\b | scales?\b | (?:original\s)?magnifications? | n\s?[=>≥]
+    r"""[^\w“"‘']*(?: (?i: (?:scale\s)?bars?\b | scales?\b | (?:original\s)?magnifications? | n\s?[=>≥]
     | abbreviations? | (?:data|values|results)\b (?!\sof) | p\s?[<=≤] | p[-\s]values?
     | for\sclarity | additional | the\sraw\sdata )
+    | [“"‘'][^“”"‘’']{1,20}["”’']\s
     | [A-Z][\w/+-]*\s?[,:=]\s[^.;]*;\s )""",
     re.VERBOSE,
 )
 """How a sentence begins that explains the whole figure, once every panel had its own."""
 
 MENTION = re.compile(
-    rf"""(?: \b(?P<panel>[Pp]anels?) | \b(?:[Ii]n|of|[Ff]or|from|to|on|at|by|[Bb]oth) ) \s+
+    rf"""[(\[] (?:[Pp]anels?\s+)? (?P<bracketed>{GROUP}) (?: [,;] [^()\[\]]{{0,60}}+ )? [)\]]
+    | (?: \b(?P<panel>[Pp]anels?) | \b(?:[Ii]n|of|[Ff]or|from|to|on|at|by|[Bb]oth) ) \s+
     (?P<group>{GROUP}) (?=[\s.,;:)]|\Z)""",
     re.VERBOSE,
 )
+WHOLE = re.compile(
+    r"\b(?:each|all|every|both|these|the\s(?:two|three|four))\s(?:the\s)?(?:panels?|graphs?|plots?|figures?|images?)\b",
+    re.IGNORECASE,
+)
+"""Words for the figure as a whole."""
 CONNECTIVE = re.compile(r"[\s,;，；、]*(?:\b(?:and|or|und|et|y|e)\b)?[\s,，、]*\Z")
 LEADING = re.compile(r"[\s,;，；、]*(?:(?:and|or|while|whereas)\b\s*)?")
 NO_WORDS = re.compile(r"[\W_]*(?:and|or)?[\W_]*")
@@ -99,7 +106,7 @@ def _pieces(caption: str, run: Run) -> Iterator[_Piece]:
         is_trailing = not missing
         missing -= {label for item in defining for label in item.labels}
         if defining:
-            pieces, open_labels = _defined(caption, start, end, named)
+            pieces, open_labels = _defined(caption, start, end, named, run)
             yield from pieces
         elif len(missing) < len(run.labels):
             labels, goes_on = _belonging(caption, start, end, named, run, open_labels, is_trailing)
@@ -119,6 +126,8 @@ def _by_sentence(caption: str, run: Run) -> Iterator[tuple[int, int, list[Named]
         if before[-1:] in (".", "。") and item.is_defining:
             starts.add(item.mark.start)
     for item in run.named:  # no sentence begins in a label, or right behind it
+        if not item.is_defining:
+            continue
         gap = len(caption[item.mark.end : item.mark.end + 20]) - len(
             caption[item.mark.end : item.mark.end + 20].lstrip()
         )
@@ -134,16 +143,20 @@ def _by_sentence(caption: str, run: Run) -> Iterator[tuple[int, int, list[Named]
 
 
 def _defined(
-    caption: str, start: int, end: int, named: Sequence[Named]
+    caption: str, start: int, end: int, named: Sequence[Named], run: Run
 ) -> tuple[list[_Piece], tuple[str, ...]]:
     """Pieces of a sentence that brings in labels, and the labels which what follows belongs to."""
     cuts = [item for item in named if item.is_defining or _is_prefix(caption, start, item)]
-    first = cuts[0]
+    first, others = cuts[0], cuts[1:]
     if not caption[start : first.mark.start].strip(" ([“\""):
-        pieces = _prefixed(caption, end, cuts)
-        return pieces, first.labels if len(cuts) == 1 else ()
-    if len(cuts) == 1:
-        return [_Piece(start, end, first.labels)], first.labels
+        again = {label for item in others for label in item.labels}
+        if again <= set(first.labels) and not (others and _begins(caption, others)):
+            return _grouped(caption, start, end, first, run.alphabet), first.labels
+        return _prefixed(caption, end, cuts), ()
+    if not others:
+        following = caption[first.mark.end : first.mark.end + 3].lstrip()[:1]
+        begin = first.mark.start if run.is_leading and following.isupper() else start
+        return [_Piece(begin, end, first.labels)], first.labels
     if first.mark.style == "open" or _begins(caption, cuts):
         return _prefixed(caption, end, cuts), ()
     return _suffixed(caption, start, end, cuts), ()
@@ -176,6 +189,50 @@ def _prefixed(caption: str, end: int, cuts: Sequence[Named]) -> list[_Piece]:
         stop = _trimmed(caption, item.mark.end, stop) if stop < end else stop
         pieces.append(_Piece(item.mark.start, stop, item.labels))
     return pieces
+
+
+def _grouped(
+    caption: str, start: int, end: int, group: Named, alphabet: Alphabet
+) -> list[_Piece]:
+    """`A, B. Lungs, from the left (A); from the right (B).`: each clause names labels again."""
+    for signs, least in ((";", 2), (",;", 3)):
+        clauses = _clauses(caption, group.mark.end, end, signs)
+        named = [_inner(caption[a:b], group.labels, alphabet) for a, b in clauses]
+        first = next((n for n, labels in enumerate(named) if labels), 0)
+        own = named[first:]
+        names = [label for labels in own for label in labels]
+        if len(own) < least or not all(own) or sorted(names) != sorted(group.labels):
+            continue
+        if signs == ",;" and caption[end - 3 : end].rstrip(" .;")[-1:] not in ")]":
+            continue
+        pieces = [_Piece(start, clauses[first][0], group.labels)] if first else []
+        begins = [start if not first else clauses[first][0], *(a for a, _ in clauses[first + 1 :])]
+        ends = [b for _, b in clauses[first:]]
+        return pieces + [
+            _Piece(a, b, labels) for a, b, labels in zip(begins, ends, own, strict=True)
+        ]
+    return [_Piece(start, end, group.labels)]
+
+
+def _clauses(caption: str, start: int, end: int, signs: str) -> list[tuple[int, int]]:
+    """Spans between these signs, outside brackets; the sign ends its clause."""
+    stops, depth = [], 0
+    for n in range(start, end):
+        sign = caption[n]
+        depth = max(0, depth + (sign in "([") - (sign in ")]"))
+        if depth == 0 and sign in signs and caption[n + 1 : n + 2] == " ":
+            stops.append(n + 1)
+    return list(zip([start, *stops], [*stops, end], strict=True))
+
+
+def _inner(clause: str, labels: Sequence[str], alphabet: Alphabet) -> list[str]:
+    """The labels of a group that a clause names by themselves."""
+    found: dict[str, None] = {}
+    for match in MENTION.finditer(clause):
+        for label in _labels_in(match["bracketed"] or match["group"], alphabet):
+            if label in labels:
+                found[label] = None
+    return list(found)
 
 
 def _trimmed(caption: str, start: int, stop: int) -> int:
@@ -215,20 +272,19 @@ def _belonging(
 ) -> tuple[tuple[str, ...] | list[_Piece], bool]:
     """Labels of a sentence that brings in none, and whether what follows goes on as before."""
     text = caption[start:end]
-    own = [item for item in named if not is_abbreviation(caption, item.mark)]
-    groups = [item.labels for item in own] + _bare_mentions(text, run)
-    mentioned = tuple(
-        label for label in run.labels if any(label in labels for labels in groups)
-    )
+    groups = _mentions(text, run)
+    mentioned = tuple(label for label in run.labels if any(label in labels for labels in groups))
     is_legend = is_trailing and LEGEND.match(text) is not None
-    if not mentioned:
-        return ((), False) if is_legend else (open_labels, True)
-    is_about = text.lstrip(" ([")[:2] in ("In", "Pa") or (own and own[0].mark.start - start < 2)
     if is_legend and len(groups) > 2:
         return (), False
+    if not mentioned:
+        is_shared = is_legend or (is_trailing and WHOLE.search(text) is not None)
+        return ((), False) if is_shared else (open_labels, True)
+    own = [item for item in named if item.worth > BARE or item.mark.style != "open"]
+    is_about = text.lstrip(" ([")[:2] in ("In", "Pa") or (own and own[0].mark.start - start < 2)
     if is_trailing or is_about or not open_labels:
         return _told_apart(caption, start, end, own, mentioned), not is_legend
-    if set(mentioned) < set(open_labels) or set(mentioned) == set(open_labels):
+    if set(mentioned) <= set(open_labels):
         return _told_apart(caption, start, end, own, mentioned), True
     return open_labels, True
 
@@ -248,15 +304,16 @@ def _told_apart(
     return mentioned
 
 
-def _bare_mentions(text: str, run: Run) -> list[tuple[str, ...]]:
-    """`in B and D`, `panel C`: labels without brackets in a sentence."""
+def _mentions(text: str, run: Run) -> list[tuple[str, ...]]:
+    """`in B and D`, `panel C`, `(A)`: the labels that a sentence names, place by place."""
     found = []
     for match in MENTION.finditer(text):
-        group = match["group"]
-        if group in ("a", "A", "I", "i") and not match["panel"]:
-            following = text[match.end("group") :][:1]
-            if following not in (".", ",", ";", ":", ")") and group in ("a", "i"):
-                continue
+        group = match["group"] or match["bracketed"]
+        if match["group"] in ("a", "i") and not match["panel"]:
+            if text[match.end() :][:1] not in (".", ",", ";", ":", ")"):
+                continue  # an article
+        if match["bracketed"] and is_abbreviation(text, match.start(), match.end()):
+            continue
         labels = _labels_in(group, run.alphabet)
         if labels and all(label in run.labels for label in labels):
             found.append(labels)

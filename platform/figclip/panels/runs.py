@@ -60,6 +60,12 @@ class Run:
     """In the order of the alphabet."""
     worth: float
 
+    @property
+    def is_leading(self) -> bool:
+        """Whether most labels begin the sentence that speaks of them."""
+        defining = [item.worth > SURE + 0.25 for item in self.named if item.is_defining]
+        return 2 * sum(defining) >= len(defining)
+
 
 @dataclass(frozen=True)
 class _Chain:
@@ -195,8 +201,8 @@ def worth_of(caption: str, mark: Mark) -> float:
         return MENTIONED
     following = caption[mark.end : mark.end + LOOKBACK].lstrip(" )]")[:1]
     if last in ",，、" or following in ".,;:，。；" or not following:
-        return INSIDE if is_abbreviation(caption, mark) else AT_CLAUSE
-    if is_abbreviation(caption, mark):
+        return INSIDE if is_abbreviation(caption, mark.start, mark.end) else AT_CLAUSE
+    if is_abbreviation(caption, mark.start, mark.end):
         return MENTIONED
     if mark.style == "bracket" and before[-1:].isalnum() and before[-1:].isascii():
         return MENTIONED  # `f(a)`
@@ -226,10 +232,10 @@ def begins_words(caption: str, mark: Mark) -> bool:
     return caption[mark.end : mark.end + LOOKBACK].lstrip(" ")[:1].isalnum()
 
 
-def is_abbreviation(caption: str, mark: Mark) -> bool:
-    """`turning (T)`: the letter begins a word right before it."""
-    inside = caption[mark.start : mark.end].strip("()[]（）")
+def is_abbreviation(caption: str, start: int, end: int) -> bool:
+    """`turning (T)`: the letter in brackets begins the word right before it."""
+    inside = caption[start:end].strip("()[]（）")
     if len(inside) != 1 or not inside.isupper():
         return False
-    words = caption[max(0, mark.start - LOOKBACK) : mark.start].split()
+    words = caption[max(0, start - LOOKBACK) : start].split()
     return bool(words) and words[-1][:1].upper() == inside
