@@ -1,7 +1,7 @@
 """A caption → its spans: what it says of which panel, and what it says of the whole figure."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from figclip.jats.sentences import sentences
@@ -36,6 +36,8 @@ WHOLE = re.compile(
     re.IGNORECASE,
 )
 """Words for the figure as a whole."""
+CIRCUMSTANCE = re.compile(r"\s*(?:In|During|For|At|On|After)\s([^,.;]{4,60}),")
+WORD = re.compile(r"[\w-]{5,}")
 CONNECTIVE = re.compile(r"[\s,;，；、]*(?:\b(?:and|or|und|et|y|e)\b)?[\s,，、]*\Z")
 LEADING = re.compile(r"[\s,;，；、]*(?:(?:and|or|while|whereas)\b\s*)?")
 NO_WORDS = re.compile(r"[\W_]*(?:and|or)?[\W_]*")
@@ -101,6 +103,7 @@ def _pieces(caption: str, run: Run) -> Iterator[_Piece]:
     """What belongs to labels, sentence by sentence."""
     open_labels: tuple[str, ...] = ()
     missing = set(run.labels)
+    own_words: dict[str, set[tuple[str, ...]]] = {}
     for start, end, named in _by_sentence(caption, run):
         defining = [item for item in named if item.is_defining]
         is_trailing = not missing
@@ -108,14 +111,28 @@ def _pieces(caption: str, run: Run) -> Iterator[_Piece]:
         if defining:
             pieces, open_labels = _defined(caption, start, end, named, run)
             yield from pieces
+            for piece in pieces:
+                for word in WORD.findall(caption[piece.start : piece.end]):
+                    own_words.setdefault(word.lower(), set()).add(piece.labels)
         elif len(missing) < len(run.labels):
             labels, goes_on = _belonging(caption, start, end, named, run, open_labels, is_trailing)
             if not goes_on:
                 open_labels = ()
+            elif not labels and not open_labels:
+                labels = open_labels = _recalled(caption[start:end], own_words)
             if isinstance(labels, list):
                 yield from labels
             elif labels:
                 yield _Piece(start, end, labels)
+
+
+def _recalled(sentence: str, own_words: Mapping[str, set[tuple[str, ...]]]) -> tuple[str, ...]:
+    """`In the heatmap, ...`: the labels to which alone a heatmap was ascribed before."""
+    opening = CIRCUMSTANCE.match(sentence)
+    words = WORD.findall(opening[1]) if opening else []
+    owners = [own_words[word.lower()] for word in words if word.lower() in own_words]
+    sure = {labels for owner in owners if len(owner) == 1 for labels in owner}
+    return sure.pop() if len(sure) == 1 else ()
 
 
 def _by_sentence(caption: str, run: Run) -> Iterator[tuple[int, int, list[Named]]]:
@@ -209,7 +226,7 @@ def _grouped(
         begins = [start if not first else clauses[first][0], *(a for a, _ in clauses[first + 1 :])]
         ends = [b for _, b in clauses[first:]]
         return pieces + [
-            _Piece(a, b, labels) for a, b, labels in zip(begins, ends, own, strict=True)
+            _Piece(a, b, tuple(labels)) for a, b, labels in zip(begins, ends, own, strict=True)
         ]
     return [_Piece(start, end, group.labels)]
 
@@ -242,23 +259,60 @@ def _trimmed(caption: str, start: int, stop: int) -> int:
 
 
 def _suffixed(caption: str, start: int, end: int, cuts: Sequence[Named]) -> list[_Piece]:
-    """`in red (A); in green (B)`: each label closes what it names."""
+    """`in red (A); in green (B)`: each label closes what it names.
+
+    What leads to the first and what follows the last without a stop speaks of all of them:
+    `Mice in dorsal (A) and ventral (B) view`.
+    """
+    everyone = tuple(dict.fromkeys(label for item in cuts for label in item.labels))
+    between = caption[cuts[0].mark.end : cuts[-1].mark.start]
     rest = caption[cuts[-1].mark.end : end]
-    if len(rest.split()) > 2 and rest.lstrip()[:1].isalnum():
-        between = caption[cuts[0].mark.end : cuts[-1].mark.start]
-        if ";" not in between:  # `X (c) and Y (d) included both` speaks of both throughout
-            labels = tuple(dict.fromkeys(label for item in cuts for label in item.labels))
-            return [_Piece(start, end, labels)]
+    goes_on = rest.lstrip()[:1].isalnum()
+    if goes_on and len(rest.split()) > 2 and not any(sign in between for sign in ",;"):
+        return [_Piece(start, end, everyone)]
+    place = start if ";" in between else _behind_function_word(caption, start, cuts[0].mark.start)
+    pieces = [_Piece(start, place, everyone), *_clause_by_clause(caption, place, cuts)]
+    tail = cuts[-1].mark.end if goes_on and ";" not in between else end
+    pieces[-1] = _Piece(pieces[-1].start, tail, pieces[-1].labels)
+    pieces.append(_Piece(tail, end, everyone))
+    return [piece for piece in pieces if piece.start < piece.end]
+
+
+def _clause_by_clause(caption: str, start: int, cuts: Sequence[Named]) -> list[_Piece]:
     pieces = []
     place = start
     for item in cuts:
-        leading = LEADING.match(caption, place)
-        begin = leading.end() if leading and place > start else place
-        pieces.append(_Piece(begin, item.mark.end, item.labels))
+        leading = LEADING.match(caption, place) if pieces else None
+        pieces.append(_Piece(leading.end() if leading else place, item.mark.end, item.labels))
         place = item.mark.end
-    last = pieces[-1]
-    pieces[-1] = _Piece(last.start, end, last.labels)
     return pieces
+
+
+def _behind_function_word(caption: str, start: int, end: int) -> int:
+    """Where the phrase begins that ends at `end`: behind its last preposition or verb."""
+    words = list(re.finditer(r"\S+", caption[start:end]))
+    for word in reversed(words):
+        if word[0].lower() in FUNCTION_WORDS:
+            return start + word.end() + 1
+        if word[0][-1] in ",;:":
+            return start + word.end() + 1
+    return start
+
+
+def _told_apart(
+    caption: str, start: int, end: int, own: Sequence[Named], mentioned: tuple[str, ...]
+) -> tuple[str, ...] | list[_Piece]:
+    """The labels of a sentence, or its pieces where each clause has its own."""
+    if len(own) < 2 or sum(len(item.labels) for item in own) != len(mentioned):
+        return mentioned
+    gaps = [
+        caption[one.mark.end : other.mark.start].strip()[:1]
+        for one, other in zip(own, own[1:], strict=False)
+    ]
+    if all(gap in (",", ";") for gap in gaps):
+        pieces = _clause_by_clause(caption, start, own)
+        return [*pieces[:-1], _Piece(pieces[-1].start, end, pieces[-1].labels)]
+    return mentioned
 
 
 def _belonging(
@@ -287,21 +341,6 @@ def _belonging(
     if set(mentioned) <= set(open_labels):
         return _told_apart(caption, start, end, own, mentioned), True
     return open_labels, True
-
-
-def _told_apart(
-    caption: str, start: int, end: int, own: Sequence[Named], mentioned: tuple[str, ...]
-) -> tuple[str, ...] | list[_Piece]:
-    """The labels of a sentence, or its pieces where each clause has its own."""
-    if len(own) < 2 or sum(len(item.labels) for item in own) != len(mentioned):
-        return mentioned
-    gaps = [
-        caption[one.mark.end : other.mark.start].strip()[:1]
-        for one, other in zip(own, own[1:], strict=False)
-    ]
-    if all(gap in (",", ";") for gap in gaps):
-        return _suffixed(caption, start, end, own)
-    return mentioned
 
 
 def _mentions(text: str, run: Run) -> list[tuple[str, ...]]:
