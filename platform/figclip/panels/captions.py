@@ -20,7 +20,8 @@ LEGEND = re.compile(
     | abbreviations? | (?:data|values|results)\b (?!\sof) | p\s?[<=≤] | p[-\s]values?
     | for\sclarity | additional | the\sraw\sdata )
     | [“"‘'][^“”"‘’']{1,20}["”’']\s
-    | [A-Z][\w/+-]*\s?[,:=]\s[^.;]*;\s )""",
+    | [A-Z][\w/+-]*\s?[,:=]\s[^.;]*;\s
+    | [\w/+-]{1,8}\s?[,:=]\s[^.;,]{1,60};\s[\w/+-]{1,8}\s?[,:=]\s )""",
     re.VERBOSE,
 )
 """How a sentence begins that explains the whole figure, once every panel had its own."""
@@ -103,18 +104,23 @@ def _pieces(caption: str, run: Run) -> Iterator[_Piece]:
     """What belongs to labels, sentence by sentence."""
     open_labels: tuple[str, ...] = ()
     missing = set(run.labels)
+    lengths: list[int] = []
     own_words: dict[str, set[tuple[str, ...]]] = {}
     for start, end, named in _by_sentence(caption, run):
         defining = [item for item in named if item.is_defining]
         is_trailing = not missing
         missing -= {label for item in defining for label in item.labels}
         if defining:
+            lengths.append(0)
             pieces, open_labels = _defined(caption, start, end, named, run)
             yield from pieces
             for piece in pieces:
                 for word in WORD.findall(caption[piece.start : piece.end]):
                     own_words.setdefault(word.lower(), set()).add(piece.labels)
         elif len(missing) < len(run.labels):
+            if is_trailing and len(lengths) > 3 and not any(lengths[:-1]):
+                open_labels = ()
+            lengths[-1] += 1
             labels, goes_on = _belonging(caption, start, end, named, run, open_labels, is_trailing)
             if not goes_on:
                 open_labels = ()
@@ -201,11 +207,24 @@ def _begins(caption: str, cuts: Sequence[Named]) -> bool:
 
 
 def _prefixed(caption: str, end: int, cuts: Sequence[Named]) -> list[_Piece]:
+    begins = [cuts[0].mark.start]
+    for one, other in zip(cuts, cuts[1:], strict=False):
+        begins.append(_phrase(caption, one.mark.end, other.mark.start))
     pieces = []
-    for item, stop in zip(cuts, [*(item.mark.start for item in cuts[1:]), end], strict=True):
+    for item, begin, stop in zip(cuts, begins, [*begins[1:], end], strict=True):
         stop = _trimmed(caption, item.mark.end, stop) if stop < end else stop
-        pieces.append(_Piece(item.mark.start, stop, item.labels))
+        pieces.append(_Piece(begin, stop, item.labels))
     return pieces
+
+
+def _phrase(caption: str, start: int, place: int) -> int:
+    """Where the piece of a label at `place` begins: `, and for (B)` has words before it."""
+    words = caption[start:place].split()
+    if not words or words[-1].lower() not in FUNCTION_WORDS:
+        return place
+    comma = max(caption.rfind(sign, start, place) for sign in ",;")
+    leading = LEADING.match(caption, comma) if comma >= 0 else None
+    return leading.end() if leading else place
 
 
 def _grouped(
@@ -222,10 +241,14 @@ def _grouped(
             continue
         if signs == ",;" and caption[end - 3 : end].rstrip(" .;")[-1:] not in ")]":
             continue
-        pieces = [_Piece(start, clauses[first][0], group.labels)] if first else []
-        begins = [start if not first else clauses[first][0], *(a for a, _ in clauses[first + 1 :])]
+        place = clauses[first][0]
+        if signs == ",;":
+            mark = MENTION.search(caption, place)
+            place = _behind_function_word(caption, place, mark.start() if mark else place)
+        lead = [_Piece(start, place, group.labels)] if place > group.mark.end else []
+        begins = [place if lead else start, *(a for a, _ in clauses[first + 1 :])]
         ends = [b for _, b in clauses[first:]]
-        return pieces + [
+        return lead + [
             _Piece(a, b, tuple(labels)) for a, b, labels in zip(begins, ends, own, strict=True)
         ]
     return [_Piece(start, end, group.labels)]
