@@ -1,56 +1,98 @@
-"""Where an article speaks of its figures: the paragraphs that link to them."""
+"""Where an article speaks of its figures: the paragraphs that link to them, or name them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from lxml import etree
 
 from figclip.jats.document import local_name
 from figclip.jats.reading import Reading
+from figclip.jats.references import HINTS, Reference, ReferenceKind, figure_references
 from figclip.jats.text import FLOATS
 from figclip.schema import Mention
 
 COST_OF_MENTION = 500
 """What keeping a mention costs, in characters read."""
 
+INNER = FLOATS | {"p"}
+"""What a paragraph may hold that speaks for itself."""
+
+SILENT = frozenset({"caption", "ref-list", "table"})
+"""Elements whose paragraphs are no running text."""
+
+PLAIN_TEXT = etree.XPath("string()")
+
+
+@dataclass(frozen=True)
+class Mentioned:
+    """A figure as text may mean it."""
+
+    names: Sequence[str]
+    """Ids by which a link may mean it: its own, and its group's."""
+    owner: str
+    """Id of the sub-article that holds it; empty for the article itself."""
+    label: str
+    """As printed: `Figure 1`, `Figs. 2–5`."""
+
 
 def mentions_of(
-    article: etree._Element, figures: Sequence[tuple[Sequence[str], str]], reading: Reading
+    article: etree._Element, figures: Sequence[Mentioned], reading: Reading
 ) -> list[tuple[Mention, ...]]:
-    """For each figure, given as `(ids, owner)`, the mentions of it in document order.
+    """For each figure the mentions of it in document order.
 
-    A link is any `<xref>` whose `rid` holds one of the figure's ids, or its group's. Where an
-    article and its sub-articles use one id twice, a link means the figure of its own part. Captions
-    do not count: they describe figures, and are no running text.
+    A link is any `<xref>` whose `rid` holds one of the figure's ids. Where a paragraph has no link
+    to a figure but names it (`Fig. 3A–C`, or `Figs. 1–4` of which only the ends are linked), those
+    words are the mention. Where an article and its sub-articles use one id or number twice, the
+    figure of their own part is meant. Captions do not count: they describe figures, and are no
+    running text.
     """
-    places = _places(figures, reading)
     mentions: list[dict[Mention, None]] = [{} for _ in figures]
-    paragraphs: dict[etree._Element, tuple[str, tuple[str, ...], str]] = {}
-    for link in article.iter("{*}xref") if places else ():
-        targets = _targets(link.get("rid", ""), places)
-        if not targets or _is_in_caption(link):
+    if not figures:
+        return []
+    numbers = _numbers(figures)
+    for paragraph, links in _linked(article, figures, reading).items():
+        words = _references(paragraph, reading) if numbers and not _is_silent(paragraph) else []
+        if not links and not words:
             continue
-        reading.spend(COST_OF_MENTION * len(targets))
-        paragraph = _paragraph(link)
-        if paragraph not in paragraphs:
-            text = reading.text_of(paragraph, leave_out=FLOATS)
-            section, owner = reading.section_path(paragraph), reading.owner_of(link)
-            paragraphs[paragraph] = text, section, owner
-        text, section, owner = paragraphs[paragraph]
-        mention = Mention(text=text, section=section, anchor=reading.text_of(link))
-        near = [n for n in targets if figures[n][1] == owner]
-        for n in near or targets:
-            mentions[n][mention] = None
+        text = reading.text_of(paragraph, leave_out=FLOATS)
+        section, owner = reading.section_path(paragraph), reading.owner_of(paragraph)
+        linked: set[int] = set()
+        for link, targets in links:
+            anchor = reading.text_of(link)
+            for n in _near(targets, owner, figures):
+                mentions[n][Mention(text, section, anchor)] = None
+                linked.add(n)
+        for reference, anchor in words:
+            for n in _near(_meant(reference, numbers), owner, figures):
+                if n not in linked:
+                    reading.spend(COST_OF_MENTION)
+                    mentions[n][Mention(text, section, anchor)] = None
     return [tuple(said) for said in mentions]
 
 
-def _places(
-    figures: Sequence[tuple[Sequence[str], str]], reading: Reading
-) -> dict[str, dict[int, None]]:
+def _linked(
+    article: etree._Element, figures: Sequence[Mentioned], reading: Reading
+) -> dict[etree._Element, list[tuple[etree._Element, list[int]]]]:
+    """Every paragraph, in document order → its links to figures, and the figures they may mean."""
+    places = _places(figures, reading)
+    found: dict[etree._Element, list[tuple[etree._Element, list[int]]]] = {}
+    for element in article.iter("{*}p", "{*}xref"):
+        if local_name(element) == "p":
+            found.setdefault(element, [])
+            continue
+        targets = _targets(element.get("rid", ""), places)
+        if targets and not _is_in_caption(element):
+            reading.spend(COST_OF_MENTION * len(targets))
+            found.setdefault(_paragraph(element), []).append((element, targets))
+    return found
+
+
+def _places(figures: Sequence[Mentioned], reading: Reading) -> dict[str, dict[int, None]]:
     """Id → the figures, by number, that it may mean."""
     places: dict[str, dict[int, None]] = {}
-    for n, (names, _) in enumerate(figures):
-        reading.spend(COST_OF_MENTION * len(names))
-        for name in names:
+    for n, figure in enumerate(figures):
+        reading.spend(COST_OF_MENTION * len(figure.names))
+        for name in figure.names:
             places.setdefault(name, {})[n] = None
     return places
 
@@ -65,6 +107,11 @@ def _targets(rid: str, places: dict[str, dict[int, None]]) -> list[int]:
     return list(dict.fromkeys(found))
 
 
+def _near(targets: Sequence[int], owner: str, figures: Sequence[Mentioned]) -> Sequence[int]:
+    """Those of the targets that stand in the speaker's own part of the article, else all."""
+    return [n for n in targets if figures[n].owner == owner] or targets
+
+
 def _paragraph(link: etree._Element) -> etree._Element:
     """The innermost paragraph around a link, else what holds the link."""
     paragraph = next(link.iterancestors("{*}p"), None)
@@ -75,3 +122,38 @@ def _is_in_caption(link: etree._Element) -> bool:
     """In the caption of a float; a box's caption can be running text, and counts."""
     caption = next(link.iterancestors("{*}caption"), None)
     return caption is not None and local_name(caption.getparent()) != "boxed-text"
+
+
+Numbers = dict[tuple[ReferenceKind, str], list[tuple[int, tuple[str, ...]]]]
+"""Kind and number → the figures that are labelled so, and the panels that their labels name."""
+
+
+def _numbers(figures: Sequence[Mentioned]) -> Numbers:
+    numbers: Numbers = {}
+    for n, figure in enumerate(figures):
+        for reference in figure_references(figure.label):
+            known = numbers.setdefault((reference.kind, reference.figure), [])
+            known.append((n, reference.panels))
+    return numbers
+
+
+def _meant(reference: Reference, numbers: Numbers) -> list[int]:
+    """The figures that carry the number; of `Figure 1A` and `Figure 1B`, those with the panel."""
+    known = numbers.get((reference.kind, reference.figure), [])
+    named = [n for n, panels in known if set(panels) & set(reference.panels)]
+    return named or [n for n, _ in known]
+
+
+def _references(paragraph: etree._Element, reading: Reading) -> list[tuple[Reference, str]]:
+    """What a paragraph's own words name, not those of paragraphs inside it, with the words."""
+    plain = str(PLAIN_TEXT(paragraph))
+    if not any(hint in plain for hint in HINTS):
+        return []
+    text = reading.text_of(paragraph, leave_out=INNER)
+    found = figure_references(text)
+    return [(reference, text[reference.start : reference.end]) for reference in found]
+
+
+def _is_silent(paragraph: etree._Element) -> bool:
+    """Whether a paragraph describes a float, or is no part of what the article says."""
+    return any(local_name(around) in SILENT for around in paragraph.iterancestors())
