@@ -7,7 +7,7 @@ from lxml import etree
 
 from figclip.jats.document import local_name
 from figclip.jats.reading import Reading
-from figclip.jats.references import HINTS, Reference, ReferenceKind, figure_references
+from figclip.jats.references import Reference, ReferenceKind, figure_references, hints_of
 from figclip.jats.text import FLOATS
 from figclip.schema import Mention
 
@@ -17,7 +17,7 @@ COST_OF_MENTION = 500
 INNER = FLOATS | {"p"}
 """What a paragraph may hold that speaks for itself."""
 
-SILENT = frozenset({"caption", "ref-list", "table"})
+SILENT = ("{*}caption", "{*}ref-list", "{*}table")
 """Elements whose paragraphs are no running text."""
 
 PLAIN_TEXT = etree.XPath("string()")
@@ -50,8 +50,9 @@ def mentions_of(
     if not figures:
         return []
     numbers = _numbers(figures)
+    hints = hints_of(" ".join(figure.label for figure in figures))
     for paragraph, links in _linked(article, figures, reading).items():
-        words = _references(paragraph, reading) if numbers and not _is_silent(paragraph) else []
+        words = _references(paragraph, hints, reading) if numbers else []
         if not links and not words:
             continue
         text = reading.text_of(paragraph, leave_out=FLOATS)
@@ -144,10 +145,12 @@ def _meant(reference: Reference, numbers: Numbers) -> list[int]:
     return named or [n for n, _ in known]
 
 
-def _references(paragraph: etree._Element, reading: Reading) -> list[tuple[Reference, str]]:
+def _references(
+    paragraph: etree._Element, hints: Sequence[str], reading: Reading
+) -> list[tuple[Reference, str]]:
     """What a paragraph's own words name, not those of paragraphs inside it, with the words."""
-    plain = str(PLAIN_TEXT(paragraph))
-    if not any(hint in plain for hint in HINTS):
+    plain = PLAIN_TEXT(paragraph)
+    if not any(hint in plain for hint in hints) or _is_silent(paragraph):
         return []
     text = reading.text_of(paragraph, leave_out=INNER)
     found = figure_references(text)
@@ -156,4 +159,4 @@ def _references(paragraph: etree._Element, reading: Reading) -> list[tuple[Refer
 
 def _is_silent(paragraph: etree._Element) -> bool:
     """Whether a paragraph describes a float, or is no part of what the article says."""
-    return any(local_name(around) in SILENT for around in paragraph.iterancestors())
+    return next(paragraph.iterancestors(*SILENT), None) is not None
