@@ -17,8 +17,11 @@ COST_OF_MENTION = 500
 INNER = FLOATS | {"p"}
 """What a paragraph may hold that speaks for itself."""
 
-SILENT = ("{*}caption", "{*}ref-list", "{*}table")
+SILENT = ("{*}caption", "{*}ref-list", "{*}ack", "{*}fn-group", "{*}author-notes")
 """Elements whose paragraphs are no running text."""
+
+SPEAKING = ("{*}p", "{*}title", "{*}td", "{*}th", "{*}nomenclature")
+"""Elements whose own words can name a figure."""
 
 PLAIN_TEXT = etree.XPath("string()")
 
@@ -77,8 +80,8 @@ def _linked(
     """Every paragraph, in document order → its links to figures, and the figures they may mean."""
     places = _places(figures, reading)
     found: dict[etree._Element, list[tuple[etree._Element, list[int]]]] = {}
-    for element in article.iter("{*}p", "{*}xref"):
-        if local_name(element) == "p":
+    for element in article.iter(*SPEAKING, "{*}xref"):
+        if local_name(element) != "xref":
             found.setdefault(element, [])
             continue
         targets = _targets(element.get("rid", ""), places)

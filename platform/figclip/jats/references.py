@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 ReferenceKind = Literal[
-    "figure", "supplementary", "extended", "appendix", "response", "scheme", "plate", "chart", "box"
+    "figure",
+    "supplementary",
+    "extended",
+    "appendix",
+    "response",
+    "scheme",
+    "plate",
+    "chart",
+    "box",
+    "box figure",
+    "table",
 ]
 
 
@@ -31,7 +41,7 @@ class Reference:
 
 HINTS = (
     ("Fig", "fig", "FIG", "cheme", "Plate", "Chart", "Box", "box", "Image", "image")
-    + ("Abb", "исун", "ис.", "图", "圖", "図")
+    + ("Tab", "tab", "TAB", "Abb", "исун", "ис.", "图", "圖", "図")
 )
 """One of them stands in the words for every figure: found fast, where most text has none."""
 
@@ -43,11 +53,14 @@ HEAD = re.compile(
     (?P<figure> (?:e|E)?-?(?:[Ff]ig(?:ures?|s)? | FIG(?:URES?|S)?) \.?
       | Abb(?:ildung(?:en)?|\.) | [Ff]iguras? | Рис(?:унок|\.) | рис(?:унок|\.) )
     | (?P<scheme> [Ss]chemes? ) | (?P<plate> Plates? ) | (?P<chart> Charts? )
-    | (?P<box> [Bb]ox(?:es)?(?:\s[Ff]igure)? ) | (?P<response> [Rr]esponse\s[Ii]mages? )
+    | (?P<table> [Tt]ab(?:les?|s)?\.? | TABLES? ) | (?P<box> [Bb]ox(?:es)? ) | (?P<response> (?<=[Rr]esponse\s)[Ii]mages? )
     | (?P<cjk> [图圖図] ) ) (?:\s*|\s*\()(?=[\dSsAEIVX（(-])""",
     re.VERBOSE,
 )
-_SUPPLEMENT = r"\s?[-–—‐‑]{1,3}\s?(?:[Ff]igure|[Ff]ig\.?)\s[Ss]upplements?\s?(?P<supplement>\d{1,2})"
+_SUPPLEMENT = r"\s?[-–—‐‑]{1,3}\s?(?:[Ff]igure|[Ff]ig\.?)\s[Ss]upplements?(?:\s[Ff]igures?)?\s?(?P<supplement>\d{1,2})"
+KINDS_BY_WORD: tuple[ReferenceKind, ...] = (
+    "scheme", "plate", "chart", "box", "table", "response"
+)
 NUMBER = re.compile(
     rf"""(?: (?P<prefix>[SsAE])-?(?P<lettered>\d{{1,3}}) | (?P<plain>\d{{1,3}})(?![\d.]\d)(?P<suffix>S)?
     | (?P<roman>[IVX]{{1,5}}) ) (?![\w%]*\d) (?:{_SUPPLEMENT})?""",
@@ -65,23 +78,25 @@ NEXT_PANEL = re.compile(
     rf"(?:(?P<range>{DASH}\(?)|\s?[,;&/+]\s?(?:and\s|&\s?)?\(?|\s(?:and|or|und|et|y)\s\(?)"
     rf"(?P<letters>{LETTER})\)?"
 )
-NEXT_NUMBER = re.compile(rf"(?P<range>{DASH})|\s?[,;&/]\s?(?:and\s|&\s?|or\s)?|\s(?:and|or|und|et|y)\s")
+NEXT_NUMBER = re.compile(rf"(?P<range>{DASH})|\s?[,;&/]\s{{0,3}}(?:and\s|&\s?|or\s)?|\s(?:and|or|und|et|y)\s")
+SERIES = re.compile(r"(\d+s|[A-Z]?)(\d+)")
 ROMAN = {name: n for n, name in enumerate("I II III IV V VI VII VIII IX X XI XII".split(), 1)}
 
 BEFORE = 48
 """Characters before a reference that can say whose figure it is."""
 SUPPLEMENTARY = re.compile(
-    r"""(?: \b(?:[Ss]upp?l?(?:ement(?:ary|al)?)?\.? | [Ss]upporting | SUPPLEMENTARY | [Oo]nline | [Ww]eb
+    r"""(?: \b(?:[Ss]uppl?(?:ement(?:ary|al))?\.? | [Ss]upporting | SUPPLEMENTARY | [Oo]nline | [Ww]eb
     | E?SI | [Aa]dditional ) [\s-]* (?:[Oo]nline\s|[Ii]nformation|[Mm]aterials?|[Dd]ata|[Ff]iles?)?
     [\s\d]*[,:]?\s* | \be-? )\Z""",
     re.VERBOSE,
 )
 EXTENDED = re.compile(r"\b[Ee]xtended\s[Dd]ata\s?\Z")
 APPENDIX = re.compile(r"\b(?:[Aa]ppendix|[Aa]nnex)(?:\s[A-Z\d]{1,2})?[\s:,–—-]*\Z")
+BOXED = re.compile(r"\b[Bb]ox\s(?:\d\s?[-–—]+\s?)?\Z")
 RESPONSE = re.compile(r"\b(?:[Rr]eviewers?|[Rr]esponse|[Rr]ebuttal)\s\Z")
 THEIRS = re.compile(
     r"""(?: \b(?:their|his|her|whose|cited)\s | \b(?:19|20)\d\d[a-z]?\s?:\s?
-    | (?:et\sal\.|\w+),?\s\(?(?:19|20)\d\d[a-z]?\)?[:,]\s?(?:their\s|see\s|in\s)? | \[\d+(?:[,:]\s?)| \[\d+\][,:]\s
+    | (?:et\sal\.|\b[A-Z][\w’-]+),?\s\(?(?:19|20)\d\d[a-z]?\)?[:,]\s?(?:their\s|see\s|in\s)? | \[\d+(?:[,:]\s?)| \[\d+\][,:]\s
     | \bet\sal\.(?:’s|'s)?,?\s | \b[A-Z]\w+(?:’s|'s)\s )\Z""",
     re.VERBOSE,
 )
@@ -143,6 +158,8 @@ def _references(text: str, head: re.Match[str]) -> Iterator[Reference]:
     joint: re.Match[str] | None = None
     while (number := NUMBER.match(text, place)) is not None:
         name = _name(number, is_supplementary)
+        if name is not None and last is not None and name.isdigit():
+            name = _as_before(name, last.figure, joint)
         if name is None or (joint is not None and not _continues(text, number, joint, is_plural)):
             break
         panels, end = _panels(text, number.end())
@@ -172,21 +189,16 @@ def _references(text: str, head: re.Match[str]) -> Iterator[Reference]:
 
 def _kind(text: str, head: re.Match[str]) -> tuple[ReferenceKind, bool]:
     """What kind of figure the words name, and whether they say that it is supplementary."""
-    if head["scheme"]:
-        return "scheme", False
-    if head["plate"]:
-        return "plate", False
-    if head["chart"]:
-        return "chart", False
-    if head["box"]:
-        return "box", False
-    if head["response"]:
-        return "response", False
+    for kind in KINDS_BY_WORD:
+        if head[kind]:
+            return kind, False
     if text[head.start() - 1 : head.start()] in ("", "(") and head[0][:1] not in "eE":
         return "figure", False  # `(Fig. 1)`, as most
     before = text[max(0, head.start() - BEFORE) : head.start()]
     if RESPONSE.search(before):
         return "response", False
+    if BOXED.search(before):
+        return "box figure", False
     if EXTENDED.search(before):
         return "extended", False
     if APPENDIX.search(before):
@@ -211,6 +223,16 @@ def _name(number: re.Match[str], is_supplementary: bool) -> str | None:
         name = f"S{name}"
     if name is not None and number["supplement"]:
         name = f"{name}s{number['supplement']}"
+    return name
+
+
+def _as_before(name: str, before: str, joint: re.Match[str] | None) -> str:
+    """`S1–3` ends with S3, and `1—figure supplement 1, 2` goes on with the second supplement."""
+    figure, sign, _ = before.partition("s")
+    if sign:
+        return f"{figure}s{name}"
+    if joint is not None and joint["range"] and not before[0].isdigit():
+        return before[0] + name
     return name
 
 
@@ -284,11 +306,10 @@ def _between(low: str, high: str) -> tuple[str, ...]:
 
 def _filled(last: Reference, name: str, end: int) -> Iterator[Reference]:
     """The figures that a range leaves out: between `S1` and `S4` are two."""
-    low, high = last.figure, name
-    prefix = "" if low[0].isdigit() else low[0]
-    if not high.startswith(prefix) and high.isdigit():
-        high = prefix + high
-    one, other = low[len(prefix) :], high[len(prefix) :]
+    low, high = SERIES.match(last.figure), SERIES.match(name)
+    if low is None or high is None or low[1] != high[1]:
+        return
+    prefix, one, other = low[1], low[2], high[2]
     if one.isdigit() and other.isdigit() and int(other) - int(one) <= LONGEST_RANGE:
         for n in range(int(one) + 1, int(other)):
             yield Reference(last.start, end, f"{prefix}{n}", (), last.kind)
