@@ -1,7 +1,9 @@
 """Where an article speaks of its figures: the paragraphs that link to them, or name them."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lxml import etree
 
@@ -17,13 +19,19 @@ COST_OF_MENTION = 500
 INNER = FLOATS | {"p"}
 """What a paragraph may hold that speaks for itself."""
 
-SILENT = ("{*}caption", "{*}ref-list", "{*}ack", "{*}fn-group", "{*}author-notes")
-"""Elements whose paragraphs are no running text."""
-
-SPEAKING = ("{*}p", "{*}title", "{*}td", "{*}th", "{*}nomenclature")
+SPEAKING = frozenset({"p", "title", "td", "th", "nomenclature"})
+SPEAKERS = tuple(f"{{*}}{name}" for name in SPEAKING)
 """Elements whose own words can name a figure."""
 
-PLAIN_TEXT = etree.XPath("string()")
+SILENT = ("{*}caption", "{*}ref-list", "{*}ack", "{*}fn-group", "{*}author-notes")
+"""Elements whose words are no running text."""
+
+SEVERAL = re.compile(r"\d\D+\d")
+JOINED = re.compile(r"\s*(?:[-–—‐‑−,;&/]|and\b|to\b|or\b|through\b)\s*(?:and\s*)?(?:S?\d|$)")
+"""After a link: a further figure may follow, linked or not."""
+
+Links = dict[etree._Element, list[tuple[etree._Element, list[int]]]]
+"""A paragraph → its links to figures, each with the numbers of those that it may mean."""
 
 
 @dataclass(frozen=True)
@@ -49,45 +57,48 @@ def mentions_of(
     figure of their own part is meant. Captions do not count: they describe figures, and are no
     running text.
     """
-    mentions: list[dict[Mention, None]] = [{} for _ in figures]
     if not figures:
         return []
-    numbers = _numbers(figures)
-    hints = hints_of(" ".join(figure.label for figure in figures))
-    for paragraph, links in _linked(article, figures, reading).items():
-        words = _references(paragraph, hints, reading) if numbers else []
-        if not links and not words:
-            continue
+    links = _links(article, figures, reading)
+    named = _named(article, figures, links, reading)
+    mentions: list[dict[Mention, None]] = [{} for _ in figures]
+    for paragraph in _in_order(article, links, named):
         text = reading.text_of(paragraph, leave_out=FLOATS)
         section, owner = reading.section_path(paragraph), reading.owner_of(paragraph)
         linked: set[int] = set()
-        for link, targets in links:
+        for link, targets in links.get(paragraph, ()):
             anchor = reading.text_of(link)
             for n in _near(targets, owner, figures):
                 mentions[n][Mention(text, section, anchor)] = None
                 linked.add(n)
-        for reference, anchor in words:
-            for n in _near(_meant(reference, numbers), owner, figures):
+        for anchor, targets in named.get(paragraph, ()):
+            reading.spend(COST_OF_MENTION * len(targets))
+            for n in _near(targets, owner, figures):
                 if n not in linked:
-                    reading.spend(COST_OF_MENTION)
                     mentions[n][Mention(text, section, anchor)] = None
     return [tuple(said) for said in mentions]
 
 
-def _linked(
-    article: etree._Element, figures: Sequence[Mentioned], reading: Reading
-) -> dict[etree._Element, list[tuple[etree._Element, list[int]]]]:
-    """Every paragraph, in document order → its links to figures, and the figures they may mean."""
+def _in_order(
+    article: etree._Element, links: Iterable[etree._Element], named: Iterable[etree._Element]
+) -> Iterable[etree._Element]:
+    """The paragraphs of both as they stand in the document; links alone are in order."""
+    both = {**dict.fromkeys(links), **dict.fromkeys(named)}
+    if len(both) == len(dict.fromkeys(links)):
+        return both
+    tags = {element.tag for element in both}
+    return [element for element in article.iter(*tags) if element in both]
+
+
+def _links(article: etree._Element, figures: Sequence[Mentioned], reading: Reading) -> Links:
+    """Paragraphs, in document order → their links to figures, and the figures they may mean."""
     places = _places(figures, reading)
-    found: dict[etree._Element, list[tuple[etree._Element, list[int]]]] = {}
-    for element in article.iter(*SPEAKING, "{*}xref"):
-        if local_name(element) != "xref":
-            found.setdefault(element, [])
-            continue
-        targets = _targets(element.get("rid", ""), places)
-        if targets and not _is_in_caption(element):
+    found: Links = {}
+    for link in article.iter("{*}xref") if places else ():
+        targets = _targets(link.get("rid", ""), places)
+        if targets and not _is_in_caption(link):
             reading.spend(COST_OF_MENTION * len(targets))
-            found.setdefault(_paragraph(element), []).append((element, targets))
+            found.setdefault(_paragraph(link), []).append((link, targets))
     return found
 
 
@@ -148,16 +159,65 @@ def _meant(reference: Reference, numbers: Numbers) -> list[int]:
     return named or [n for n, _ in known]
 
 
-def _references(
-    paragraph: etree._Element, hints: Sequence[str], reading: Reading
-) -> list[tuple[Reference, str]]:
-    """What a paragraph's own words name, not those of paragraphs inside it, with the words."""
-    plain = PLAIN_TEXT(paragraph)
-    if not any(hint in plain for hint in hints) or _is_silent(paragraph):
-        return []
-    text = reading.text_of(paragraph, leave_out=INNER)
-    found = figure_references(text)
-    return [(reference, text[reference.start : reference.end]) for reference in found]
+def _named(
+    article: etree._Element, figures: Sequence[Mentioned], links: Links, reading: Reading
+) -> dict[etree._Element, list[tuple[str, list[int]]]]:
+    """Paragraphs → the words by which they name figures, and the figures they may mean.
+
+    A paragraph's own words, not those of paragraphs inside it.
+    """
+    numbers = _numbers(figures)
+    if not numbers:
+        return {}
+    hints = hints_of(" ".join(figure.label for figure in figures))
+    found = {}
+    for paragraph in _hinted(article, hints, links):
+        text = reading.text_of(paragraph, leave_out=INNER)
+        said = [
+            (text[reference.start : reference.end], meant)
+            for reference in figure_references(text)
+            if (meant := _meant(reference, numbers))
+        ]
+        if said:
+            found[paragraph] = said
+    return found
+
+
+def _hinted(
+    article: etree._Element, hints: tuple[str, ...], links: Links
+) -> dict[etree._Element, None]:
+    """Elements that may name figures in words of their own, beside their links."""
+    linked = {link for said in links.values() for link, _ in said}
+    found: dict[etree._Element, None] = {}
+    for text in _texts_with(hints)(article):
+        holder = text.getparent()
+        if text.is_tail:
+            holder = holder.getparent()
+        elif holder in linked and not _goes_on(text, holder.tail or ""):
+            continue
+        speaker = _speaker(holder)
+        if speaker is not None and speaker not in found and not _is_silent(speaker):
+            found[speaker] = None
+    return found
+
+
+def _speaker(element: etree._Element) -> etree._Element | None:
+    """The innermost element around a piece of text that speaks for itself."""
+    if local_name(element) in SPEAKING:
+        return element
+    return next(element.iterancestors(*SPEAKERS), None)
+
+
+def _goes_on(anchor: str, tail: str) -> bool:
+    """Whether a link says more than its own figure: `Figs. 1–3`, or `Fig. 1` before `–4`."""
+    return SEVERAL.search(anchor) is not None or JOINED.match(tail) is not None
+
+
+@lru_cache(maxsize=64)
+def _texts_with(hints: tuple[str, ...]) -> etree.XPath:
+    """Finds the pieces of text that hold any of these words, at the parser's speed."""
+    conditions = " or ".join(f"contains(., '{hint}')" for hint in hints)
+    return etree.XPath(f"descendant::text()[{conditions}]")
 
 
 def _is_silent(paragraph: etree._Element) -> bool:
