@@ -8,7 +8,7 @@ from lxml import etree
 from figclip.jats.document import JatsError, local_name, parse_document
 from figclip.jats.graphics import graphics_of
 from figclip.jats.licenses import joined, stated_copyright, stated_license
-from figclip.jats.mentions import mentions_of
+from figclip.jats.mentions import Mentioned, mentions_of
 from figclip.jats.metadata import article_metadata
 from figclip.jats.reading import Reading
 from figclip.jats.text import FIGURES, text_of
@@ -65,6 +65,7 @@ class _Found:
     graphics: tuple[str, ...]
     owner: str
     group: _Group
+    label: str
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,7 +85,8 @@ def parse_article(xml: bytes) -> Article:
     metadata = article_metadata(article)
     reading = Reading(article)
     found = _holders(article, reading)
-    mentions = mentions_of(article, [(item.names, item.owner) for item in found], reading)
+    mentioned = [Mentioned(item.names, item.owner, item.label) for item in found]
+    mentions = mentions_of(article, mentioned, reading)
     figures = tuple(
         _figure(item, figure_id, said, reading)
         for item, figure_id, said in zip(found, _ids(found), mentions, strict=True)
@@ -103,7 +105,8 @@ def _holders(article: etree._Element, reading: Reading) -> list[_Found]:
         if name == "fig" or graphics:
             group = _group_around(element, groups, reading)
             owner = reading.owner_of(element)
-            found.append(_Found(element, HOLDERS[name], graphics, owner, group))
+            label = reading.text_of(next(element.iterchildren("{*}label"), None))
+            found.append(_Found(element, HOLDERS[name], graphics, owner, group, label))
     return found
 
 
@@ -149,7 +152,7 @@ def _figure(
     return Figure(
         figure_id=figure_id,
         kind=found.kind,
-        label=reading.text_of(next(element.iterchildren("{*}label"), None)),
+        label=found.label,
         caption=_caption(element, reading),
         group_caption=found.group.caption,
         graphics=found.graphics,

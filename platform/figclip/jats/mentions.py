@@ -1,56 +1,113 @@
-"""Where an article speaks of its figures: the paragraphs that link to them."""
+"""Where an article speaks of its figures: the paragraphs that link to them, or name them."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 from lxml import etree
 
 from figclip.jats.document import local_name
 from figclip.jats.reading import Reading
+from figclip.jats.references import Reference, ReferenceKind, figure_references, hints_of
 from figclip.jats.text import FLOATS
 from figclip.schema import Mention
 
 COST_OF_MENTION = 500
 """What keeping a mention costs, in characters read."""
 
+INNER = FLOATS | {"p"}
+"""What a paragraph may hold that speaks for itself."""
+
+SPEAKING = frozenset({"p", "title", "td", "th", "nomenclature"})
+SPEAKERS = tuple(f"{{*}}{name}" for name in SPEAKING)
+"""Elements whose own words can name a figure."""
+
+SILENT = ("{*}caption", "{*}ref-list", "{*}ack", "{*}fn-group", "{*}author-notes")
+"""Elements whose words are no running text."""
+
+SEVERAL = re.compile(r"\d\D+\d")
+JOINED = re.compile(r"\s*(?:[-–—‐‑−,;&/]|and\b|to\b|or\b|through\b)\s*(?:and\s*)?(?:S?\d|$)")
+"""After a link: a further figure may follow, linked or not."""
+
+Links = dict[etree._Element, list[tuple[etree._Element, list[int]]]]
+"""A paragraph → its links to figures, each with the numbers of those that it may mean."""
+
+
+@dataclass(frozen=True)
+class Mentioned:
+    """A figure as text may mean it."""
+
+    names: Sequence[str]
+    """Ids by which a link may mean it: its own, and its group's."""
+    owner: str
+    """Id of the sub-article that holds it; empty for the article itself."""
+    label: str
+    """As printed: `Figure 1`, `Figs. 2–5`."""
+
 
 def mentions_of(
-    article: etree._Element, figures: Sequence[tuple[Sequence[str], str]], reading: Reading
+    article: etree._Element, figures: Sequence[Mentioned], reading: Reading
 ) -> list[tuple[Mention, ...]]:
-    """For each figure, given as `(ids, owner)`, the mentions of it in document order.
+    """For each figure the mentions of it in document order.
 
-    A link is any `<xref>` whose `rid` holds one of the figure's ids, or its group's. Where an
-    article and its sub-articles use one id twice, a link means the figure of its own part. Captions
-    do not count: they describe figures, and are no running text.
+    A link is any `<xref>` whose `rid` holds one of the figure's ids. Where a paragraph has no link
+    to a figure but names it (`Fig. 3A–C`, or `Figs. 1–4` of which only the ends are linked), those
+    words are the mention. Where an article and its sub-articles use one id or number twice, the
+    figure of their own part is meant. Captions do not count: they describe figures, and are no
+    running text.
     """
-    places = _places(figures, reading)
+    if not figures:
+        return []
+    links = _links(article, figures, reading)
+    named = _named(article, figures, links, reading)
     mentions: list[dict[Mention, None]] = [{} for _ in figures]
-    paragraphs: dict[etree._Element, tuple[str, tuple[str, ...], str]] = {}
-    for link in article.iter("{*}xref") if places else ():
-        targets = _targets(link.get("rid", ""), places)
-        if not targets or _is_in_caption(link):
-            continue
-        reading.spend(COST_OF_MENTION * len(targets))
-        paragraph = _paragraph(link)
-        if paragraph not in paragraphs:
-            text = reading.text_of(paragraph, leave_out=FLOATS)
-            section, owner = reading.section_path(paragraph), reading.owner_of(link)
-            paragraphs[paragraph] = text, section, owner
-        text, section, owner = paragraphs[paragraph]
-        mention = Mention(text=text, section=section, anchor=reading.text_of(link))
-        near = [n for n in targets if figures[n][1] == owner]
-        for n in near or targets:
-            mentions[n][mention] = None
+    for paragraph in _in_order(article, links, named):
+        text = reading.text_of(paragraph, leave_out=FLOATS)
+        section, owner = reading.section_path(paragraph), reading.owner_of(paragraph)
+        linked: set[int] = set()
+        for link, targets in links.get(paragraph, ()):
+            anchor = reading.text_of(link)
+            for n in _near(targets, owner, figures):
+                mentions[n][Mention(text, section, anchor)] = None
+                linked.add(n)
+        for anchor, targets in named.get(paragraph, ()):
+            reading.spend(COST_OF_MENTION * len(targets))
+            for n in _near(targets, owner, figures):
+                if n not in linked:
+                    mentions[n][Mention(text, section, anchor)] = None
     return [tuple(said) for said in mentions]
 
 
-def _places(
-    figures: Sequence[tuple[Sequence[str], str]], reading: Reading
-) -> dict[str, dict[int, None]]:
+def _in_order(
+    article: etree._Element, links: Iterable[etree._Element], named: Iterable[etree._Element]
+) -> Iterable[etree._Element]:
+    """The paragraphs of both as they stand in the document; links alone are in order."""
+    both = {**dict.fromkeys(links), **dict.fromkeys(named)}
+    if len(both) == len(dict.fromkeys(links)):
+        return both
+    tags = {element.tag for element in both}
+    return [element for element in article.iter(*tags) if element in both]
+
+
+def _links(article: etree._Element, figures: Sequence[Mentioned], reading: Reading) -> Links:
+    """Paragraphs, in document order → their links to figures, and the figures they may mean."""
+    places = _places(figures, reading)
+    found: Links = {}
+    for link in article.iter("{*}xref") if places else ():
+        targets = _targets(link.get("rid", ""), places)
+        if targets and not _is_in_caption(link):
+            reading.spend(COST_OF_MENTION * len(targets))
+            found.setdefault(_paragraph(link), []).append((link, targets))
+    return found
+
+
+def _places(figures: Sequence[Mentioned], reading: Reading) -> dict[str, dict[int, None]]:
     """Id → the figures, by number, that it may mean."""
     places: dict[str, dict[int, None]] = {}
-    for n, (names, _) in enumerate(figures):
-        reading.spend(COST_OF_MENTION * len(names))
-        for name in names:
+    for n, figure in enumerate(figures):
+        reading.spend(COST_OF_MENTION * len(figure.names))
+        for name in figure.names:
             places.setdefault(name, {})[n] = None
     return places
 
@@ -65,6 +122,11 @@ def _targets(rid: str, places: dict[str, dict[int, None]]) -> list[int]:
     return list(dict.fromkeys(found))
 
 
+def _near(targets: Sequence[int], owner: str, figures: Sequence[Mentioned]) -> Sequence[int]:
+    """Those of the targets that stand in the speaker's own part of the article, else all."""
+    return [n for n in targets if figures[n].owner == owner] or targets
+
+
 def _paragraph(link: etree._Element) -> etree._Element:
     """The innermost paragraph around a link, else what holds the link."""
     paragraph = next(link.iterancestors("{*}p"), None)
@@ -75,3 +137,89 @@ def _is_in_caption(link: etree._Element) -> bool:
     """In the caption of a float; a box's caption can be running text, and counts."""
     caption = next(link.iterancestors("{*}caption"), None)
     return caption is not None and local_name(caption.getparent()) != "boxed-text"
+
+
+Numbers = dict[tuple[ReferenceKind, str], list[tuple[int, tuple[str, ...]]]]
+"""Kind and number → the figures that are labelled so, and the panels that their labels name."""
+
+
+def _numbers(figures: Sequence[Mentioned]) -> Numbers:
+    numbers: Numbers = {}
+    for n, figure in enumerate(figures):
+        for reference in figure_references(figure.label):
+            known = numbers.setdefault((reference.kind, reference.figure), [])
+            known.append((n, reference.panels))
+    return numbers
+
+
+def _meant(reference: Reference, numbers: Numbers) -> list[int]:
+    """The figures that carry the number; of `Figure 1A` and `Figure 1B`, those with the panel."""
+    known = numbers.get((reference.kind, reference.figure), [])
+    named = [n for n, panels in known if set(panels) & set(reference.panels)]
+    return named or [n for n, _ in known]
+
+
+def _named(
+    article: etree._Element, figures: Sequence[Mentioned], links: Links, reading: Reading
+) -> dict[etree._Element, list[tuple[str, list[int]]]]:
+    """Paragraphs → the words by which they name figures, and the figures they may mean.
+
+    A paragraph's own words, not those of paragraphs inside it.
+    """
+    numbers = _numbers(figures)
+    if not numbers:
+        return {}
+    hints = hints_of(" ".join(figure.label for figure in figures))
+    found = {}
+    for paragraph in _hinted(article, hints, links):
+        text = reading.text_of(paragraph, leave_out=INNER)
+        said = [
+            (text[reference.start : reference.end], meant)
+            for reference in figure_references(text)
+            if (meant := _meant(reference, numbers))
+        ]
+        if said:
+            found[paragraph] = said
+    return found
+
+
+def _hinted(
+    article: etree._Element, hints: tuple[str, ...], links: Links
+) -> dict[etree._Element, None]:
+    """Elements that may name figures in words of their own, beside their links."""
+    linked = {link for said in links.values() for link, _ in said}
+    found: dict[etree._Element, None] = {}
+    for text in _texts_with(hints)(article):
+        holder = text.getparent()
+        if text.is_tail:
+            holder = holder.getparent()
+        elif holder in linked and not _goes_on(text, holder.tail or ""):
+            continue
+        speaker = _speaker(holder)
+        if speaker is not None and speaker not in found and not _is_silent(speaker):
+            found[speaker] = None
+    return found
+
+
+def _speaker(element: etree._Element) -> etree._Element | None:
+    """The innermost element around a piece of text that speaks for itself."""
+    if local_name(element) in SPEAKING:
+        return element
+    return next(element.iterancestors(*SPEAKERS), None)
+
+
+def _goes_on(anchor: str, tail: str) -> bool:
+    """Whether a link says more than its own figure: `Figs. 1–3`, or `Fig. 1` before `–4`."""
+    return SEVERAL.search(anchor) is not None or JOINED.match(tail) is not None
+
+
+@lru_cache(maxsize=64)
+def _texts_with(hints: tuple[str, ...]) -> etree.XPath:
+    """Finds the pieces of text that hold any of these words, at the parser's speed."""
+    conditions = " or ".join(f"contains(., '{hint}')" for hint in hints)
+    return etree.XPath(f"descendant::text()[{conditions}]")
+
+
+def _is_silent(paragraph: etree._Element) -> bool:
+    """Whether a paragraph describes a float, or is no part of what the article says."""
+    return next(paragraph.iterancestors(*SILENT), None) is not None

@@ -1,0 +1,241 @@
+"""Which of a caption's candidates are its panel labels: the consistent run A, B, C, ... of one
+style and alphabet that the caption's own punctuation supports best."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from figclip.panels.marks import ALPHABETS, MOST_LABELS, Alphabet, Atom, Mark, Style
+
+STYLES: tuple[tuple[Style, ...], ...] = (("bracket", "half"), ("open",))
+"""Which go together: the first bracket of `(A)` is often forgotten."""
+
+AT_START = 3.0
+"""What a label at the beginning of a sentence is worth."""
+AT_CLAUSE = 2.2
+"""At the beginning of a clause, or at the end of one (`in red (A);`)."""
+INSIDE = 1.2
+"""Elsewhere."""
+MENTIONED = 0.5
+"""Where the words before it point to another place (`as in (A)`), or it is an abbreviation."""
+BARE = 0.9
+"""Between words, without any punctuation."""
+IN_GROUP = 0.5
+"""Of its worth that a label keeps for being named together with others."""
+HOLE = 2.5
+"""What a label costs that a run leaves out."""
+
+COST = 0.7
+"""What every label costs: one of less worth is taken only where the run has a hole else."""
+REPEATED = 1.0
+"""What a run loses for each label that stands at such a place again: `A, ... (a) ... B, ... (a)`."""
+SURE = 2.0
+"""What each number of a run must be worth: numbers stand for many things."""
+
+POINTING = re.compile(
+    r"\b(?:see|as|than|from|figs?\.?|figure|tables?|hepatitis|vitamins?|types?|groups?|influenza"
+    r"|factors?|grade|class|stage|cases?|patients?|steps?|equations?|eqs?\.?|times?|n|p)\s*[=<>]?\s*\Z",
+    re.IGNORECASE,
+)
+LOOKBACK = 30
+
+
+@dataclass(frozen=True)
+class Named:
+    """A mark that names panels of the run."""
+
+    mark: Mark
+    labels: tuple[str, ...]
+    is_defining: bool
+    """It is the one by which the run brings in at least one of its labels."""
+    worth: float
+
+
+@dataclass(frozen=True)
+class Run:
+    alphabet: Alphabet
+    named: tuple[Named, ...]
+    """Marks of the run's style that name labels of the run, in order."""
+    labels: tuple[str, ...]
+    """In the order of the alphabet."""
+    worth: float
+
+    @property
+    def is_leading(self) -> bool:
+        """Whether most labels begin the sentence that speaks of them."""
+        defining = [item.worth > SURE + 0.25 for item in self.named if item.is_defining]
+        return 2 * sum(defining) >= len(defining)
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """A run on its way: which places it has, and the marks that brought them."""
+
+    worth: float
+    places: int
+    """Bit n stands for place n."""
+    mark: int
+    before: "_Chain | None"
+
+    @property
+    def standing(self) -> float:
+        """Its worth less what its holes cost."""
+        return self.worth - HOLE * (self.places.bit_length() - 1 - self.places.bit_count())
+
+
+def best_run(caption: str, marks: Sequence[Mark]) -> Run | None:
+    """The run that is worth most; none where no two labels follow each other."""
+    runs = [
+        run
+        for styles in STYLES
+        for alphabet in ALPHABETS
+        if (run := _run(caption, marks, styles, alphabet)) is not None
+    ]
+    letters = [run for run in runs if run.alphabet in ("upper", "lower")]
+    return max(letters or runs, key=lambda run: run.worth, default=None)
+
+
+def _run(caption: str, marks: Sequence[Mark], styles: Sequence[Style], alphabet: Alphabet) -> Run | None:
+    own = [
+        mark
+        for mark in marks
+        if (mark.style in styles or mark.is_worded) and alphabet in mark.labels
+    ]
+    if not own:
+        return None
+    worths = [worth_of(caption, mark) for mark in own]
+    if alphabet not in ("upper", "lower"):
+        kept = [n for n, mark in enumerate(own) if begins_words(caption, mark) and worths[n] >= SURE]
+        own, worths = [own[n] for n in kept], [worths[n] for n in kept]
+    chain = _best_chain([mark.labels[alphabet] for mark in own], worths)
+    if chain is None or chain.places.bit_count() < 3 or not chain.places & 2:
+        return None
+    defining = set()
+    link: _Chain | None = chain
+    while link is not None and link.before is not None:
+        defining.add(link.mark)
+        link = link.before
+    return _named(own, worths, alphabet, defining, chain)
+
+
+def _best_chain(groups: Sequence[Sequence[Atom]], worths: Sequence[float]) -> _Chain | None:
+    """Dynamic programming over the places reached: for each, the best chain that ends there."""
+    best: dict[int, _Chain] = {0: _Chain(0.0, 1, -1, None)}
+    for n, (atoms, worth) in enumerate(zip(groups, worths, strict=True)):
+        places = 0
+        for atom in atoms:
+            places |= 1 << atom.place
+        longer = []
+        for chain in best.values():
+            new = (places & ~chain.places).bit_count()
+            if new and _follows(chain.places, places):
+                value = (worth - COST) * (1 + IN_GROUP * (new - 1))
+                longer.append(_Chain(chain.worth + value, chain.places | places, n, chain))
+        for chain in longer:
+            last = chain.places.bit_length()
+            if last not in best or chain.standing > best[last].standing:
+                best[last] = chain
+    chains = [chain for chain in best.values() if chain.before is not None]
+    return max(chains, key=lambda chain: chain.standing, default=None)
+
+
+def _follows(reached: int, places: int) -> bool:
+    """Whether labels can come next: they go on from those reached, or fill their holes."""
+    first = (places & -places).bit_length() - 1
+    return first <= reached.bit_length() + 1
+
+
+def _named(
+    own: Sequence[Mark],
+    worths: Sequence[float],
+    alphabet: Alphabet,
+    defining: Iterable[int],
+    chain: _Chain,
+) -> Run | None:
+    """The run of a chain: its labels, and every mark that names nothing else."""
+    chosen = set(defining)
+    texts: dict[str, int] = {}
+    for n in sorted(chosen):
+        texts.update({atom.text: atom.place for atom in own[n].labels[alphabet]})
+    nested = _nested(own, alphabet, chain, texts)
+    texts.update(nested)
+    named = []
+    for n, (mark, worth) in enumerate(zip(own, worths, strict=True)):
+        labels = tuple(atom.text for atom in mark.labels[alphabet] if atom.text in texts)
+        if len(labels) == len(mark.labels[alphabet]):
+            is_defining = n in chosen or any(label in nested for label in labels)
+            named.append(Named(mark, labels, is_defining, worth))
+    ordered = sorted(texts, key=lambda text: (texts[text], text))
+    if len(ordered) > MOST_LABELS:
+        return None
+    again = sum(len(item.labels) for item in named if not item.is_defining and item.worth > SURE)
+    return Run(alphabet, tuple(named), tuple(ordered), chain.standing - REPEATED * again)
+
+
+def _nested(
+    own: Sequence[Mark], alphabet: Alphabet, chain: _Chain, texts: dict[str, int]
+) -> dict[str, int]:
+    """`Aii` beside `Ai`: labels of the same parent that the chain passed over."""
+    parents = {text[0] for text in texts if len(text) > 1}
+    return {
+        atom.text: atom.place
+        for mark in own
+        for atom in mark.labels[alphabet]
+        if len(atom.text) > 1 and atom.text[0] in parents and atom.text not in texts
+    }
+
+
+def worth_of(caption: str, mark: Mark) -> float:
+    """How much a place in the caption looks like that of a label."""
+    before = caption[max(0, mark.start - LOOKBACK) : mark.start]
+    last = before.rstrip(" \"'“‘([")[-1:]
+    if not before.strip():
+        return AT_START
+    if mark.style == "open":
+        return _worth_of_open(caption, mark, before, last)
+    if last in ".!?。！？":
+        return AT_START
+    if last in ";:；：|":
+        return AT_CLAUSE + 0.3
+    if POINTING.search(before):
+        return MENTIONED
+    following = caption[mark.end : mark.end + LOOKBACK].lstrip(" )]")[:1]
+    if last in ",，、" or following in ".,;:，。；" or not following:
+        return INSIDE if is_abbreviation(caption, mark.start, mark.end) else AT_CLAUSE
+    if is_abbreviation(caption, mark.start, mark.end):
+        return MENTIONED
+    if mark.style == "bracket" and before[-1:].isalnum() and before[-1:].isascii():
+        return MENTIONED  # `f(a)`
+    return INSIDE
+
+
+def _worth_of_open(caption: str, mark: Mark, before: str, last: str) -> float:
+    is_bare = mark.stop in ("", ",", "，", "、")
+    text = caption[mark.start : mark.end]
+    if last in ".!?。！？":
+        return AT_START - 0.2 - (0.5 if is_bare else 0)
+    if last in ";；|":
+        return AT_CLAUSE - (0.5 if is_bare else 0)
+    if POINTING.search(before):
+        return MENTIONED
+    if mark.stop in (":", "："):
+        return AT_CLAUSE - 0.3
+    if mark.is_worded or (last in ",，:：(" and text.islower()):
+        return INSIDE
+    if mark.stop == "." and last.islower() and text[:1].isdigit():
+        return SURE
+    return BARE if len(text) < 3 and not mark.stop else MENTIONED
+
+
+def begins_words(caption: str, mark: Mark) -> bool:
+    """Whether words follow a mark, and it could begin what they say."""
+    return caption[mark.end : mark.end + LOOKBACK].lstrip(" ")[:1].isalnum()
+
+
+def is_abbreviation(caption: str, start: int, end: int) -> bool:
+    """`turning (T)`: the letter in brackets begins the word right before it."""
+    inside = caption[start:end].strip("()[]（）")
+    if len(inside) != 1 or not inside.isupper():
+        return False
+    words = caption[max(0, start - LOOKBACK) : start].split()
+    return bool(words) and words[-1][:1].upper() == inside
