@@ -1,0 +1,166 @@
+"""The best tree of straight cuts through a figure, for every number of panels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from figclip.panels.cuts import Cut, Taste, candidates, sides
+from figclip.panels.sheet import Sheet, trimmed
+from figclip.schema import Box
+
+MISPLACED = 2.0
+"""Cost of a label at the far end of its panel, seen from where labels stand in this figure."""
+
+UNLABELLED = 1.2
+"""Cost of a panel without a label in a figure with labels."""
+
+CROWDED = 2.5
+"""Cost of every label but one in a panel."""
+
+SMALL = 1.5
+"""Cost of a panel without any size."""
+
+SMALLEST = 0.3
+"""Of the mean panel's area; below, a panel is suspiciously small."""
+
+MOST_REGIONS = 220
+"""That are searched thoroughly; further ones are cut in the best way only."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A label at the working scale."""
+
+    index: int
+    box: Box
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        return (self.box[0] + self.box[2]) / 2, (self.box[1] + self.box[3]) / 2
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A region, and how it is best cut into one panel, two, three ... (`costs[0]` is one)."""
+
+    box: Box
+    marks: tuple[Mark, ...]
+    costs: np.ndarray
+    choices: tuple[tuple[int, "Tree", "Tree"] | None, ...] = ()
+    """For each number of panels: how many of them lie in the first side, and both sides."""
+
+
+@dataclass
+class Search:
+    """One search through a sheet; remembers the regions it met."""
+
+    sheet: Sheet
+    taste: Taste
+    most: int
+    """Panels, at most."""
+    num_missing: int
+    """Panels that may be without a label."""
+    has_marks: bool
+    seen: dict[tuple[Box, int], Tree] = field(default_factory=dict)
+
+    def tree(self, region: Box, marks: tuple[Mark, ...], depth: int = 0) -> Tree:
+        box = trimmed(self.sheet, region)
+        box = _with(box, marks, region)
+        key = (box, len(marks))
+        if key not in self.seen:
+            self.seen[key] = self._grow(box, marks, depth)
+        return self.seen[key]
+
+    def _grow(self, box: Box, marks: tuple[Mark, ...], depth: int) -> Tree:
+        most = min(self.most, len(marks) + self.num_missing)
+        best = np.full(max(1, most), np.inf)
+        best[0] = self._leaf(box, marks)
+        choices: list[tuple[int, Tree, Tree] | None] = [None] * len(best)
+        if most > 1 and depth < 30:
+            for cut in self._cuts(box, marks, depth):
+                first, second = sides(box, cut)
+                parts = _parted(marks, cut)
+                if not self._allowed(parts):
+                    continue
+                trees = (
+                    self.tree(first, parts[0], depth + 1),
+                    self.tree(second, parts[1], depth + 1),
+                )
+                _improve(best, choices, cut.cost, *trees)
+        return Tree(box, marks, best, tuple(choices))
+
+    def _cuts(self, box: Box, marks: tuple[Mark, ...], depth: int) -> list[Cut]:
+        num_free = (6, 4, 3)[min(depth, 2)] if self.num_missing else 0
+        cuts = candidates(
+            self.sheet, box, [mark.box for mark in marks], num_free=num_free, taste=self.taste
+        )
+        if len(self.seen) > MOST_REGIONS:
+            cuts = sorted(cuts, key=lambda cut: cut.cost)[:1]
+        return cuts
+
+    def _allowed(self, parts: tuple[tuple[Mark, ...], tuple[Mark, ...]]) -> bool:
+        return bool(self.num_missing) or (bool(parts[0]) and bool(parts[1]))
+
+    def _leaf(self, box: Box, marks: tuple[Mark, ...]) -> float:
+        cost = self._smallness(box)
+        if marks:
+            cost += min(self._misplaced(box, mark) for mark in marks)
+            cost += CROWDED * (len(marks) - 1)
+        elif self.has_marks:
+            cost += UNLABELLED
+        return cost
+
+    def _misplaced(self, box: Box, mark: Mark) -> float:
+        place = [
+            (mark.centre[axis] - box[axis]) / max(1, box[axis + 2] - box[axis]) for axis in (0, 1)
+        ]
+        return MISPLACED * sum(
+            abs(part - wanted) for part, wanted in zip(place, self.taste.anchor, strict=True)
+        )
+
+    def _smallness(self, box: Box) -> float:
+        mean = self.sheet.width * self.sheet.height / max(1, self.most)
+        part = (box[2] - box[0]) * (box[3] - box[1]) / mean
+        return SMALL * max(0.0, 1 - part / SMALLEST)
+
+
+def leaves(tree: Tree, num_panels: int) -> list[Tree]:
+    """The panels of the best tree with that many."""
+    choice = tree.choices[num_panels - 1] if num_panels > 1 else None
+    if choice is None:
+        return [tree]
+    num_first, first, second = choice
+    return leaves(first, num_first) + leaves(second, num_panels - num_first)
+
+
+def _improve(
+    best: np.ndarray,
+    choices: list[tuple[int, Tree, Tree] | None],
+    cost: float,
+    first: Tree,
+    second: Tree,
+) -> None:
+    for i, one in enumerate(first.costs):
+        for j, other in enumerate(second.costs[: len(best) - 1 - i]):
+            total = cost + one + other
+            if total < best[i + j + 1]:
+                best[i + j + 1] = total
+                choices[i + j + 1] = (i + 1, first, second)
+
+
+def _parted(marks: tuple[Mark, ...], cut: Cut) -> tuple[tuple[Mark, ...], tuple[Mark, ...]]:
+    first = tuple(mark for mark in marks if mark.centre[cut.axis] < cut.at)
+    return first, tuple(mark for mark in marks if mark.centre[cut.axis] >= cut.at)
+
+
+def _with(box: Box, marks: Sequence[Mark], region: Box) -> Box:
+    """The box, widened to hold its marks as far as they lie in the region."""
+    for mark in marks:
+        box = (
+            min(box[0], max(region[0], mark.box[0])),
+            min(box[1], max(region[1], mark.box[1])),
+            max(box[2], min(region[2], mark.box[2])),
+            max(box[3], min(region[3], mark.box[3])),
+        )
+    return box
