@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from figclip.panels.cuts import Taste
+from figclip.panels.names import Reading, num_named, readings_of
 from figclip.panels.parts import Label, PanelBox
 from figclip.panels.sheet import Sheet, num_ink, read_sheet, trimmed
 from figclip.panels.tree import Mark, Search, Tree, leaves
@@ -15,6 +16,16 @@ MOST_PANELS = 40
 
 UNEXPECTED = 2.0
 """Cost of every panel more, or fewer, than the labels say."""
+
+PLAINLY_CROWDED = 2.5
+FALSE_LABEL = 1.5
+"""Cost of every label but one in a panel: while all are taken for true, and in doubt."""
+
+WELL_EXPLAINED = 0.4
+"""Cost of a panel up to which nothing is doubted."""
+
+TOP_LEFT = (0.03, 0.05)
+BOTTOM_LEFT = (0.03, 0.95)
 
 
 def split_figure(
@@ -32,12 +43,12 @@ def split_figure(
     """
     height, width = image.shape[:2]
     sheet = read_sheet(image, border=border)
-    known = believed(labels, expected)
-    marks = tuple(Mark(i, _scaled(label.box, sheet)) for i, label in enumerate(known))
-    num_panels = min(MOST_PANELS, num_expected(known, expected))
+    readings = readings_of(labels, expected)
+    num_panels = min(MOST_PANELS, num_named(readings[0], expected))
     if num_panels < 2:
-        return [PanelBox((0, 0, width, height), known[0] if known else None, 1.0)]
-    found = search(sheet, marks, num_panels)
+        only = readings[0][0] if readings[0] else None
+        return [PanelBox((0, 0, width, height), only, 1.0)]
+    known, found = search(sheet, readings, num_panels)
     panels = [_panel(leaf, known, sheet, (width, height)) for leaf in found]
     return in_reading_order(panels)
 
@@ -54,58 +65,74 @@ def in_reading_order(panels: Sequence[PanelBox]) -> list[PanelBox]:
     return [panel for row in rows for panel in sorted(row, key=lambda panel: panel.box[0])]
 
 
-def believed(labels: Sequence[Label], expected: Sequence[str]) -> list[Label]:
-    """Labels that name panels: those of the caption, if it has any; else those of a run."""
-    if expected:
-        names = {name.lower() for name in expected}
-        kept = [label for label in labels if label.text.lower() in names]
-    else:
-        kept = list(labels)
-        steps = sorted({label.text.lower() for label in kept})
-        starts = {"a", "b", "1", "2", "i", "ii", "aa"}
-        if len(steps) < 2 or steps[0] not in starts or _last(steps) > 1.6 * len(steps) + 0.5:
-            return []
-    best: dict[str, Label] = {}
-    for label in kept:
-        name = label.text.lower()
-        if name not in best or label.confidence > best[name].confidence:
-            best[name] = label
-    return sorted(best.values(), key=lambda label: label.text)
+def search(
+    sheet: Sheet, readings: Sequence[Reading], num_panels: int
+) -> tuple[Reading, list[Tree]]:
+    """The reading of the labels, and its panels, that agree best with the picture.
+
+    The plain reading is enough where it explains the picture well; only else labels may stand
+    elsewhere in their panels than margins say, and at last one of them may be false.
+    """
+    doubts = [
+        (prior, reading, _marks(reading, sheet), anchor)
+        for reading in readings
+        for anchor, prior in anchors_of(sheet, _marks(reading, sheet), num_panels)
+    ]
+    best: tuple[float, list[Tree]] = (np.inf, [])
+    taken = doubts[0]
+    for doubt in doubts:
+        cost, panels = _search(sheet, doubt[2], num_panels, doubt[3], 0)
+        if cost + doubt[0] < best[0]:
+            best, taken = (cost + doubt[0], panels), doubt
+        if best[0] <= WELL_EXPLAINED * num_panels:
+            return taken[1], best[1]
+    if taken[2]:
+        cost, panels = _search(sheet, taken[2], num_panels, taken[3], 1)
+        if cost + taken[0] < best[0]:
+            best = (cost, panels)
+    return taken[1], best[1]
 
 
-def num_expected(known: Sequence[Label], expected: Sequence[str]) -> int:
-    """Panels of the figure, as the caption says, or as the last letter found implies."""
-    if expected:
-        return len({name.lower() for name in expected})
-    return max(len(known), _last([label.text for label in known]))
+def _marks(reading: Reading, sheet: Sheet) -> tuple[Mark, ...]:
+    return tuple(Mark(i, _scaled(label.box, sheet)) for i, label in enumerate(reading))
 
 
-def _last(names: Sequence[str]) -> int:
-    """Place in the alphabet of the last single letter."""
-    return max(
-        (
-            ord(name.lower()) - ord("a") + 1
-            for name in names
-            if len(name) == 1 and name.isalpha() and name.isascii()
-        ),
-        default=0,
-    )
-
-
-def search(sheet: Sheet, marks: tuple[Mark, ...], num_panels: int) -> list[Tree]:
-    """The panels of the best tree, near to that number."""
-    taste = Taste(width_weight=0.3 if marks else 1.0, anchor=anchor_of(sheet, marks))
+def _search(
+    sheet: Sheet,
+    marks: tuple[Mark, ...],
+    num_panels: int,
+    anchor: tuple[float, float],
+    num_false: int,
+) -> tuple[float, list[Tree]]:
+    """Cost and panels of the best tree, near to that number."""
     hunt = Search(
         sheet,
-        taste,
+        Taste(width_weight=0.3 if marks else 1.0, anchor=anchor),
         most=max(num_panels, len(marks)),
-        num_missing=max(0, num_panels - len(marks)),
-        has_marks=bool(marks),
+        num_missing=max(0, num_panels - len(marks)) + num_false,
+        crowded=PLAINLY_CROWDED if not num_false else FALSE_LABEL,
+        marks=marks,
     )
     root = hunt.tree(sheet.whole, marks)
     numbers = np.arange(1, len(root.costs) + 1)
     total = root.costs + UNEXPECTED * np.abs(numbers - num_panels)
-    return leaves(root, int(np.argmin(total)) + 1)
+    number = int(np.argmin(total)) + 1
+    return float(total[number - 1]), leaves(root, number)
+
+
+def anchors_of(
+    sheet: Sheet, marks: Sequence[Mark], num_panels: int
+) -> list[tuple[tuple[float, float], float]]:
+    """Where labels may stand in their panels, the likeliest first, and what doubt it costs.
+
+    The top left is usual, the bottom left comes next. Margins say it well if no label is missing.
+    """
+    if not marks:
+        return [(TOP_LEFT, 0.0)]
+    margins = anchor_of(sheet, marks)
+    if len(marks) >= num_panels:
+        return [(margins, 0.0)]
+    return [(margins, 0.3), (TOP_LEFT, 0.0), (BOTTOM_LEFT, 0.3)]
 
 
 def anchor_of(sheet: Sheet, marks: Sequence[Mark]) -> tuple[float, float]:

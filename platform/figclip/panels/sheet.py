@@ -78,7 +78,7 @@ def read_sheet(
 def is_ink(small: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width"]:
     """1 where a pixel differs from the paper, which is white unless the page hardly has any."""
     paper = np.full(3, 255, np.uint8)
-    darkest = small.min(axis=2)
+    darkest = cv2.min(cv2.min(small[..., 0], small[..., 1]), small[..., 2])
     if np.mean(darkest > 255 - FAINTEST_INK) < 0.005:
         frame = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]])
         paper = np.median(frame, axis=0).astype(np.uint8)

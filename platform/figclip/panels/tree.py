@@ -12,11 +12,11 @@ from figclip.schema import Box
 MISPLACED = 2.0
 """Cost of a label at the far end of its panel, seen from where labels stand in this figure."""
 
-UNLABELLED = 1.2
-"""Cost of a panel without a label in a figure with labels."""
+UNALIGNED = 0.3
+"""Cost of a panel without a label that begins in no row, or in no column, of labels."""
 
-CROWDED = 2.5
-"""Cost of every label but one in a panel."""
+FAR = 0.05
+"""Of the page: beyond, nothing is in line."""
 
 SMALL = 1.5
 """Cost of a panel without any size."""
@@ -24,7 +24,13 @@ SMALL = 1.5
 SMALLEST = 0.3
 """Of the mean panel's area; below, a panel is suspiciously small."""
 
-MOST_REGIONS = 220
+TINY = 0.2
+"""Of the mean panel's area; none of several in a region can be smaller on average."""
+
+TRIED = (8, 5, 4, 3)
+"""Cuts of a region, by depth."""
+
+MOST_REGIONS = 150
 """That are searched thoroughly; further ones are cut in the best way only."""
 
 
@@ -61,7 +67,10 @@ class Search:
     """Panels, at most."""
     num_missing: int
     """Panels that may be without a label."""
-    has_marks: bool
+    crowded: float
+    """Cost of every label but one in a panel."""
+    marks: tuple[Mark, ...]
+    """All labels of the figure."""
     seen: dict[tuple[Box, int], Tree] = field(default_factory=dict)
 
     def tree(self, region: Box, marks: tuple[Mark, ...], depth: int = 0) -> Tree:
@@ -73,7 +82,7 @@ class Search:
         return self.seen[key]
 
     def _grow(self, box: Box, marks: tuple[Mark, ...], depth: int) -> Tree:
-        most = min(self.most, len(marks) + self.num_missing)
+        most = min(self.most, len(marks) + self.num_missing, max(len(marks), self._room(box)))
         best = np.full(max(1, most), np.inf)
         best[0] = self._leaf(box, marks)
         choices: list[tuple[int, Tree, Tree] | None] = [None] * len(best)
@@ -95,9 +104,8 @@ class Search:
         cuts = candidates(
             self.sheet, box, [mark.box for mark in marks], num_free=num_free, taste=self.taste
         )
-        if len(self.seen) > MOST_REGIONS:
-            cuts = sorted(cuts, key=lambda cut: cut.cost)[:1]
-        return cuts
+        tried = TRIED[min(depth, len(TRIED) - 1)] if len(self.seen) < MOST_REGIONS else 1
+        return sorted(cuts, key=lambda cut: cut.cost)[:tried]
 
     def _allowed(self, parts: tuple[tuple[Mark, ...], tuple[Mark, ...]]) -> bool:
         return bool(self.num_missing) or (bool(parts[0]) and bool(parts[1]))
@@ -106,18 +114,36 @@ class Search:
         cost = self._smallness(box)
         if marks:
             cost += min(self._misplaced(box, mark) for mark in marks)
-            cost += CROWDED * (len(marks) - 1)
-        elif self.has_marks:
-            cost += UNLABELLED
+            cost += self.crowded * (len(marks) - 1)
+        elif self.marks:
+            cost += self._out_of_line(box)
         return cost
 
     def _misplaced(self, box: Box, mark: Mark) -> float:
         place = [
             (mark.centre[axis] - box[axis]) / max(1, box[axis + 2] - box[axis]) for axis in (0, 1)
         ]
-        return MISPLACED * sum(
-            abs(part - wanted) for part, wanted in zip(place, self.taste.anchor, strict=True)
+        return min(
+            1.5,
+            MISPLACED
+            * sum(
+                abs(part - wanted) for part, wanted in zip(place, self.taste.anchor, strict=True)
+            ),
         )
+
+    def _out_of_line(self, box: Box) -> float:
+        """A panel whose label is missing still begins in a row and a column of labels."""
+        cost = 0.0
+        for axis, length in ((0, self.sheet.width), (1, self.sheet.height)):
+            place = box[axis] + self.taste.anchor[axis] * (box[axis + 2] - box[axis])
+            away = min(abs(place - mark.centre[axis]) for mark in self.marks)
+            cost += UNALIGNED * min(1.0, away / (FAR * length))
+        return cost
+
+    def _room(self, box: Box) -> int:
+        """How many panels may lie in a box at all."""
+        mean = self.sheet.width * self.sheet.height / max(1, self.most)
+        return 1 + int((box[2] - box[0]) * (box[3] - box[1]) / (TINY * mean))
 
     def _smallness(self, box: Box) -> float:
         mean = self.sheet.width * self.sheet.height / max(1, self.most)
@@ -141,12 +167,12 @@ def _improve(
     first: Tree,
     second: Tree,
 ) -> None:
-    for i, one in enumerate(first.costs):
-        for j, other in enumerate(second.costs[: len(best) - 1 - i]):
-            total = cost + one + other
-            if total < best[i + j + 1]:
-                best[i + j + 1] = total
-                choices[i + j + 1] = (i + 1, first, second)
+    for i, one in enumerate(first.costs[: len(best) - 1]):
+        others = second.costs[: len(best) - 1 - i]
+        totals = cost + one + others
+        for j in np.flatnonzero(totals < best[i + 1 : i + 1 + len(others)]):
+            best[i + j + 1] = totals[j]
+            choices[i + j + 1] = (i + 1, first, second)
 
 
 def _parted(marks: tuple[Mark, ...], cut: Cut) -> tuple[tuple[Mark, ...], tuple[Mark, ...]]:
