@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from figclip.panels.blocks import clear_panels
 from figclip.panels.cuts import Taste
 from figclip.panels.names import Reading, num_named, readings_of
 from figclip.panels.parts import Label, PanelBox
@@ -46,8 +47,11 @@ def split_figure(
     readings = readings_of(labels, expected)
     num_panels = min(MOST_PANELS, num_named(readings[0], expected))
     if num_panels < 2:
-        only = readings[0][0] if readings[0] else None
-        return [PanelBox((0, 0, width, height), only, 1.0)]
+        clear = [] if expected or readings[0] else clear_panels(sheet)
+        whole = [] if clear else [PanelBox((0, 0, width, height), None, 1.0)]
+        return whole + in_reading_order(
+            [PanelBox(_full_scale(box, sheet, (width, height)), None, 0.5) for box in clear]
+        )
     known, found = search(sheet, readings, num_panels)
     panels = [_panel(leaf, known, sheet, (width, height)) for leaf in found]
     return in_reading_order(panels)
@@ -162,11 +166,15 @@ def _panel(leaf: Tree, known: Sequence[Label], sheet: Sheet, size: tuple[int, in
     label = max(
         (known[mark.index] for mark in leaf.marks), key=lambda one: one.confidence, default=None
     )
-    x0, y0, x1, y1 = leaf.box
-    box = (
+    confidence = 1.0 if num_ink(sheet, leaf.box) else 0.0
+    return PanelBox(_full_scale(leaf.box, sheet, size), label, confidence)
+
+
+def _full_scale(box: Box, sheet: Sheet, size: tuple[int, int]) -> Box:
+    x0, y0, x1, y1 = box
+    return (
         int(x0 / sheet.scale),
         int(y0 / sheet.scale),
         min(size[0], int(np.ceil(x1 / sheet.scale))),
         min(size[1], int(np.ceil(y1 / sheet.scale))),
     )
-    return PanelBox(box, label, 1.0 if num_ink(sheet, leaf.box) else 0.0)
