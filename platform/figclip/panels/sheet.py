@@ -20,6 +20,16 @@ FAINTEST_INK = 22
 FAINTEST_EDGE = 6
 """Grey levels between neighbours that can be the border of a photograph."""
 
+WHITE = 248
+"""The commonest of the pale levels, from `PALEST` up, if there is white paper."""
+
+PALEST = 225
+LEAST_PAPER = 0.005
+"""Part of a page that is pale, if there is paper."""
+
+MOST_OF_FRAME = 0.6
+"""Of the page's outermost pixels, that have one colour if it is the paper's."""
+
 FREE, EDGE, SMOOTH, SOLID = 0, 20, 60, 100
 """What a cut pays for a pixel: of paper; on an edge that runs along the cut; in ink that does not
 change along the cut; in any other."""
@@ -76,15 +86,20 @@ def read_sheet(
 
 
 def is_ink(small: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width"]:
-    """1 where a pixel differs from the paper, which is white unless the page hardly has any."""
-    paper = np.full(3, 255, np.uint8)
+    """1 where a pixel differs from the paper.
+
+    Paper is white; where hardly anything is, it is the colour of the page's frame if that has one,
+    and else there is none: pale photographs that fill the page are ink all over.
+    """
     darkest = cv2.min(cv2.min(small[..., 0], small[..., 1]), small[..., 2])
-    if np.mean(darkest > 255 - FAINTEST_INK) < 0.005:
-        frame = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]])
-        paper = np.median(frame, axis=0).astype(np.uint8)
-        far = np.abs(small.astype(np.int16) - paper).max(axis=2)
-        return (far > FAINTEST_INK).astype(np.uint8)
-    return (darkest <= 255 - FAINTEST_INK).astype(np.uint8)
+    pale = np.bincount(darkest.ravel(), minlength=256)[PALEST:]
+    if pale.sum() >= LEAST_PAPER * darkest.size and PALEST + int(np.argmax(pale)) >= WHITE:
+        return (darkest <= 255 - FAINTEST_INK).astype(np.uint8)
+    frame = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]]).astype(np.int16)
+    paper = np.median(frame, axis=0)
+    if np.mean(np.abs(frame - paper).max(axis=1) <= FAINTEST_EDGE) < MOST_OF_FRAME:
+        return np.ones_like(darkest)
+    return (np.abs(small.astype(np.int16) - paper).max(axis=2) > FAINTEST_INK).astype(np.uint8)
 
 
 def crossing_cost(
