@@ -15,7 +15,7 @@ from figclip.schema import Box
 
 MOST_PANELS = 40
 
-UNEXPECTED = 2.0
+UNEXPECTED = 3.5
 """Cost of every panel more, or fewer, than the labels say."""
 
 PLAINLY_CROWDED = 2.5

@@ -30,9 +30,12 @@ LEAST_PAPER = 0.005
 MOST_OF_FRAME = 0.6
 """Of the page's outermost pixels, that have one colour if it is the paper's."""
 
-FREE, EDGE, SMOOTH, SOLID = 0, 20, 60, 100
-"""What a cut pays for a pixel: of paper; on an edge that runs along the cut; in ink that does not
-change along the cut; in any other."""
+DARK = 16
+"""Grey levels up to which a pixel may be of a black gutter."""
+
+FREE, NIGHT, EDGE, SMOOTH, SOLID = 0, 10, 20, 60, 100
+"""What a cut pays for a pixel: of paper; of black; on an edge that runs along the cut; in ink that
+does not change along the cut; in any other."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,7 @@ def crossing_cost(
     rough[:, 1:-1] = along > 2 * FAINTEST_EDGE
     cost = np.where(rough, np.uint8(SOLID), np.uint8(SMOOTH))
     cost[on_edge] = EDGE
+    cost[grey <= DARK] = NIGHT
     cost[ink == 0] = FREE
     return cost
 
