@@ -4,6 +4,7 @@ Charts, diagrams, tables and trees have gutters of their own, so that gutters al
 Photographs and framed plots of like size, side by side, do.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -195,8 +196,8 @@ def _with_their_words(blocks: Sequence[Box], others: Sequence[Box]) -> list[Box]
 
 
 def _gap(one: Box, other: Box) -> float:
-    apart = [max(one[i] - other[i + 2], other[i] - one[i + 2], 0) for i in (0, 1)]
-    return float(np.hypot(*apart))
+    across, down = (max(one[i] - other[i + 2], other[i] - one[i + 2], 0) for i in (0, 1))
+    return math.hypot(across, down)
 
 
 def _union(one: Box, other: Box) -> Box:

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 
 from figclip.panels.cuts import Cut, Taste, candidates, sides
-from figclip.panels.sheet import Sheet, trimmed
+from figclip.panels.pinwheels import pinwheels
+from figclip.panels.sheet import Sheet, num_ink, trimmed
 from figclip.schema import Box
 
 MISPLACED = 2.0
@@ -14,6 +16,9 @@ MISPLACED = 2.0
 
 UNALIGNED = 0.3
 """Cost of a panel without a label that begins in no row, or in no column, of labels."""
+
+UNEQUAL = 0.2
+"""Cost of a panel that is twice, or half, as large as the mean, where no label is known."""
 
 FAR = 0.05
 """Of the page: beyond, nothing is in line."""
@@ -29,6 +34,11 @@ TINY = 0.2
 
 TRIED = (8, 5, 4, 3)
 """Cuts of a region, by depth."""
+
+POOR = 0.15
+"""Cost of a panel from which on pinwheels are tried."""
+
+MOST_WHEELS = 4
 
 MOST_REGIONS = 150
 """That are searched thoroughly; further ones are cut in the best way only."""
@@ -53,8 +63,8 @@ class Tree:
     box: Box
     marks: tuple[Mark, ...]
     costs: np.ndarray
-    choices: tuple[tuple[int, "Tree", "Tree"] | None, ...] = ()
-    """For each number of panels: how many of them lie in the first side, and both sides."""
+    choices: tuple[tuple[tuple["Tree", int], ...], ...] = ()
+    """For each number of panels: the parts, and how many panels lie in each; none for one panel."""
 
 
 @dataclass
@@ -85,7 +95,7 @@ class Search:
         most = min(self.most, len(marks) + self.num_missing, max(len(marks), self._room(box)))
         best = np.full(max(1, most), np.inf)
         best[0] = self._leaf(box, marks)
-        choices: list[tuple[int, Tree, Tree] | None] = [None] * len(best)
+        choices: list[tuple[tuple[Tree, int], ...]] = [()] * len(best)
         if most > 1 and depth < 30:
             for cut in self._cuts(box, marks, depth):
                 first, second = sides(box, cut)
@@ -97,7 +107,39 @@ class Search:
                     self.tree(second, parts[1], depth + 1),
                 )
                 _improve(best, choices, cut.cost, *trees)
+        if self._may_turn(depth, best):
+            self._turn(box, marks, depth, best, choices)
         return Tree(box, marks, best, tuple(choices))
+
+    def _may_turn(self, depth: int, best: np.ndarray) -> bool:
+        # Only labels tell a pinwheel from a page of text, and it is a figure's plan, not a part's.
+        known = bool(self.marks) and not self.num_missing
+        return known and depth == 0 and len(best) >= 4 and best[-1] > POOR * len(best)
+
+    def _turn(
+        self,
+        box: Box,
+        marks: tuple[Mark, ...],
+        depth: int,
+        best: np.ndarray,
+        choices: list[tuple[tuple[Tree, int], ...]],
+    ) -> None:
+        """Improves on straight cuts with pinwheels, whose parts hold all their labels apart."""
+        for wheel in islice(pinwheels(self.sheet, box), MOST_WHEELS):
+            groups = [_inside(marks, part) for part in wheel.parts]
+            trees = [
+                self.tree(part, group, depth + 1)
+                for part, group in zip(wheel.parts, groups, strict=True)
+                if group or num_ink(self.sheet, part)
+            ]
+            numbers = [min(len(tree.costs), max(1, len(tree.marks))) for tree in trees]
+            cost = wheel.cost + sum(
+                tree.costs[number - 1] for tree, number in zip(trees, numbers, strict=True)
+            )
+            place = sum(numbers) - 1
+            if place < len(best) and cost < best[place]:
+                best[place] = cost
+                choices[place] = tuple(zip(trees, numbers, strict=True))
 
     def _cuts(self, box: Box, marks: tuple[Mark, ...], depth: int) -> list[Cut]:
         num_free = (6, 4, 3)[min(depth, 2)] if self.num_missing else 0
@@ -148,21 +190,21 @@ class Search:
     def _smallness(self, box: Box) -> float:
         mean = self.sheet.width * self.sheet.height / max(1, self.most)
         part = (box[2] - box[0]) * (box[3] - box[1]) / mean
-        return SMALL * max(0.0, 1 - part / SMALLEST)
+        cost = SMALL * max(0.0, 1 - part / SMALLEST)
+        if not self.marks:
+            cost += UNEQUAL * abs(float(np.log2(max(part, 1e-3))))
+        return cost
 
 
 def leaves(tree: Tree, num_panels: int) -> list[Tree]:
     """The panels of the best tree with that many."""
-    choice = tree.choices[num_panels - 1] if num_panels > 1 else None
-    if choice is None:
-        return [tree]
-    num_first, first, second = choice
-    return leaves(first, num_first) + leaves(second, num_panels - num_first)
+    parts = tree.choices[num_panels - 1]
+    return [leaf for part, number in parts for leaf in leaves(part, number)] or [tree]
 
 
 def _improve(
     best: np.ndarray,
-    choices: list[tuple[int, Tree, Tree] | None],
+    choices: list[tuple[tuple[Tree, int], ...]],
     cost: float,
     first: Tree,
     second: Tree,
@@ -172,12 +214,17 @@ def _improve(
         totals = cost + one + others
         for j in np.flatnonzero(totals < best[i + 1 : i + 1 + len(others)]):
             best[i + j + 1] = totals[j]
-            choices[i + j + 1] = (i + 1, first, second)
+            choices[i + j + 1] = ((first, i + 1), (second, int(j) + 1))
 
 
 def _parted(marks: tuple[Mark, ...], cut: Cut) -> tuple[tuple[Mark, ...], tuple[Mark, ...]]:
     first = tuple(mark for mark in marks if mark.centre[cut.axis] < cut.at)
     return first, tuple(mark for mark in marks if mark.centre[cut.axis] >= cut.at)
+
+
+def _inside(marks: tuple[Mark, ...], part: Box) -> tuple[Mark, ...]:
+    x0, y0, x1, y1 = part
+    return tuple(mark for mark in marks if x0 <= mark.centre[0] < x1 and y0 <= mark.centre[1] < y1)
 
 
 def _with(box: Box, marks: Sequence[Mark], region: Box) -> Box:
