@@ -1,0 +1,190 @@
+"""How well panels are found in real annotated figures, by what is known of their labels."""
+
+import json
+import random
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageDraw
+
+from figclip.panels.parts import Label, PanelBox
+from figclip.panels.scores import panel_score
+from figclip.schema import Box
+from jobs.benchmarks.figures import Figures
+
+Splitter = Callable[..., Sequence[PanelBox]]
+"""`(image, labels=, expected=)` → panels."""
+
+DROPOUT = 0.15
+"""Of the printed labels, which a simulated reader misses."""
+
+FALSE_LABELS = 0.3
+"""In a figure, on average, that a simulated reader sees where there are none."""
+
+
+@dataclass(frozen=True)
+class TrueFigure:
+    """An annotated figure."""
+
+    name: str
+    article: str
+    kind: str
+    layout: str
+    image: UInt8[np.ndarray, "height width 3"]
+    panels: tuple[Box, ...]
+    labels: tuple[Label, ...]
+    expected: tuple[str, ...]
+    """Labels of the caption, in its order."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a splitter made of a figure."""
+
+    figure: TrueFigure
+    labels: tuple[Label, ...]
+    panels: tuple[PanelBox, ...]
+    score: float
+    duration_ms: float
+
+
+Known = Callable[[TrueFigure], tuple[Sequence[Label], Sequence[str]]]
+
+
+def annotated_figures(shared: Path) -> list[TrueFigure]:
+    """All annotated figures of the folder."""
+    lines = (shared / "panels" / "figures.jsonl").read_text().splitlines()
+    return [_figure(shared / "panels", json.loads(line)) for line in lines]
+
+
+def _figure(folder: Path, row: dict[str, Any]) -> TrueFigure:
+    panels = row["panels"]
+    return TrueFigure(
+        name=row["id"],
+        article=row["article"],
+        kind=row["kind"],
+        layout=row["layout"] or "single",
+        image=np.asarray(Image.open(folder / row["file"]).convert("RGB")),
+        panels=tuple(tuple(panel["box"]) for panel in panels),
+        labels=tuple(
+            Label(panel["label"], tuple(panel["label_box"]), 1.0)
+            for panel in panels
+            if panel["label"] and panel["label_box"]
+        ),
+        expected=tuple(row.get("sub_captions") or ()),
+    )
+
+
+def read_badly(figure: TrueFigure, *, seed: int = 0) -> tuple[Label, ...]:
+    """The labels as an OCR might give them: some missing, all a little off, a few invented."""
+    chance = random.Random(f"{figure.name}/{seed}")
+    height, width = figure.image.shape[:2]
+    kept = [label for label in figure.labels if chance.random() >= DROPOUT]
+    read = [_jittered(label, chance) for label in kept]
+    if chance.random() < FALSE_LABELS:
+        x, y = chance.randrange(max(1, width - 20)), chance.randrange(max(1, height - 20))
+        read.append(Label(chance.choice("ABCDEFGHabcdefgh"), (x, y, x + 15, y + 20), 0.7))
+    return tuple(read)
+
+
+def _jittered(label: Label, chance: random.Random) -> Label:
+    x0, y0, x1, y1 = label.box
+    dx, dy = chance.randint(-3, 3), chance.randint(-3, 3)
+    grow = chance.randint(-2, 4)
+    box = (max(0, x0 + dx), max(0, y0 + dy), x1 + dx + grow, y1 + dy + grow)
+    return Label(label.text, box, chance.uniform(0.6, 1.0))
+
+
+KNOWN: Mapping[str, Known] = {
+    "true_labels": lambda figure: (figure.labels, figure.expected),
+    "read_labels": lambda figure: (read_badly(figure), figure.expected),
+    "read_labels_2": lambda figure: (read_badly(figure, seed=1), figure.expected),
+    "labels_only": lambda figure: (read_badly(figure), ()),
+    "caption_only": lambda figure: ((), figure.expected),
+    "nothing": lambda _: ((), ()),
+}
+"""What the splitter is told."""
+
+
+def measure(figures: Sequence[TrueFigure], split: Splitter, known: Known) -> list[Result]:
+    return [_result(figure, split, *known(figure)) for figure in figures]
+
+
+def _result(
+    figure: TrueFigure, split: Splitter, labels: Sequence[Label], expected: Sequence[str]
+) -> Result:
+    begin = time.process_time()
+    panels = split(figure.image, labels=labels, expected=expected)
+    duration = time.process_time() - begin
+    score = panel_score([panel.box for panel in panels], figure.panels)
+    return Result(figure, tuple(labels), tuple(panels), score, 1e3 * duration)
+
+
+def summary(results: Sequence[Result]) -> Figures:
+    """Mean scores of all figures, by kind and layout; the part of single ones kept whole."""
+    compound = [result for result in results if result.figure.kind == "compound"]
+    single = [result for result in results if result.figure.kind == "single"]
+    layouts = sorted({result.figure.layout for result in compound})
+    return {
+        "score": _mean(result.score for result in results),
+        "compound": _mean(result.score for result in compound),
+        "single_kept_whole": _mean(len(result.panels) == 1 for result in single),
+        **{
+            f"layout {layout}": _mean(one.score for one in compound if one.figure.layout == layout)
+            for layout in layouts
+        },
+        "compound_ms": _mean(result.duration_ms for result in compound),
+        "single_ms": _mean(result.duration_ms for result in single),
+    }
+
+
+def _mean(values: Any) -> float | None:
+    listed = [float(value) for value in values]
+    return statistics.mean(listed) if listed else None
+
+
+def panel_pictures(shared: Path, split: Splitter) -> Figures:
+    """The summary for every kind of knowledge."""
+    figures = annotated_figures(shared)
+    return {
+        f"{name}: {key}": value
+        for name, known in KNOWN.items()
+        for key, value in summary(measure(figures, split, known)).items()
+    }
+
+
+def draw_results(
+    results: Sequence[Result], path: Path, *, columns: int = 4, tile: int = 480
+) -> None:
+    """A contact sheet (PNG): true panels thin, found ones thick, labels as they were given."""
+    rows = -(-len(results) // columns)
+    sheet = Image.new("RGB", (columns * tile, rows * (tile + 14)), "grey")
+    for i, result in enumerate(results):
+        x, y = i % columns * tile, i // columns * (tile + 14)
+        ImageDraw.Draw(sheet).text(
+            (x, y), f"{result.figure.name} {result.figure.layout} {result.score:.2f}", "white"
+        )
+        sheet.paste(_drawn(result, tile), (x, y + 14))
+    sheet.save(path)
+
+
+def _drawn(result: Result, tile: int) -> Image.Image:
+    picture = Image.fromarray(result.figure.image)
+    scale = (tile - 8) / max(picture.size)
+    picture = picture.resize([max(1, round(side * scale)) for side in picture.size])
+    pen = ImageDraw.Draw(picture)
+    for panel in result.panels:
+        pen.rectangle([value * scale for value in panel.box], outline="blue", width=4)
+    for box in result.figure.panels:
+        pen.rectangle([value * scale for value in box], outline="red", width=1)
+    for label in result.labels:
+        x0, y0, x1, y1 = (value * scale for value in label.box)
+        pen.rectangle((x0, y0, x1, y1), outline="magenta", width=1)
+        pen.text((x1 + 2, y0), label.text, "magenta")
+    return picture

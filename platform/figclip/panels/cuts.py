@@ -1,0 +1,137 @@
+"""Where a region may be cut in two, and what a cut there costs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Float
+
+from figclip.panels.sheet import Sheet, line_borders, line_costs
+from figclip.schema import Box
+
+CROSSING = 2.0
+"""Cost of a cut all through solid ink; it grows with the root of the part that is ink."""
+
+WIDE_GUTTER = 0.03
+"""Of the page's longer side: a gutter as wide as this cannot gain by being wider."""
+
+KNOWN_BORDER = 2.0
+"""What a certain border takes off, and a certain interior adds."""
+
+NARROWEST = 0.02
+"""Of the page's shorter side, of a region that a cut may leave."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A straight cut through a region."""
+
+    axis: int
+    """0: vertical, at an x; 1: horizontal, at a y."""
+    at: int
+    cost: float
+
+
+@dataclass(frozen=True)
+class Taste:
+    """What a search prefers besides clean cuts."""
+
+    width_weight: float
+    """How much a wide gutter is worth more than a hairline."""
+    anchor: tuple[float, float]
+    """Where labels stand in their panels, as parts of width and height: (0, 0) is top left."""
+
+
+def sides(region: Box, cut: Cut) -> tuple[Box, Box]:
+    x0, y0, x1, y1 = region
+    if cut.axis == 0:
+        return (x0, y0, cut.at, y1), (cut.at, y0, x1, y1)
+    return (x0, y0, x1, cut.at), (x0, cut.at, x1, y1)
+
+
+def costs(sheet: Sheet, region: Box, axis: int, taste: Taste) -> Float[np.ndarray, "lines"]:
+    """Of cuts at every line of a region: what they cross, less what their gutter's width earns."""
+    mean = line_costs(sheet, region, axis)
+    price = CROSSING * np.sqrt(mean)
+    wide = WIDE_GUTTER * max(sheet.width, sheet.height)
+    price += taste.width_weight * (1 - np.minimum(1, _gutter_widths(mean) / wide))
+    border = line_borders(sheet, region, axis)
+    if border is not None:
+        price += KNOWN_BORDER * (0.5 - border)
+    return price
+
+
+def _gutter_widths(mean: np.ndarray) -> np.ndarray:
+    """Of every line: over how many lines its stretch of (almost) nothing to cross goes."""
+    free = mean <= 0.004
+    bounds = np.flatnonzero(np.diff(np.concatenate([[False], free, [False]]).astype(np.int8)))
+    widths = np.zeros(len(mean))
+    for start, end in zip(bounds[::2], bounds[1::2], strict=True):
+        # The middle of a gutter is its best line.
+        ramp = np.minimum(np.arange(1, end - start + 1), np.arange(end - start, 0, -1))
+        widths[start:end] = (end - start) * (0.9 + 0.1 * ramp / ramp.max())
+    return widths
+
+
+def candidates(
+    sheet: Sheet,
+    region: Box,
+    labels: Sequence[Box],
+    *,
+    num_free: int,
+    taste: Taste,
+) -> list[Cut]:
+    """The best cut between each two labels that follow one another, and the `num_free` best."""
+    found: dict[tuple[int, int], Cut] = {}
+    for axis in (0, 1):
+        start, end = (region[0], region[2]) if axis == 0 else (region[1], region[3])
+        price = costs(sheet, region, axis, taste)
+        margin = max(2, int(NARROWEST * min(sheet.width, sheet.height)))
+        for at in [
+            *_between(price, start, labels, axis, taste),
+            *_cheapest(price, num_free, margin),
+        ]:
+            if margin <= at < end - start - margin:
+                cut = Cut(axis, start + at, float(price[at]))
+                found[axis, cut.at] = cut
+    return list(found.values())
+
+
+def _between(
+    price: np.ndarray, start: int, labels: Sequence[Box], axis: int, taste: Taste
+) -> list[int]:
+    """In each stretch between labels, the line that is cheap and near to where a panel begins."""
+    chosen = []
+    spans = sorted((box[axis] - start, box[axis + 2] - start) for box in labels)
+    reach = 0
+    anchor = taste.anchor[axis]
+    for span, following in pairwise(spans):
+        reach = max(reach, span[1])
+        low, high = max(1, reach), min(len(price) - 1, following[0] + 1)
+        if high - low < 2:
+            continue
+        lines = np.arange(low, high)
+        away = (1 - anchor) * (high - lines) + anchor * (lines - low)
+        tilted = price[low:high] + 2 * abs(1 - 2 * anchor) * away / len(price)
+        chosen += [low + int(np.argmin(tilted)), low + int(np.argmin(price[low:high]))]
+    return chosen
+
+
+def _cheapest(price: np.ndarray, number: int, margin: int) -> list[int]:
+    """The best lines that do not share a valley."""
+    left = price.copy()
+    left[:margin] = left[-margin:] = np.inf
+    chosen = []
+    for _ in range(number):
+        at = int(np.argmin(left)) if len(left) else 0
+        if not len(left) or not np.isfinite(left[at]):
+            break
+        chosen.append(at)
+        low, high = at, at + 1
+        while low > 0 and left[low - 1] <= left[at] + 0.15:
+            low -= 1
+        while high < len(left) and left[high] <= left[at] + 0.15:
+            high += 1
+        left[max(0, low - margin) : high + margin] = np.inf
+    return chosen

@@ -1,0 +1,239 @@
+"""The best tree of straight cuts through a figure, for every number of panels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+
+from figclip.panels.cuts import Cut, Taste, candidates, sides
+from figclip.panels.pinwheels import pinwheels
+from figclip.panels.sheet import Sheet, num_ink, trimmed
+from figclip.schema import Box
+
+MISPLACED = 2.0
+"""Cost of a label at the far end of its panel, seen from where labels stand in this figure."""
+
+UNALIGNED = 0.3
+"""Cost of a panel without a label that begins in no row, or in no column, of labels."""
+
+UNEQUAL = 0.2
+"""Cost of a panel that is twice, or half, as large as the mean, where no label is known."""
+
+FAR = 0.05
+"""Of the page: beyond, nothing is in line."""
+
+SMALL = 1.5
+"""Cost of a panel without any size."""
+
+SMALLEST = 0.3
+"""Of the mean panel's area; below, a panel is suspiciously small."""
+
+TINY = 0.2
+"""Of the mean panel's area; none of several in a region can be smaller on average."""
+
+TRIED = (8, 5, 4, 3)
+"""Cuts of a region, by depth."""
+
+POOR = 0.15
+"""Cost of a panel from which on pinwheels are tried."""
+
+MOST_WHEELS = 4
+
+MOST_REGIONS = 150
+"""That are searched thoroughly; further ones are cut in the best way only."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A label at the working scale."""
+
+    index: int
+    box: Box
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        return (self.box[0] + self.box[2]) / 2, (self.box[1] + self.box[3]) / 2
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A region, and how it is best cut into one panel, two, three ... (`costs[0]` is one)."""
+
+    box: Box
+    marks: tuple[Mark, ...]
+    costs: np.ndarray
+    choices: tuple[tuple[tuple["Tree", int], ...], ...] = ()
+    """For each number of panels: the parts, and how many panels lie in each; none for one panel."""
+
+
+@dataclass
+class Search:
+    """One search through a sheet; remembers the regions it met."""
+
+    sheet: Sheet
+    taste: Taste
+    most: int
+    """Panels, at most."""
+    num_missing: int
+    """Panels that may be without a label."""
+    crowded: float
+    """Cost of every label but one in a panel."""
+    marks: tuple[Mark, ...]
+    """All labels of the figure."""
+    seen: dict[tuple[Box, int], Tree] = field(default_factory=dict)
+
+    def tree(self, region: Box, marks: tuple[Mark, ...], depth: int = 0) -> Tree:
+        box = trimmed(self.sheet, region)
+        box = _with(box, marks, region)
+        key = (box, len(marks))
+        if key not in self.seen:
+            self.seen[key] = self._grow(box, marks, depth)
+        return self.seen[key]
+
+    def _grow(self, box: Box, marks: tuple[Mark, ...], depth: int) -> Tree:
+        most = min(self.most, len(marks) + self.num_missing, max(len(marks), self._room(box)))
+        best = np.full(max(1, most), np.inf)
+        best[0] = self._leaf(box, marks)
+        choices: list[tuple[tuple[Tree, int], ...]] = [()] * len(best)
+        if most > 1 and depth < 30:
+            for cut in self._cuts(box, marks, depth):
+                first, second = sides(box, cut)
+                parts = _parted(marks, cut)
+                if not self._allowed(parts):
+                    continue
+                trees = (
+                    self.tree(first, parts[0], depth + 1),
+                    self.tree(second, parts[1], depth + 1),
+                )
+                _improve(best, choices, cut.cost, *trees)
+        if self._may_turn(depth, best):
+            self._turn(box, marks, depth, best, choices)
+        return Tree(box, marks, best, tuple(choices))
+
+    def _may_turn(self, depth: int, best: np.ndarray) -> bool:
+        # Only labels tell a pinwheel from a page of text, and it is a figure's plan, not a part's.
+        known = bool(self.marks) and not self.num_missing
+        return known and depth == 0 and len(best) >= 4 and best[-1] > POOR * len(best)
+
+    def _turn(
+        self,
+        box: Box,
+        marks: tuple[Mark, ...],
+        depth: int,
+        best: np.ndarray,
+        choices: list[tuple[tuple[Tree, int], ...]],
+    ) -> None:
+        """Improves on straight cuts with pinwheels, whose parts hold all their labels apart."""
+        for wheel in islice(pinwheels(self.sheet, box), MOST_WHEELS):
+            groups = [_inside(marks, part) for part in wheel.parts]
+            trees = [
+                self.tree(part, group, depth + 1)
+                for part, group in zip(wheel.parts, groups, strict=True)
+                if group or num_ink(self.sheet, part)
+            ]
+            numbers = [min(len(tree.costs), max(1, len(tree.marks))) for tree in trees]
+            cost = wheel.cost + sum(
+                tree.costs[number - 1] for tree, number in zip(trees, numbers, strict=True)
+            )
+            place = sum(numbers) - 1
+            if place < len(best) and cost < best[place]:
+                best[place] = cost
+                choices[place] = tuple(zip(trees, numbers, strict=True))
+
+    def _cuts(self, box: Box, marks: tuple[Mark, ...], depth: int) -> list[Cut]:
+        num_free = (6, 4, 3)[min(depth, 2)] if self.num_missing else 0
+        cuts = candidates(
+            self.sheet, box, [mark.box for mark in marks], num_free=num_free, taste=self.taste
+        )
+        tried = TRIED[min(depth, len(TRIED) - 1)] if len(self.seen) < MOST_REGIONS else 1
+        return sorted(cuts, key=lambda cut: cut.cost)[:tried]
+
+    def _allowed(self, parts: tuple[tuple[Mark, ...], tuple[Mark, ...]]) -> bool:
+        return bool(self.num_missing) or (bool(parts[0]) and bool(parts[1]))
+
+    def _leaf(self, box: Box, marks: tuple[Mark, ...]) -> float:
+        cost = self._smallness(box)
+        if marks:
+            cost += min(self._misplaced(box, mark) for mark in marks)
+            cost += self.crowded * (len(marks) - 1)
+        elif self.marks:
+            cost += self._out_of_line(box)
+        return cost
+
+    def _misplaced(self, box: Box, mark: Mark) -> float:
+        place = [
+            (mark.centre[axis] - box[axis]) / max(1, box[axis + 2] - box[axis]) for axis in (0, 1)
+        ]
+        return min(
+            1.5,
+            MISPLACED
+            * sum(
+                abs(part - wanted) for part, wanted in zip(place, self.taste.anchor, strict=True)
+            ),
+        )
+
+    def _out_of_line(self, box: Box) -> float:
+        """A panel whose label is missing still begins in a row and a column of labels."""
+        cost = 0.0
+        for axis, length in ((0, self.sheet.width), (1, self.sheet.height)):
+            place = box[axis] + self.taste.anchor[axis] * (box[axis + 2] - box[axis])
+            away = min(abs(place - mark.centre[axis]) for mark in self.marks)
+            cost += UNALIGNED * min(1.0, away / (FAR * length))
+        return cost
+
+    def _room(self, box: Box) -> int:
+        """How many panels may lie in a box at all."""
+        mean = self.sheet.width * self.sheet.height / max(1, self.most)
+        return 1 + int((box[2] - box[0]) * (box[3] - box[1]) / (TINY * mean))
+
+    def _smallness(self, box: Box) -> float:
+        mean = self.sheet.width * self.sheet.height / max(1, self.most)
+        part = (box[2] - box[0]) * (box[3] - box[1]) / mean
+        cost = SMALL * max(0.0, 1 - part / SMALLEST)
+        if not self.marks:
+            cost += UNEQUAL * abs(float(np.log2(max(part, 1e-3))))
+        return cost
+
+
+def leaves(tree: Tree, num_panels: int) -> list[Tree]:
+    """The panels of the best tree with that many."""
+    parts = tree.choices[num_panels - 1]
+    return [leaf for part, number in parts for leaf in leaves(part, number)] or [tree]
+
+
+def _improve(
+    best: np.ndarray,
+    choices: list[tuple[tuple[Tree, int], ...]],
+    cost: float,
+    first: Tree,
+    second: Tree,
+) -> None:
+    for i, one in enumerate(first.costs[: len(best) - 1]):
+        others = second.costs[: len(best) - 1 - i]
+        totals = cost + one + others
+        for j in np.flatnonzero(totals < best[i + 1 : i + 1 + len(others)]):
+            best[i + j + 1] = totals[j]
+            choices[i + j + 1] = ((first, i + 1), (second, int(j) + 1))
+
+
+def _parted(marks: tuple[Mark, ...], cut: Cut) -> tuple[tuple[Mark, ...], tuple[Mark, ...]]:
+    first = tuple(mark for mark in marks if mark.centre[cut.axis] < cut.at)
+    return first, tuple(mark for mark in marks if mark.centre[cut.axis] >= cut.at)
+
+
+def _inside(marks: tuple[Mark, ...], part: Box) -> tuple[Mark, ...]:
+    x0, y0, x1, y1 = part
+    return tuple(mark for mark in marks if x0 <= mark.centre[0] < x1 and y0 <= mark.centre[1] < y1)
+
+
+def _with(box: Box, marks: Sequence[Mark], region: Box) -> Box:
+    """The box, widened to hold its marks as far as they lie in the region."""
+    for mark in marks:
+        box = (
+            min(box[0], max(region[0], mark.box[0])),
+            min(box[1], max(region[1], mark.box[1])),
+            max(box[2], min(region[2], mark.box[2])),
+            max(box[3], min(region[3], mark.box[3])),
+        )
+    return box
