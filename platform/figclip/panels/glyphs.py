@@ -28,6 +28,8 @@ REACH = 1.5
 ROWS = (0.1, 0.3, 0.5, 0.7, 0.92)
 """Where a blob's height is crossed to look for neighbours; the last meets full stops."""
 STEPS = 16
+OFF_LINE = 0.3
+"""Of a letter's height, that the feet of letters of a line may differ by (`p`, brackets)."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,10 @@ class Glyphs:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    def take(self, rows: Int[np.ndarray, "some"]) -> "Glyphs":
+        fields = (self.boxes, self.outer, self.brackets, self.gaps, self.is_pale)
+        return Glyphs(*(field[rows] for field in fields))
+
 
 def zoom_of(width: int, height: int) -> float:
     """What a picture is scaled by before it is searched."""
@@ -57,7 +63,7 @@ def searched(gray: Gray) -> Gray:
     """The picture at the size at which letters are looked for."""
     zoom = zoom_of(gray.shape[1], gray.shape[0])
     size = (max(1, round(gray.shape[1] * zoom)), max(1, round(gray.shape[0] * zoom)))
-    how = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
+    how = cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(gray, size, interpolation=how), np.uint8)
 
 
@@ -101,6 +107,7 @@ def _neighbours(
     inside = (xs >= 0) & (xs < labels.shape[1])
     met = labels[np.minimum(ys, labels.shape[0] - 1), np.clip(xs, 0, labels.shape[1] - 1)] * inside
     met = met * text[met]
+    met = met * _in_line(stats, ids, met)
     # The first blob met from the letter outwards, whatever row meets it.
     flat = met.reshape(len(ids), len(ROWS) * (STEPS + 1))
     first = (flat > 0).argmax(1)
@@ -108,6 +115,18 @@ def _neighbours(
     edge = stats[other, 0] + (stats[other, 2] if side < 0 else 0)
     gap = (left - edge) if side < 0 else (edge - left - width)
     return other, np.where(other > 0, np.clip(gap / height, 0, REACH), REACH)
+
+
+def _in_line(
+    stats: Int[np.ndarray, "all 5"],
+    ids: Int[np.ndarray, "num"],
+    met: Int[np.ndarray, "num steps rows"],
+) -> Bool[np.ndarray, "num steps rows"]:
+    """Whether blobs share a base line or are low or tall beside each other, as text is."""
+    top, height = (stats[ids, field][:, None, None] for field in (1, 3))
+    lower = np.abs(stats[met, 1] + stats[met, 3] - top - height)
+    share = stats[met, 3] / height
+    return (lower < OFF_LINE * np.maximum(height, stats[met, 3])) & (share < 2.5)
 
 
 def _fields(

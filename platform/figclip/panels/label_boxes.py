@@ -15,9 +15,27 @@ HANGING = frozenset("gpqy")
 X_HEIGHT = 0.74
 SAME_SIZE = 1.22
 """Largest ratio of the sizes of two labels of a figure."""
-LOOKALIKES = ("0oODQ", "1lIi|", "8B", "5S", "2Z", "6bG", "9gq", "cC(", "vV", "wW", "xX", "zZ", "uU")
-"""Characters that a recogniser confuses when they stand alone."""
-RUN = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+LOOKALIKES = (
+    "0oODQ",
+    "1lIi|",
+    "8B",
+    "5sS",
+    "2zZ",
+    "6bG",
+    "9gq",
+    "cC(",
+    "vV",
+    "wW",
+    "xX",
+    "uU",
+    "pP",
+)
+"""Characters that are taken for one another when they stand alone."""
+ENOUGH = 0.3
+"""Fit of a candidate that is taken for a label."""
+IN_LINE = 0.4
+"""Of a letter's height, that edges in line may differ by."""
+OUT_OF_LINE = 0.85
 
 
 @dataclass(frozen=True)
@@ -49,43 +67,55 @@ def bare(text: str) -> str:
     return text.strip("()[].,:| ") or text.strip("()[].,: ")
 
 
+def lookalikes(character: str) -> str:
+    """The character and what it is taken for."""
+    others = {other for group in LOOKALIKES if character in group for other in group}
+    return "".join(sorted(others | {character}))
+
+
 def agreement(text: str, label: str) -> float:
-    """1 if a reading is the label in any case, less if one is known to be taken for the other."""
+    """1 if a reading is the label, less if one is known to be taken for the other.
+
+    A caption may write `(A)` where the picture has `a`, so the case alone forbids nothing.
+    """
     text = bare(text)
-    if text.lower() == label.lower():
+    if text == label:
         return 1.0
-    if len(text) == 1 and any(text in each and label in each for each in LOOKALIKES):
+    if len(text) == 1 and label in lookalikes(text):
         return 0.8
-    return 0.0
+    return 0.6 if text.lower() == label.lower() else 0.0
 
 
 def choose_labels(candidates: Sequence[Candidate], expected: Sequence[str]) -> list[Label]:
     """At most one box a label, in the order expected; none where nothing convinces.
 
     Each candidate in turn sets the style (size, brackets); the style under which most labels are
-    found wins. With nothing expected, a run from A on is.
+    found wins, and among candidates of that style those that stand in line with other labels.
     """
-    if not candidates:
-        return []
-    if expected:
-        return _best_set(candidates, expected)
-    runs = [_run(_best_set(candidates, letters)) for letters in (RUN, RUN.lower())]
-    return max(runs, key=lambda run: sum(label.confidence for label in run))
+    fits = label_fits(candidates, expected)
+    return [
+        Label(expected[column], candidates[row].word.box, float(fits[row, column]))
+        for column, row in best_rows(fits).items()
+    ]
 
 
-def _run(labels: Sequence[Label]) -> list[Label]:
-    """Those from A on without a gap, if two at least."""
-    letters = {label.text: label for label in labels}
-    run: list[Label] = []
-    for each in RUN if not labels or labels[0].text.isupper() else RUN.lower():
-        if each not in letters:
-            break
-        run.append(letters[each])
-    return run if len(run) >= 2 else []
+def best_rows(fits: Float[np.ndarray, "candidates expected"]) -> dict[int, int]:
+    """For each expected label that is found, by its place, the candidate's; no candidate twice."""
+    chosen: dict[int, int] = {}
+    for column in np.argsort(-fits.max(0, initial=0)):
+        free = [row for row in np.argsort(-fits[:, column]) if row not in chosen.values()]
+        if free and fits[free[0], column] > ENOUGH:
+            chosen[int(column)] = int(free[0])
+    return dict(sorted(chosen.items()))
 
 
-def _best_set(candidates: Sequence[Candidate], expected: Sequence[str]) -> list[Label]:
+def label_fits(
+    candidates: Sequence[Candidate], expected: Sequence[str]
+) -> Float[np.ndarray, "candidates expected"]:
+    """How well each candidate is each label, in the style that suits the figure best; 0 to 1."""
     scores = np.array([[_fit(each, label) for label in expected] for each in candidates])
+    if not scores.any():
+        return np.zeros((len(candidates), len(expected)))
     heights = np.array([each.letter[3] - each.letter[1] for each in candidates])
     sizes = np.log(font_sizes("".join(expected), heights))
     brackets = np.array([each.brackets for each in candidates])
@@ -93,19 +123,28 @@ def _best_set(candidates: Sequence[Candidate], expected: Sequence[str]) -> list[
     for row, column in zip(*np.nonzero(scores > 0), strict=True):
         far = np.abs(sizes - sizes[row, column]) / np.log(SAME_SIZE)
         same = np.clip(1.5 - far, 0, 1) * np.where(brackets == brackets[row], 1.0, 0.6)[:, None]
-        fits = scores * same
-        total = fits.max(0).sum()
+        total = float((scores * same).max(0).sum())
         if total > best:
-            best, chosen = total, fits
-    rows = chosen.argmax(0)
-    return [
-        Label(label, candidates[row].word.box, float(min(1.0, chosen[row, column])))
-        for column, (label, row) in enumerate(zip(expected, rows, strict=True))
-        if chosen[row, column] > 0.3
-    ]
+            best, chosen = total, scores * same
+    return chosen * _in_line(candidates, chosen)
+
+
+def _in_line(
+    candidates: Sequence[Candidate], fits: Float[np.ndarray, "candidates expected"]
+) -> Float[np.ndarray, "candidates expected"]:
+    """1 for what shares a left edge or a base line with the best candidate of another label, else
+    `OUT_OF_LINE`."""
+    edges = np.array([each.letter for each in candidates], float)[:, [0, 3]]
+    heights = np.array([each.letter[3] - each.letter[1] for each in candidates])
+    best = fits.argmax(0)
+    near = np.abs(edges[:, None] - edges[best][None]) < IN_LINE * heights[:, None, None]
+    helps = near.any(2) & (fits.max(0) > ENOUGH)[None]
+    lines = helps.sum(1)[:, None] - helps  # no label is in line with itself
+    return np.where(lines > 0, 1.0, OUT_OF_LINE)
 
 
 def _fit(candidate: Candidate, label: str) -> float:
     """How well a candidate fits a label, by itself: 0 to 1."""
-    alone = min(1.0, sum(min(gap, 1.0) for gap in candidate.gaps) / 2 + 0.3)
+    left, right = (min(1.0, gap) for gap in candidate.gaps)
+    alone = (0.4 + 0.6 * left) * (0.7 + 0.3 * right)
     return agreement(candidate.word.text, label) * candidate.word.confidence * alone
