@@ -5,6 +5,7 @@ ranked without a network, and only the few that look most like the caption's lab
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
@@ -14,7 +15,7 @@ import onnxruntime
 from jaxtyping import Float, Int, UInt8
 
 from figclip.panels.alphabet import likeness, patches
-from figclip.panels.glyphs import Glyphs, find_glyphs, searched
+from figclip.panels.glyphs import LONGEST_SIDE, Glyphs, find_glyphs, searched
 from figclip.panels.label_boxes import (
     IN_LINE,
     SAME_SIZE,
@@ -46,7 +47,9 @@ DOUBT = 0.6
 """How much lower than a doubtful label's own rank others are read, too."""
 SURE = 0.65
 """Fit of the first labels of a run that no caption names."""
-TWIN_LIKE = 0.75
+QUICK_SIDE = 800
+"""Of a picture whose caption names no labels: most have none, and a quick look must tell."""
+TWIN_LIKE = 0.8
 MOST_TWINS = 8
 LEAST_LIKE = 0.55
 """Correlation with a letter of what is read at all."""
@@ -104,28 +107,40 @@ def find_labels(
     """
     wanted = list(dict.fromkeys(text for text in expected if len(text) == 1))[:MOST_EXPECTED]
     gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
-    page = searched(gray)
+    page = searched(gray, LONGEST_SIDE if wanted else QUICK_SIDE)
     glyphs = find_glyphs(page)
-    if len(glyphs) > MOST_BLOBS:
-        glyphs = glyphs.take(np.argsort(-glyphs.gaps.sum(1), kind="stable")[:MOST_BLOBS])
+    if not wanted:
+        glyphs = glyphs.take(np.flatnonzero(glyphs.gaps[:, 0] >= 1.0))
+    glyphs = glyphs.take(np.argsort(-glyphs.gaps.sum(1), kind="stable")[:MOST_BLOBS])
     if not len(glyphs):
         return []
+    sight = _Sight(image, page, glyphs, patches(page, glyphs.boxes, glyphs.is_pale))
     reader = reader or shared_reader()
     if wanted:
-        return _Search(image, page, glyphs, "".join(wanted)).labels(reader)
-    return _run(image, page, glyphs, reader)
+        return _Search(sight, "".join(wanted), {}).labels(reader)
+    return _run(sight, reader)
 
 
-def _run(image: Picture, page: np.ndarray, glyphs: Glyphs, reader: Reader) -> list[Label]:
+@dataclass(frozen=True)
+class _Sight:
+    """A picture and its blobs."""
+
+    image: Picture
+    page: np.ndarray
+    glyphs: Glyphs
+    ink: Float[np.ndarray, "num pixels"]
+
+
+def _run(sight: _Sight, reader: Reader) -> list[Label]:
     """A, B, ... without a gap, if the first two are as like as two labels of a figure are."""
     for letters in (RUN, RUN.lower()):
         read: dict[int, Candidate] = {}
-        twins = _twins(page, glyphs, letters[:2])
-        found = _Search(image, page, glyphs, letters[:2], read, twins).labels(reader)
+        twins = _twins(sight, letters[:2])
+        found = _Search(sight, letters[:2], read, twins).labels(reader)
         run = _unbroken(found, letters)
         while 2 <= len(run) == len(found):
             more = letters[: len(run) + STRIDE]
-            found = _Search(image, page, glyphs, more, read).labels(reader)
+            found = _Search(sight, more, read).labels(reader)
             run, found = _unbroken(found, letters), found if len(found) == len(more) else []
         if len(run) >= 2:
             return run
@@ -138,13 +153,12 @@ def _unbroken(labels: Sequence[Label], letters: str) -> list[Label]:
     return [label for label, letter in zip(sure, letters, strict=False) if label.text == letter]
 
 
-def _twins(page: np.ndarray, glyphs: Glyphs, pair: str) -> Int[np.ndarray, "some"]:
+def _twins(sight: _Sight, pair: str) -> Int[np.ndarray, "some"]:
     """Blobs that look like one of a pair of letters and stand alone, in line with one of the same
     size that looks like the other."""
-    lonely = glyphs.gaps[:, 0] >= 1.0
-    like = likeness(patches(page, glyphs.boxes, glyphs.is_pale), pair)
+    glyphs, like = sight.glyphs, likeness(sight.ink, pair)
     sizes = np.log(font_sizes(pair, glyphs.boxes[:, 3] - glyphs.boxes[:, 1]))
-    one, other = (np.flatnonzero((column > TWIN_LIKE) & lonely) for column in like.T)
+    one, other = (np.flatnonzero(column > TWIN_LIKE) for column in like.T)
     size = np.abs(sizes[one, 0][:, None] - sizes[other, 1][None]) < np.log(SAME_SIZE) / 2
     edges = glyphs.boxes[:, [0, 3]].astype(float)
     far = np.abs(edges[one][:, None] - edges[other][None]).min(2)
@@ -161,18 +175,16 @@ class _Search:
 
     def __init__(
         self,
-        image: Picture,
-        page: np.ndarray,
-        glyphs: Glyphs,
+        sight: _Sight,
         wanted: str,
-        read: dict[int, Candidate] | None = None,
+        read: dict[int, Candidate],
         allowed: Int[np.ndarray, "some"] | None = None,
     ) -> None:
-        self.image, self.glyphs, self.wanted = image, glyphs, wanted
+        self.image, self.glyphs, self.wanted, self.read = sight.image, sight.glyphs, wanted, read
+        glyphs, page, image = sight.glyphs, sight.page, sight.image
         self.zoom = (page.shape[1] / image.shape[1], page.shape[0] / image.shape[0])
-        self.like = likeness(patches(page, glyphs.boxes, glyphs.is_pale), wanted)
+        self.like = likeness(sight.ink, wanted)
         self.sizes = np.log(font_sizes(wanted, glyphs.boxes[:, 3] - glyphs.boxes[:, 1]))
-        self.read = {} if read is None else read
         if allowed is not None:
             self.like[np.setdiff1d(np.arange(len(glyphs)), allowed)] = -1.0
         alone = np.minimum(glyphs.gaps, 1.0).mean(1)[:, None]
