@@ -19,6 +19,8 @@ NEIGHBOURHOOD = 51
 """Side of the square, in pixels of the searched picture, whose mean ink is compared with."""
 CONTRAST = 28
 """Of 255 levels, between ink and the mean of its neighbourhood."""
+PLAIN = 40
+"""Of 255 levels, between black or white print and black or white."""
 HEIGHTS = (7, 90)
 """Of a letter, in pixels of the searched picture."""
 LETTER_GAP = 0.33
@@ -50,8 +52,11 @@ class Glyphs:
         return len(self.boxes)
 
     def take(self, rows: Int[np.ndarray, "some"]) -> "Glyphs":
-        fields = (self.boxes, self.outer, self.brackets, self.gaps, self.is_pale)
-        return Glyphs(*(field[rows] for field in fields))
+        return Glyphs(*(field[rows] for field in vars(self).values()))
+
+    def __add__(self, other: "Glyphs") -> "Glyphs":
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Glyphs(*(np.concatenate(pair) for pair in pairs))
 
 
 def searched(gray: Gray, longest_side: int = LONGEST_SIDE) -> Gray:
@@ -65,8 +70,15 @@ def searched(gray: Gray, longest_side: int = LONGEST_SIDE) -> Gray:
 def find_glyphs(gray: Gray) -> Glyphs:
     """Letters that may stand alone, of both polarities; `gray` is as `searched` gives it."""
     mean = cv2.blur(gray, (NEIGHBOURHOOD, NEIGHBOURHOOD))
-    pale = cv2.subtract(gray, mean) > CONTRAST
-    dark = cv2.subtract(mean, gray) > CONTRAST
+    return _both(cv2.subtract(mean, gray) > CONTRAST, cv2.subtract(gray, mean) > CONTRAST)
+
+
+def find_plain_glyphs(gray: Gray) -> Glyphs:
+    """Letters in black or white on whatever ground, which `find_glyphs` joins with the picture."""
+    return _both(gray < PLAIN, gray > 255 - PLAIN)
+
+
+def _both(dark: Bool[np.ndarray, "height width"], pale: Bool[np.ndarray, "height width"]) -> Glyphs:
     parts = [_alone(ink.view(np.uint8), is_pale) for ink, is_pale in ((dark, False), (pale, True))]
     return Glyphs(*(np.concatenate(fields) for fields in zip(*parts, strict=True)))
 

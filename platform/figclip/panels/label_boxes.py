@@ -82,7 +82,7 @@ def agreement(text: str, label: str) -> float:
     if text == label:
         return 1.0
     if len(text) == 1 and label in lookalikes(text):
-        return 0.8
+        return 0.8 if text.isalpha() or label in "Il" else 0.6
     return 0.6 if text.lower() == label.lower() else 0.0
 
 

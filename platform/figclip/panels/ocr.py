@@ -15,7 +15,7 @@ import onnxruntime
 from jaxtyping import Float, Int, UInt8
 
 from figclip.panels.alphabet import likeness, patches
-from figclip.panels.glyphs import LONGEST_SIDE, Glyphs, find_glyphs, searched
+from figclip.panels.glyphs import LONGEST_SIDE, Glyphs, find_glyphs, find_plain_glyphs, searched
 from figclip.panels.label_boxes import (
     IN_LINE,
     SAME_SIZE,
@@ -105,20 +105,25 @@ def find_labels(
     `expected` are those that the caption names. If it is empty, a run A, B, ... is given where one
     is convincing. Any picture is taken, and time is bounded by `MOST_READ`.
     """
-    wanted = list(dict.fromkeys(text for text in expected if len(text) == 1))[:MOST_EXPECTED]
+    wanted = "".join(dict.fromkeys(text for text in expected if len(text) == 1))[:MOST_EXPECTED]
     gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
     page = searched(gray, LONGEST_SIDE if wanted else QUICK_SIDE)
     glyphs = find_glyphs(page)
     if not wanted:
         glyphs = glyphs.take(np.flatnonzero(glyphs.gaps[:, 0] >= 1.0))
-    glyphs = glyphs.take(np.argsort(-glyphs.gaps.sum(1), kind="stable")[:MOST_BLOBS])
-    if not len(glyphs):
-        return []
-    sight = _Sight(image, page, glyphs, patches(page, glyphs.boxes, glyphs.is_pale))
-    reader = reader or shared_reader()
-    if wanted:
-        return _Search(sight, "".join(wanted), {}).labels(reader)
-    return _run(sight, reader)
+        return _run(_sight(image, page, glyphs), reader or shared_reader())
+    sight, read = _sight(image, page, glyphs), dict[int, Candidate]()
+    labels = _Search(sight, wanted, read).labels(reader or shared_reader())
+    if 0 < len(labels) < len(wanted):
+        more = _sight(image, page, find_plain_glyphs(page))
+        both = _Sight(
+            image,
+            page,
+            glyphs=sight.glyphs + more.glyphs,
+            ink=np.concatenate([sight.ink, more.ink]),
+        )
+        labels = _Search(both, wanted, read).labels(reader or shared_reader())
+    return labels
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,12 @@ class _Sight:
     page: np.ndarray
     glyphs: Glyphs
     ink: Float[np.ndarray, "num pixels"]
+
+
+def _sight(image: Picture, page: np.ndarray, glyphs: Glyphs) -> _Sight:
+    """With the loneliest of the blobs."""
+    glyphs = glyphs.take(np.argsort(-glyphs.gaps.sum(1), kind="stable")[:MOST_BLOBS])
+    return _Sight(image, page, glyphs, patches(page, glyphs.boxes, glyphs.is_pale))
 
 
 def _run(sight: _Sight, reader: Reader) -> list[Label]:
@@ -148,9 +159,11 @@ def _run(sight: _Sight, reader: Reader) -> list[Label]:
 
 
 def _unbroken(labels: Sequence[Label], letters: str) -> list[Label]:
-    """The labels before the first that is missing or doubtful."""
+    """The labels before the first that is missing or doubtful, and before a bar at the end, which
+    may be anything."""
     sure = [label for label in labels if label.confidence > SURE]
-    return [label for label, letter in zip(sure, letters, strict=False) if label.text == letter]
+    run = [label for label, letter in zip(sure, letters, strict=False) if label.text == letter]
+    return run[:-1] if run and run[-1].text in "Il" else run
 
 
 def _twins(sight: _Sight, pair: str) -> Int[np.ndarray, "some"]:
@@ -258,8 +271,8 @@ def _support(
 ) -> Float[np.ndarray, "num wanted"]:
     """For each blob as each label: the mean, over labels, of the best blob of the same style."""
     bins = np.round(sizes / np.log(SAME_SIZE) * 2).astype(int)
-    bins -= bins.min()
-    best = np.zeros((bins.max() + 3, 3, base.shape[1]))
+    bins -= bins.min(initial=0)
+    best = np.zeros((bins.max(initial=0) + 3, 3, base.shape[1]))
     form = np.broadcast_to(brackets[:, None], bins.shape)
     columns = np.broadcast_to(np.arange(base.shape[1]), bins.shape)
     for shift in range(3):
