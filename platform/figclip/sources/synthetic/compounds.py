@@ -37,6 +37,7 @@ from figclip.sources.synthetic.themes import (
     draw_contents,
     drawn,
     grid_of,
+    pair_of,
     with_inset,
 )
 
@@ -141,9 +142,13 @@ def _contents(
                 p if is_photo else q for p, q, is_photo in zip(photos, plots, chosen, strict=True)
             ]
         case "grid":
+            parts = [
+                _parts(rng, box, content, style)
+                for box, content in zip(plan.boxes, contents, strict=True)
+            ]
             return [
-                _grid(rng, box, content) if rng.random() < 0.75 or k == 0 else content
-                for k, (box, content) in enumerate(zip(plan.boxes, contents, strict=True))
+                part if rng.random() < 0.75 or k == 0 else content
+                for k, (part, content) in enumerate(zip(parts, contents, strict=True))
             ]
         case "inset":
             insets = draw_contents(rng, "photo" if family == "photo" else "plot", count, style)
@@ -153,8 +158,28 @@ def _contents(
                 else content
                 for k, (content, inset) in enumerate(zip(contents, insets, strict=True))
             ]
+        case _ if family == "plot" and rng.random() < 0.2:
+            return [
+                _paired(rng, box, content, style) if rng.random() < 0.5 else content
+                for box, content in zip(plan.boxes, contents, strict=True)
+            ]
         case _:
             return contents
+
+
+def _parts(rng: random.Random, box: Box, content: Content, style: Style) -> Content:
+    if content.family != "photo" and rng.random() < 0.4:
+        return _paired(rng, box, content, style)
+    return _grid(rng, box, content)
+
+
+def _paired(rng: random.Random, box: Box, content: Content, style: Style) -> Content:
+    """A drawing or photograph with the plot that belongs to it."""
+    [first] = draw_contents(rng, rng.choice(("drawing", "drawing", "photo", "plot")), 1, style)
+    is_row = box[2] - box[0] > 1.3 * (box[3] - box[1])
+    return pair_of(
+        first, content, is_row=is_row, part=rng.uniform(0.25, 0.5), gap=rng.randint(0, 20)
+    )
 
 
 def _grid(rng: random.Random, box: Box, content: Content) -> Content:

@@ -93,6 +93,23 @@ def grid_of(content: Content, columns: int, rows: int, gap: int, ground: int) ->
     return Content(content.family, draw)
 
 
+def pair_of(first: Content, other: Content, *, is_row: bool, part: float, gap: int) -> Content:
+    """Two things as one panel, as a blot above its bars: `part` of it is the first's."""
+
+    def draw(pixels: np.random.Generator, size: tuple[int, int]) -> Image.Image:
+        canvas = Image.new("RGB", size, (255, 255, 255))
+        along = 0 if is_row else 1
+        cut = round(size[along] * part)
+        rest = max(size[along] - cut - gap, 1)
+        ends = (cut, size[1]) if is_row else (size[0], cut)
+        canvas.paste(drawn(first, pixels, ends), (0, 0))
+        ends = (rest, size[1]) if is_row else (size[0], rest)
+        canvas.paste(drawn(other, pixels, ends), (cut + gap, 0) if is_row else (0, cut + gap))
+        return canvas
+
+    return Content(first.family, draw)
+
+
 def with_inset(content: Content, inset: Content, corner: str, part: float) -> Content:
     """A panel with a smaller picture in a corner, framed."""
 
