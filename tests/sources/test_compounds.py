@@ -84,7 +84,8 @@ def test_every_label_of_a_caption_is_named_in_a_piece_of_its_own(seed: int, coun
     pieces = write_caption(random.Random(seed), labels)
     spoken = [label for piece in pieces for label in piece.labels]
     assert spoken == labels
-    assert all(piece.text for piece in pieces)
+    assert all(piece.text.strip() for piece in pieces)
+    assert pieces[-1].text[-1] == "."
     assert all(piece.labels[0] in piece.text for piece in pieces if piece.labels)
 
 

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SUBJECTS = (
     "Representative images of {x}", "Quantification of {x}", "Western blot of {x}",
@@ -38,8 +38,8 @@ def write_caption(rng: random.Random, labels: Sequence[str]) -> tuple[Piece, ...
     lead = f"{_phrase(rng)}. " if rng.random() < 0.85 or not labels else ""
     tail = " ".join(rng.sample(TAILS, rng.randint(1, 3))) if rng.random() < 0.6 else ""
     own = _after(rng, labels) if labels and rng.random() < 0.15 else _before(rng, labels)
-    pieces = [Piece(lead, ()), *own, Piece(tail, ())]
-    return tuple(piece for piece in pieces if piece.text)
+    pieces = [piece for piece in (Piece(lead, ()), *own, Piece(tail, ())) if piece.text]
+    return (*pieces[:-1], replace(pieces[-1], text=pieces[-1].text.rstrip()))
 
 
 def _phrase(rng: random.Random) -> str:
@@ -49,11 +49,13 @@ def _phrase(rng: random.Random) -> str:
 def _before(rng: random.Random, labels: Sequence[str]) -> list[Piece]:
     mark, end = rng.choice(MARKS), rng.choice((". ", ". ", ". ", "; "))
     pieces = []
-    for group in _groups(rng, labels):
+    groups = _groups(rng, labels)
+    for group in groups:
         text = _phrase(rng)
         if rng.random() < 0.2:
             text += f". {_phrase(rng)}"
-        pieces.append(Piece(f"{mark.format(_named(rng, group))}{text}{end}", tuple(group)))
+        text += end if group is not groups[-1] else ". "
+        pieces.append(Piece(f"{mark.format(_named(rng, group))}{text}", tuple(group)))
     return pieces
 
 
