@@ -1,0 +1,62 @@
+"""The layouts of generated figures are measured against real ones by plain statistics."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import ks_2samp
+
+from jobs.benchmarks.panel_layouts import (
+    area_shares,
+    distance,
+    gaps,
+    panel_layouts,
+    read_layouts,
+    summary,
+    tree_text,
+)
+
+GRID = [(0, 0, 90, 90), (110, 0, 200, 90), (0, 110, 90, 200), (110, 110, 200, 200)]
+
+
+def test_a_grid_of_four_has_four_gaps_of_a_tenth() -> None:
+    assert gaps(GRID) == pytest.approx([0.1] * 4)
+    assert area_shares(GRID) == pytest.approx([0.45**2] * 4)
+
+
+def test_panels_with_another_between_are_no_neighbours() -> None:
+    assert gaps([(0, 0, 30, 50), (35, 0, 65, 50), (70, 0, 100, 50)]) == pytest.approx([0.05] * 2)
+
+
+def test_overlapping_panels_have_a_negative_gap() -> None:
+    assert gaps([(0, 0, 60, 50), (50, 0, 100, 50)]) == pytest.approx([-0.1])
+
+
+def test_cuts_from_side_to_side_name_the_arrangement() -> None:
+    assert tree_text(GRID) == "C(R(1,1),R(1,1))"
+    assert tree_text([(0, 0, 200, 90), (0, 100, 90, 200), (110, 100, 200, 200)]) == "C(1,R(1,1))"
+    pinwheel = [(0, 0, 60, 30), (70, 0, 100, 60), (40, 70, 100, 100), (0, 40, 30, 100)]
+    assert tree_text(pinwheel) == "?"
+
+
+def test_the_distance_is_that_of_kolmogorov_and_smirnov() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        one, other = rng.integers(0, 9, 50), rng.normal(4, 2, 70)
+        expected = ks_2samp(one, other).statistic
+        assert distance(one.tolist(), other.tolist()) == pytest.approx(expected)
+
+
+def test_a_summary_counts_every_figure_once() -> None:
+    found = summary([GRID] * 4 + [GRID[:1]] * 3 + [GRID[:2]])
+    assert found["trees"] == {"C(R(1,1),R(1,1))": 4, "1": 3}
+    assert found["other"] == {"2": 1}
+
+
+@pytest.mark.real
+def test_generated_layouts_are_close_to_real_ones(shared_folder: Callable[[str], Path]) -> None:
+    folder = shared_folder("panels")
+    assert len(read_layouts(folder / "layouts.jsonl")) == 9_642
+    figures = panel_layouts(folder.parent)
+    assert all(value is not None and value <= 0.1 for value in figures.values())
