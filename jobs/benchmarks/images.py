@@ -28,7 +28,8 @@ import numpy as np
 from PIL import Image
 
 from figclip.config import UsageError
-from figclip.pictures.images import ImageError, store_image
+from figclip.pictures.images import store_image
+from figclip.pictures.opening import ImageError
 from figclip.sources.synthetic.figures import draw_figure, plan_figure
 
 LONGEST_SIDE = 512

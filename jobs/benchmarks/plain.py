@@ -20,7 +20,8 @@ from figclip.corpus.plan import split_version_id
 from figclip.corpus.rules import CorpusConfig
 from figclip.corpus.shards import COMPRESSION, ROWS_PER_GROUP
 from figclip.jats.article import JatsError, parse_article
-from figclip.pictures.images import ImageError, store_image
+from figclip.pictures.images import store_image
+from figclip.pictures.opening import ImageError
 from figclip.schema import PAIR_SCHEMA, Pair, table_of
 from figclip.sources.objects import CorruptObject, MissingObject
 from figclip.sources.pmc_cloud import BadMetadata, VersionMetadata, choose_version

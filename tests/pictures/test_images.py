@@ -11,7 +11,8 @@ from PIL import Image, ImageCms, ImageColor
 
 from figclip.inputs.pixels import UnreadableImage, decode
 from figclip.pictures.fingerprint import fingerprint
-from figclip.pictures.images import MAGIC, ImageError, store_image
+from figclip.pictures.images import store_image
+from figclip.pictures.opening import MAGIC, ImageError
 
 
 def noise(width: int = 64, height: int = 48, bands: int = 3) -> np.ndarray:

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from figclip.pictures.images import MAGIC, ImageError, store_image
+from figclip.pictures.images import store_image
+from figclip.pictures.opening import MAGIC, ImageError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Pillow warns of what it mends
 
@@ -110,7 +111,8 @@ def test_the_first_bytes_of_another_format_are_refused(name):
 CHILD = """
 import sys, time
 from pathlib import Path
-from figclip.pictures.images import ImageError, store_image
+from figclip.pictures.images import store_image
+from figclip.pictures.opening import ImageError
 data = Path(sys.argv[1]).read_bytes()
 def most():  # `getrusage` would count the memory of the parent at the fork
     return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) // 1024

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from figclip.pictures.fingerprint import NEAR_BITS, PLAIN, fingerprint, num_differing_bits
-from figclip.pictures.images import ImageError, StoredImage, store_image
+from figclip.pictures.images import StoredImage, store_image
+from figclip.pictures.opening import ImageError
 
 pytestmark = pytest.mark.real
 

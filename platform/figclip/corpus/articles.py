@@ -20,7 +20,8 @@ from figclip.corpus.plan import split_version_id
 from figclip.corpus.rules import CorpusConfig
 from figclip.corpus.spill import Pairs
 from figclip.jats.article import JatsError, parse_article
-from figclip.pictures.images import ImageError, StoredImage, store_image
+from figclip.pictures.images import StoredImage, store_image
+from figclip.pictures.opening import ImageError
 from figclip.schema import LEDGER_SCHEMA, Article, Entry, State, table_of
 from figclip.sources.objects import (
     CorruptObject,
