@@ -1,9 +1,8 @@
 """Where an article speaks of its figures: the paragraphs that link to them, or name them."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from lxml import etree
 
@@ -19,12 +18,13 @@ COST_OF_MENTION = 500
 INNER = FLOATS | {"p"}
 """What a paragraph may hold that speaks for itself."""
 
-SPEAKING = frozenset({"p", "title", "td", "th", "nomenclature"})
-SPEAKERS = tuple(f"{{*}}{name}" for name in SPEAKING)
-"""Elements whose own words can name a figure."""
+SPEAKERS = ("{*}p", "{*}title", "{*}nomenclature")
+"""Elements whose own words can name a figure, beside the cells of tables."""
 
 SILENT = ("{*}caption", "{*}ref-list", "{*}ack", "{*}fn-group", "{*}author-notes")
 """Elements whose words are no running text."""
+
+PLAIN_TEXT = etree.XPath("string()")
 
 SEVERAL = re.compile(r"\d\D+\d")
 JOINED = re.compile(r"\s*(?:[-–—‐‑−,;&/]|and\b|to\b|or\b|through\b)\s*(?:and\s*)?(?:S?\d|$)")
@@ -171,7 +171,7 @@ def _named(
         return {}
     hints = hints_of(" ".join(figure.label for figure in figures))
     found = {}
-    for paragraph in _hinted(article, hints, links):
+    for paragraph in _hinted(article, hints, links, reading):
         text = reading.text_of(paragraph, leave_out=INNER)
         said = [
             (text[reference.start : reference.end], meant)
@@ -184,40 +184,36 @@ def _named(
 
 
 def _hinted(
-    article: etree._Element, hints: tuple[str, ...], links: Links
-) -> dict[etree._Element, None]:
+    article: etree._Element, hints: Sequence[str], links: Links, reading: Reading
+) -> Iterator[etree._Element]:
     """Elements that may name figures in words of their own, beside their links."""
-    linked = {link for said in links.values() for link, _ in said}
-    found: dict[etree._Element, None] = {}
-    for text in _texts_with(hints)(article):
-        holder = text.getparent()
-        if text.is_tail:
-            holder = holder.getparent()
-        elif holder in linked and not _goes_on(text, holder.tail or ""):
+    for element in article.iter(*SPEAKERS, "{*}table"):
+        plain = PLAIN_TEXT(element)
+        if not any(hint in plain for hint in hints):
             continue
-        speaker = _speaker(holder)
-        if speaker is not None and speaker not in found and not _is_silent(speaker):
-            found[speaker] = None
-    return found
+        reading.spend(len(plain))
+        if local_name(element) == "table":
+            cells = element.iterdescendants("{*}td", "{*}th")
+            yield from (cell for cell in cells if not _is_silent(cell))
+        elif not _says_no_more(plain, hints, links.get(element, ())) and not _is_silent(element):
+            yield element
 
 
-def _speaker(element: etree._Element) -> etree._Element | None:
-    """The innermost element around a piece of text that speaks for itself."""
-    if local_name(element) in SPEAKING:
-        return element
-    return next(element.iterancestors(*SPEAKERS), None)
+def _says_no_more(
+    plain: str, hints: Sequence[str], links: Sequence[tuple[etree._Element, list[int]]]
+) -> bool:
+    """Whether the words for figures stand in links alone, each for its own figure."""
+    outside = sum(map(plain.count, hints))
+    for link, _ in links:
+        anchor = PLAIN_TEXT(link)
+        if not _goes_on(anchor, link.tail or ""):
+            outside -= sum(map(anchor.count, hints))
+    return outside == 0
 
 
 def _goes_on(anchor: str, tail: str) -> bool:
     """Whether a link says more than its own figure: `Figs. 1–3`, or `Fig. 1` before `–4`."""
     return SEVERAL.search(anchor) is not None or JOINED.match(tail) is not None
-
-
-@lru_cache(maxsize=64)
-def _texts_with(hints: tuple[str, ...]) -> etree.XPath:
-    """Finds the pieces of text that hold any of these words, at the parser's speed."""
-    conditions = " or ".join(f"contains(., '{hint}')" for hint in hints)
-    return etree.XPath(f"descendant::text()[{conditions}]")
 
 
 def _is_silent(paragraph: etree._Element) -> bool:
