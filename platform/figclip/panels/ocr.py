@@ -149,10 +149,11 @@ def _run(sight: _Sight, reader: Reader) -> list[Label]:
         twins = _twins(sight, letters[:2])
         found = _Search(sight, letters[:2], read, twins).labels(reader)
         run = _unbroken(found, letters)
-        while 2 <= len(run) == len(found):
-            more = letters[: len(run) + STRIDE]
-            found = _Search(sight, more, read).labels(reader)
-            run, found = _unbroken(found, letters), found if len(found) == len(more) else []
+        length = 0
+        while len(run) >= max(2, length):
+            length = len(run) + STRIDE
+            longer = _unbroken(_Search(sight, letters[:length], read).labels(reader), letters)
+            run = max(run, longer, key=len)
         if len(run) >= 2:
             return run
     return []
