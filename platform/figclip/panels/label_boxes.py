@@ -58,7 +58,7 @@ class Candidate:
 
 
 def font_sizes(wanted: str, heights: Int[np.ndarray, "num"]) -> Float[np.ndarray, "num wanted"]:
-    """Height of a capital of the same font, were a blob of that height each of the wanted letters."""
+    """Height of a capital of the font of a blob, were it each of the wanted letters."""
     return heights[:, None] / np.array([_relative_height(each) for each in wanted])[None, :]
 
 
