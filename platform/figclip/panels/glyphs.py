@@ -1,7 +1,7 @@
 """Blobs of a picture that may be a letter standing alone: where panel labels hide.
 
-A blob is ink against its neighbourhood, dark on pale or pale on dark. What has a letter close to its
-left or right is part of a word; brackets are no letters, and are told apart by their shape.
+A blob is ink against its neighbourhood, dark on pale or pale on dark. What has a letter close to
+its left or right is part of a word; brackets are no letters, and are told apart by their shape.
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,9 @@ from jaxtyping import Bool, Float, Int, UInt8
 Gray = UInt8[np.ndarray, "height width"]
 
 LONGEST_SIDE = 1_400
-"""Of the picture that is searched, in pixels: labels of 7 pixels of a picture of 600 are 16 there."""
+"""Of the picture that is searched, in pixels."""
 MAX_ZOOM = 2.0
+"""Labels of 7 pixels are usual in pictures of 600."""
 NEIGHBOURHOOD = 51
 """Side of the square, in pixels of the searched picture, whose mean ink is compared with."""
 CONTRAST = 28
@@ -36,7 +37,7 @@ OFF_LINE = 0.3
 
 @dataclass(frozen=True)
 class Glyphs:
-    """Blobs that may be letters, in the searched picture; rows of one blob are one in all fields."""
+    """Blobs that may be letters, in the searched picture; one row each in all fields."""
 
     boxes: Int[np.ndarray, "num 4"]
     """Of the letter alone."""
@@ -84,21 +85,74 @@ def _both(dark: Bool[np.ndarray, "height width"], pale: Bool[np.ndarray, "height
 
 
 def _alone(ink: UInt8[np.ndarray, "height width"], is_pale: bool) -> tuple[np.ndarray, ...]:
-    """The fields of `Glyphs` for one polarity."""
+    """The fields of `Glyphs` for one polarity: no letter close by, but brackets or a full stop."""
     # The other algorithms take half as long again to give the boxes.
     _, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(
         ink, 8, cv2.CV_32S, cv2.CCL_GRANA
     )
-    left, top, width, height, area = stats.T
+    text, letter, bracket = _kinds(stats)
+    ids = np.flatnonzero(letter)
+    sides = [_side(labels, stats, ids, text, bracket, side) for side in (-1, 1)]
+    before, behind = sides
+    keep = (before.gaps >= LETTER_GAP) & (behind.gaps >= LETTER_GAP / 2)
+    keep &= ~(before.is_bracket & ~behind.is_bracket)
+    outer = np.concatenate(
+        [
+            np.minimum(*(side.boxes[:, :2] for side in sides)),
+            np.maximum(*(side.boxes[:, 2:] for side in sides)),
+        ],
+        axis=1,
+    )
+    brackets = behind.is_bracket * (1 + before.is_bracket)
+    gaps = np.stack([before.gaps, behind.gaps], 1)
+    fields = (_boxes(stats[ids]), outer, brackets, gaps, np.full(len(ids), is_pale))
+    return tuple(field[keep] for field in fields)
+
+
+def _kinds(stats: Int[np.ndarray, "all 5"]) -> tuple[Bool[np.ndarray, "all"], ...]:
+    """By size and shape: what may be part of text, what a letter, and what a bracket."""
+    _, _, width, height, area = stats.T
     text = (height >= 3) & (height <= HEIGHTS[1]) & (width <= 2 * HEIGHTS[1])
-    text[0] = False
+    text[0] = False  # the ground
     filled = area / np.maximum(1, width * height)
     shape = width / np.maximum(1, height)
     letter = text & (height >= HEIGHTS[0]) & (shape < 1.7) & (shape > 0.08) & (filled < 0.98)
-    bracket = letter & (shape < 0.5) & (filled < 0.65)
-    ids = np.flatnonzero(letter)
-    near = {side: _neighbours(labels, stats, text, ids, side) for side in (-1, 1)}
-    return _fields(stats, ids, near, bracket, is_pale)
+    return text, letter, letter & (shape < 0.5) & (filled < 0.65)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """What is on one side of each letter."""
+
+    boxes: Int[np.ndarray, "num 4"]
+    """Of the letter, and of the bracket or full stop on this side."""
+    gaps: Float[np.ndarray, "num"]
+    """To the next text behind these, in heights."""
+    is_bracket: Bool[np.ndarray, "num"]
+
+
+def _side(
+    labels: Int[np.ndarray, "height width"],
+    stats: Int[np.ndarray, "all 5"],
+    ids: Int[np.ndarray, "num"],
+    text: Bool[np.ndarray, "all"],
+    bracket: Bool[np.ndarray, "all"],
+    side: int,
+) -> _Side:
+    other, gaps = _neighbours(labels, stats, text, ids, side)
+    tall = stats[other, 3] / stats[ids, 3]
+    close = (other > 0) & (gaps < LETTER_GAP)
+    hugs = close & bracket[other] & (tall > 1.05) & (tall < 2.2)
+    stop = close & (side > 0) & (tall < 0.35) & (stats[other, 2] < 0.4 * stats[ids, 3])
+    row = np.zeros(len(stats), int)
+    row[ids] = np.arange(len(ids))
+    beyond = np.where(hugs, gaps[row[other]] * tall, REACH)
+    own, joined = _boxes(stats[ids]), _boxes(stats[other])
+    outer = np.concatenate(
+        [np.minimum(own[:, :2], joined[:, :2]), np.maximum(own[:, 2:], joined[:, 2:])], axis=1
+    )
+    skip = hugs | stop
+    return _Side(np.where(skip[:, None], outer, own), np.where(skip, beyond, gaps), hugs)
 
 
 def _neighbours(
@@ -137,49 +191,6 @@ def _in_line(
     lower = np.abs(stats[met, 1] + stats[met, 3] - top - height)
     share = stats[met, 3] / height
     return (lower < OFF_LINE * np.maximum(height, stats[met, 3])) & (share < 2.5)
-
-
-def _fields(
-    stats: Int[np.ndarray, "all 5"],
-    ids: Int[np.ndarray, "num"],
-    near: dict[int, tuple[np.ndarray, np.ndarray]],
-    bracket: Bool[np.ndarray, "all"],
-    is_pale: bool,
-) -> tuple[np.ndarray, ...]:
-    """Letters with none close by but a bracket or a full stop."""
-    row = np.zeros(len(stats), int)
-    row[ids] = np.arange(len(ids))
-    height = stats[ids, 3]
-    outer = _boxes(stats[ids])
-    gaps, kinds = [], []
-    for side in (-1, 1):
-        other, gap = near[side]
-        tall = stats[other, 3] / height
-        close = (other > 0) & (gap < LETTER_GAP)
-        hugs = close & bracket[other] & (tall > 1.05) & (tall < 2.2)
-        stop = close & (side > 0) & (tall < 0.35) & (stats[other, 2] < 0.4 * height)
-        skip = hugs | stop
-        joined = _boxes(stats[other])
-        for corner, pick in enumerate((np.minimum, np.minimum, np.maximum, np.maximum)):
-            outer[:, corner] = np.where(
-                skip, pick(outer[:, corner], joined[:, corner]), outer[:, corner]
-            )
-        # Behind the bracket is what stands beside the label.
-        beyond = np.where(bracket[other], gap_of(near[side][1], row, other) * tall, REACH)
-        gaps.append(np.where(skip, np.where(hugs, beyond, REACH), gap))
-        kinds.append(hugs)
-    left, right = gaps
-    keep = (left >= LETTER_GAP) & (right >= LETTER_GAP / 2) & ~(kinds[0] & ~kinds[1])
-    brackets = np.where(kinds[1], np.where(kinds[0], 2, 1), 0)
-    pairs = np.stack([left, right], 1)
-    fields = (_boxes(stats[ids]), outer, brackets, pairs, np.full(len(ids), is_pale))
-    return tuple(field[keep] for field in fields)
-
-
-def gap_of(
-    gaps: Float[np.ndarray, "num"], row: Int[np.ndarray, "all"], other: Int[np.ndarray, "num"]
-) -> Float[np.ndarray, "num"]:
-    return gaps[row[other]]
 
 
 def _boxes(stats: Int[np.ndarray, "num 5"]) -> Int[np.ndarray, "num 4"]:

@@ -32,7 +32,11 @@ LOOKALIKES = (
 )
 """Characters that are taken for one another when they stand alone."""
 ENOUGH = 0.3
-"""Fit of a candidate that is taken for a label."""
+"""Fit of a candidate that is taken for a label while others are looked for."""
+LIKELY = 0.5
+"""Fit of what is given as a label."""
+STRONG, HALF = 0.75, 0.5
+"""Of the fit of labels, and of the mean fit of all that are expected."""
 IN_LINE = 0.4
 """Of a letter's height, that edges in line may differ by."""
 OUT_OF_LINE = 0.85
@@ -54,7 +58,7 @@ class Candidate:
 
 
 def font_sizes(wanted: str, heights: Int[np.ndarray, "num"]) -> Float[np.ndarray, "num wanted"]:
-    """Height of a capital of the same font, were a blob of that height each of the wanted letters."""
+    """Height of a capital of the font of a blob, were it each of the wanted letters."""
     return heights[:, None] / np.array([_relative_height(each) for each in wanted])[None, :]
 
 
@@ -87,16 +91,32 @@ def agreement(text: str, label: str) -> float:
 
 
 def choose_labels(candidates: Sequence[Candidate], expected: Sequence[str]) -> list[Label]:
-    """At most one box a label, in the order expected; none where nothing convinces.
+    """At most one box a label, in the order expected; none where all in all nothing convinces.
 
     Each candidate in turn sets the style (size, brackets); the style under which most labels are
     found wins, and among candidates of that style those that stand in line with other labels.
+    A few weak ones of many expected are letters of the picture's own.
     """
     fits = label_fits(candidates, expected)
-    return [
+    found = [
         Label(expected[column], candidates[row].word.box, float(fits[row, column]))
         for column, row in best_rows(fits).items()
+        if fits[row, column] > LIKELY
     ]
+    return found if _convinces(found, expected) else []
+
+
+def _convinces(found: Sequence[Label], expected: Sequence[str]) -> bool:
+    """Enough of all labels, or nearly all between the first and the last strong one: the others may
+    be in another picture of the figure."""
+    if sum(label.confidence for label in found) >= HALF * len(expected) > 0:
+        return True
+    strong = sorted(label.text for label in found if label.confidence > STRONG)
+    if len(strong) < 2:
+        return False
+    first, last = strong[0], strong[-1]
+    inside = sum(label.confidence for label in found if first <= label.text <= last)
+    return inside >= STRONG * sum(first <= text <= last for text in expected)
 
 
 def best_rows(fits: Float[np.ndarray, "candidates expected"]) -> dict[int, int]:

@@ -20,9 +20,9 @@ LONE = 0.5
 def match_labels(panels: Sequence[Box], labels: Sequence[Label]) -> list[PanelBox]:
     """The panels in their order, each with the label that names it; no label names two.
 
-    The corner is the one for which labels and panels lie closest in sum (Hungarian method). A label
-    without a panel of its own is left out; a panel's confidence is the label's, times how much nearer
-    it is to this panel than to the next.
+    The corner is the one for which labels and panels lie closest in sum (Hungarian method). A
+    label without a panel of its own is left out; a panel's confidence is the label's, times how
+    much nearer it is to this panel than to the next.
     """
     if not panels or not labels:
         return [PanelBox(box, None, LONE) for box in panels]

@@ -1,0 +1,126 @@
+"""A figure with its caption and mentions → its panels, each with its own words: the whole way."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import UInt8
+
+from figclip.panels.captions import shared, split_caption, sub_captions
+from figclip.panels.figures import split_figure
+from figclip.panels.matching import match_labels
+from figclip.panels.names import fold
+from figclip.panels.ocr import find_labels
+from figclip.panels.parts import Label, PanelBox
+from figclip.schema import Box
+
+Picture = UInt8[np.ndarray, "height width 3"]
+
+BY_ORDER = 0.5
+"""How sure a name is that a panel has by its place alone."""
+
+
+@dataclass(frozen=True)
+class SplitPanel:
+    """A panel with the words that speak of it."""
+
+    label: str
+    """As the caption writes it, else as it is printed; empty where neither names it."""
+    box: Box
+    label_box: Box | None
+    caption: tuple[str, ...]
+    """Exact substrings of the figure's caption, in order; empty where none speaks of it alone."""
+    mentions: tuple[str, ...]
+    """Exact substrings of the figure's mentions."""
+    confidence: float
+    """0 to 1."""
+
+
+@dataclass(frozen=True)
+class SplitFigure:
+    """All panels of a figure; what could not be told is said in `notes`."""
+
+    panels: tuple[SplitPanel, ...]
+    """At least one."""
+    shared: tuple[str, ...]
+    """Substrings of the caption that speak of no single panel."""
+    notes: tuple[str, ...]
+    """Each begins with a word to count by."""
+
+
+def split_pair(image: Picture, caption: str, mentions: Sequence[str] = ()) -> SplitFigure:
+    """The panels of a figure, their sub-captions and what mentions say of them.
+
+    Nothing is lost: a figure that cannot be divided comes out as one panel, a sub-caption whose
+    panel was not found is a note and shared.
+    """
+    spans = split_caption(caption)
+    pieces = sub_captions(caption, spans)
+    expected = list(pieces)
+    found = find_labels(image, expected)
+    boxes = split_figure(image, labels=found, expected=expected)
+    if not any(panel.label for panel in boxes):
+        boxes = match_labels([panel.box for panel in boxes], found)
+    if len(boxes) == 1:
+        why = [f"not_divided: the caption names {', '.join(expected)}"] if len(expected) > 1 else []
+        return _whole(boxes[0], caption, mentions, why)
+    names, notes = _names(boxes, expected)
+    panels = tuple(
+        SplitPanel(
+            label=name,
+            box=panel.box,
+            label_box=panel.label.box if panel.label else None,
+            caption=tuple(pieces.get(name, ())),
+            mentions=_mentions_of(mentions, name, expected),
+            confidence=panel.confidence if panel.label else panel.confidence * BY_ORDER,
+        )
+        for panel, name in zip(boxes, names, strict=True)
+    )
+    lost = [name for name in expected if name not in names]
+    rest = {piece: None for name in lost for piece in pieces[name]}
+    kept = {piece for panel in panels for piece in panel.caption}
+    unplaced = tuple(piece for piece in rest if piece not in kept)
+    notes += [f"no_panel: for {name} of the caption" for name in lost]
+    return SplitFigure(panels, (*shared(caption, spans), *unplaced), tuple(notes))
+
+
+def whole_figure(
+    size: tuple[int, int], caption: str, mentions: Sequence[str], reason: str
+) -> SplitFigure:
+    """A figure of `(width, height)` as its own only panel."""
+    return _whole(PanelBox((0, 0, *size), None, 1.0), caption, mentions, [reason])
+
+
+def _whole(
+    panel: PanelBox, caption: str, mentions: Sequence[str], notes: Sequence[str]
+) -> SplitFigure:
+    words = (caption,) if caption else ()
+    one = SplitPanel("", panel.box, None, words, tuple(mentions), panel.confidence)
+    return SplitFigure((one,), (), tuple(notes))
+
+
+def _names(boxes: Sequence[PanelBox], expected: Sequence[str]) -> tuple[list[str], list[str]]:
+    """A name for every panel, empty where there is none, and notes on how it was had.
+
+    Names are the caption's where it has one that differs in case only. Panels that are left
+    without take the caption's names that are left, in reading order, if both are as many.
+    """
+    written = {fold(name): name for name in expected}
+    printed = [panel.label.text if panel.label else "" for panel in boxes]
+    names = [written.get(fold(name), name) for name in printed]
+    notes = [
+        f"not_in_caption: {name}" for name in names if name and expected and name not in expected
+    ]
+    bare = [place for place, name in enumerate(names) if not name]
+    left = [name for name in expected if name not in names]
+    if bare and len(bare) == len(left):
+        for place, name in zip(bare, left, strict=True):
+            names[place] = name
+        notes.append(f"by_order: {', '.join(left)}")
+    elif bare:
+        notes.append(f"unlabelled: {len(bare)} of {len(boxes)} panels")
+    return names, notes
+
+
+def _mentions_of(mentions: Sequence[str], name: str, expected: Sequence[str]) -> tuple[str, ...]:
+    return tuple(mentions)
