@@ -90,7 +90,7 @@ def candidates(
         margin = max(2, int(NARROWEST * min(sheet.width, sheet.height)))
         for at in [
             *_between(price, start, labels, axis, taste),
-            *_cheapest(price, num_free, margin),
+            *cheapest(price, num_free, margin),
         ]:
             if margin <= at < end - start - margin:
                 cut = Cut(axis, start + at, float(price[at]))
@@ -118,8 +118,8 @@ def _between(
     return chosen
 
 
-def _cheapest(price: np.ndarray, number: int, margin: int) -> list[int]:
-    """The best lines that do not share a valley."""
+def cheapest(price: Float[np.ndarray, "lines"], number: int, margin: int) -> list[int]:
+    """The best lines that do not share a valley, best first, none within a margin of the ends."""
     left = price.copy()
     left[:margin] = left[-margin:] = np.inf
     chosen = []

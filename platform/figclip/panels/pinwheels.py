@@ -5,23 +5,24 @@ D E B   or   A E C
 D C C        D D C
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import combinations
 
 import numpy as np
+from jaxtyping import Float, Int
 
-from figclip.panels.cuts import CROSSING
-from figclip.panels.sheet import Sheet, line_costs
+from figclip.panels.cuts import CROSSING, cheapest
+from figclip.panels.sheet import SOLID, Sheet, line_costs
 from figclip.schema import Box
 
-STARTS = ((0.25, 0.6), (0.35, 0.65), (0.4, 0.75))
-"""Where the two cuts of an axis are looked for first, as parts of the region."""
+LINES = 4
+"""Tried for each cut, from each half of the region and from all of it."""
 
-ROUNDS = 3
-"""In which each of the four cuts is moved to its best place."""
+MOST_LOOKED_AT = 60
+"""Wheels of each hand, the cheapest ones."""
 
-NARROWEST = 0.1
+NARROWEST = 0.08
 """Of the region's side: no arm is narrower."""
 
 
@@ -53,50 +54,63 @@ class Pinwheel:
         return (x0, y0, x2, y1), (x2, y0, x3, y2), (x1, y2, x3, y3), (x0, y1, x1, y3), middle
 
 
-def pinwheels(sheet: Sheet, region: Box) -> Iterator[Pinwheel]:
-    """The best ones of both hands, from several starts; cheap ones first."""
-    x0, y0, x1, y1 = region
-    found: dict[tuple[object, ...], Pinwheel] = {}
-    for across, down, is_mirrored in product(STARTS, STARTS, (False, True)):
-        xs = [x0 + part * (x1 - x0) for part in across]
-        ys = [y0 + part * (y1 - y0) for part in down]
-        wheel = _settled(sheet, region, xs, ys, is_mirrored)
-        found[wheel.xs, wheel.ys, is_mirrored] = wheel
-    yield from sorted(found.values(), key=lambda wheel: wheel.cost)
+def pinwheels(sheet: Sheet, region: Box, marks: Sequence[tuple[float, float]]) -> list[Pinwheel]:
+    """Those with a label in each arm, given the labels' centres; cheap ones first."""
+    xs, ys = (_pairs(sheet, region, axis) for axis in (0, 1))
+    if not len(xs) or not len(ys):
+        return []
+    found = []
+    for is_mirrored in (False, True):
+        cost = _costs(sheet, region, xs, ys, is_mirrored)
+        for place in np.argsort(cost, axis=None)[:MOST_LOOKED_AT]:
+            i, j = np.unravel_index(place, cost.shape)
+            wheel = Pinwheel(
+                region,
+                (int(xs[i, 0]), int(xs[i, 1])),
+                (int(ys[j, 0]), int(ys[j, 1])),
+                is_mirrored,
+                float(cost[i, j]),
+            )
+            if all(any(_holds(part, mark) for mark in marks) for part in wheel.parts[:4]):
+                found.append(wheel)
+    return sorted(found, key=lambda wheel: wheel.cost)
 
 
-def _settled(
-    sheet: Sheet, region: Box, xs: list[float], ys: list[float], is_mirrored: bool
-) -> Pinwheel:
-    cuts = [[int(x) for x in xs], [int(y) for y in ys]]
-    total = 0.0
-    for _ in range(ROUNDS):
-        total = 0.0
-        for axis, which in product((0, 1), (0, 1)):
-            cost, cuts[axis][which] = _best(sheet, region, cuts, axis, which, is_mirrored)
-            total += cost
-    return Pinwheel(region, (cuts[0][0], cuts[0][1]), (cuts[1][0], cuts[1][1]), is_mirrored, total)
-
-
-def _best(
-    sheet: Sheet, region: Box, cuts: list[list[int]], axis: int, which: int, is_mirrored: bool
-) -> tuple[float, int]:
-    """Cost and place of the best line for one cut, while the other three stay."""
-    other = 1 - axis
-    # A vertical cut of a wheel that is not mirrored goes from the first row's cut to the foot
-    # (left one), or from the head to the second row's cut (right one); horizontal ones mirrored.
-    from_head = (which == 1) != (axis == 1) != is_mirrored
-    near, far = region[other], region[other + 2]
-    low, high = (near, cuts[other][1]) if from_head else (cuts[other][0], far)
-    margin = max(2, int(NARROWEST * (region[axis + 2] - region[axis])))
-    if which == 0:
-        start, end = region[axis] + margin, cuts[axis][1] - margin
+def _costs(
+    sheet: Sheet,
+    region: Box,
+    xs: Int[np.ndarray, "across 2"],
+    ys: Int[np.ndarray, "down 2"],
+    is_mirrored: bool,
+) -> Float[np.ndarray, "across down"]:
+    """Of every wheel of a pair of vertical and a pair of horizontal cuts."""
+    x0, y0, x3, y3 = region
+    (x1, x2), (y1, y2) = xs.T[:, :, None], ys.T[:, None, :]
+    if is_mirrored:
+        upright, level = ((x1, y0, y2), (x2, y1, y3)), ((y1, x1, x3), (y2, x0, x2))
     else:
-        start, end = cuts[axis][0] + margin, region[axis + 2] - margin
-    if end <= start or high <= low:
-        return CROSSING, cuts[axis][which]
-    strip = (start, low, end, high) if axis == 0 else (low, start, high, end)
-    costs = line_costs(sheet, strip, axis)
-    cheapest = np.flatnonzero(costs <= costs.min() + 1e-9)
-    line = int(cheapest[len(cheapest) // 2])
-    return CROSSING * float(np.sqrt(costs[line])), start + line
+        upright, level = ((x2, y0, y2), (x1, y1, y3)), ((y1, x0, x2), (y2, x1, x3))
+    return sum(
+        CROSSING * np.sqrt((sums[line, high] - sums[line, low]) / (SOLID * (high - low)))
+        for sums, cuts in zip(sheet.crossed, (upright, level), strict=True)
+        for line, low, high in cuts
+    )
+
+
+def _pairs(sheet: Sheet, region: Box, axis: int) -> Int[np.ndarray, "pairs 2"]:
+    """Places of two cuts of an axis, the first before the second."""
+    other = 1 - axis
+    near, far = region[other], region[other + 2]
+    margin = max(2, int(NARROWEST * (region[axis + 2] - region[axis])))
+    lines: set[int] = set()
+    for low, high in ((near, far), (near, (near + far) // 2), ((near + far) // 2, far)):
+        strip = list(region)
+        strip[other], strip[other + 2] = low, high
+        costs = line_costs(sheet, (strip[0], strip[1], strip[2], strip[3]), axis)
+        lines.update(region[axis] + at for at in cheapest(costs, LINES, margin))
+    pairs = [(one, two) for one, two in combinations(sorted(lines), 2) if two - one >= margin]
+    return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def _holds(part: Box, point: tuple[float, float]) -> bool:
+    return part[0] <= point[0] < part[2] and part[1] <= point[1] < part[3]

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 
@@ -38,7 +37,7 @@ TRIED = (8, 5, 4, 3)
 POOR = 0.15
 """Cost of a panel from which on pinwheels are tried."""
 
-MOST_WHEELS = 4
+MOST_WHEELS = 8
 
 MOST_REGIONS = 150
 """That are searched thoroughly; further ones are cut in the best way only."""
@@ -125,7 +124,7 @@ class Search:
         choices: list[tuple[tuple[Tree, int], ...]],
     ) -> None:
         """Improves on straight cuts with pinwheels, whose parts hold all their labels apart."""
-        for wheel in islice(pinwheels(self.sheet, box), MOST_WHEELS):
+        for wheel in pinwheels(self.sheet, box, [mark.centre for mark in marks])[:MOST_WHEELS]:
             groups = [_inside(marks, part) for part in wheel.parts]
             trees = [
                 self.tree(part, group, depth + 1)
