@@ -1,4 +1,4 @@
-"""The nouns of the project: article, figure, panel, pair, ledger entry, and their Arrow schemas."""
+"""The nouns of the project: article, figure, panel, pair, ledger entry; their Arrow schemas."""
 
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
@@ -236,14 +236,27 @@ LEDGER_SCHEMA = pa.schema(
     ]
 )
 
-PANEL_SCHEMA = pa.schema(
+PANEL_PAIR_SCHEMA = pa.schema(
     [
-        ("label", pa.string()),
-        ("box", pa.list_(pa.int32(), 4)),
-        ("label_box", pa.list_(pa.int32(), 4)),
-        ("caption", pa.string()),
+        *PAIR_SCHEMA,
+        ("figure_pair_id", pa.string()),
+        ("panel_label", pa.string()),
+        ("panel_box", pa.list_(pa.int32(), 4)),
+        ("panel_label_box", pa.list_(pa.int32(), 4)),
+        ("panel_caption", pa.list_(pa.string())),
+        ("shared_caption", pa.list_(pa.string())),
+        ("panel_confidence", pa.float32()),
+        ("panel_notes", pa.list_(pa.string())),
     ]
 )
+"""A pair of one panel: read as a pair wherever pairs are, with what is known of the panel beside.
+
+`image` is the crop, `caption` the panel's own words and then the shared ones, `mentions` what is
+said of the panel. `figure_pair_id` is the pair it was cut from, and the boxes are in pixels of that
+pair's image. `panel_label` is empty and `panel_label_box` null where none is printed; the words of
+`panel_caption` and `shared_caption` are exact substrings of the figure's caption. `panel_notes`
+say what could not be told of the figure.
+"""
 
 
 def table_of(rows: list[Any], schema: pa.Schema) -> pa.Table:

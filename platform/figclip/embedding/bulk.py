@@ -5,7 +5,6 @@ run that was cut off is continued by the same call: files that are there are not
 """
 
 import io
-import json
 import logging
 import os
 from collections import Counter, deque
@@ -36,12 +35,11 @@ from figclip.log import with_progress
 from figclip.resources import is_joined_cluster, require_resources
 from figclip.schema import SPLITS
 from figclip.store import Folder, Manifest, Store
+from figclip.store.resume import keep_own_files
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-PLAN = "_plan.json"
 
 
 def embed(
@@ -74,7 +72,7 @@ def embed(
         "embeddings", version, config=config, inputs=inputs, resume=True
     ) as publication:
         target = publication.folder
-        _keep_own_files(target, names, {"config": config, "inputs": list(inputs)})
+        keep_own_files(target, {"config": config, "inputs": list(inputs)}, names)
         missing = [name for name in names if not target.exists(name)]
         log.info("%d of %d files are left to embed", len(missing), len(names))
         if missing:
@@ -242,16 +240,6 @@ def _run(
             raise OSError(int(row["errno"]), row["fault"])
         if row["fault"]:
             raise UsageError(row["fault"])
-
-
-def _keep_own_files(target: Folder, names: list[str], plan: dict[str, Any]) -> None:
-    """Keep what an earlier try of this very plan finished, and nothing else."""
-    text = json.dumps(plan, sort_keys=True).encode()
-    if not (target.exists(PLAN) and target.read(PLAN) == text):
-        target.clear()
-        target.write(PLAN, text)
-    for name in target.files().keys() - {*names, PLAN}:
-        target.fs.delete_file((target / name).path)
 
 
 def _checked_counts(pairs: Folder, target: Folder, names: list[str]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ Each file is written whole by one task. A run that was killed goes on with the f
 missing, and ends with the same bytes.
 """
 
-import json
 import logging
 from collections.abc import Sequence
 from functools import partial
@@ -29,12 +28,12 @@ from figclip.exports.records import ExportConfig
 from figclip.log import with_progress
 from figclip.pictures.duplicates import DUPLICATES
 from figclip.store import Folder, Manifest, Store
+from figclip.store.resume import keep_own_files
 from figclip.tasks import Workers, run_tasks
 
 log = logging.getLogger(__name__)
 
 NAME = "export"
-PLAN = "_plan.json"
 
 
 def export(
@@ -63,7 +62,7 @@ def export(
         NAME, version, config=resolved, inputs=inputs, resume=True
     ) as publication:
         target = publication.folder
-        _keep_own_files(target, {"config": resolved, "inputs": inputs, "pairs": source.created})
+        keep_own_files(target, {"config": resolved, "inputs": inputs, "pairs": source.created})
         finished = target.files()
         missing = [part for part in parts if mark_name(part) not in finished]
         log.info("%d of %d files are left to export", len(missing), len(parts))
@@ -71,14 +70,6 @@ def export(
             _write_parts(pairs, target, missing, config, num_cpus_per_task, max_tasks)
         publication.counts.update(_finish(target, parts, config, source))
     return store.manifest(NAME, version)
-
-
-def _keep_own_files(target: Folder, plan: dict[str, Any]) -> None:
-    """Keep what an earlier try of this very export wrote, and nothing else."""
-    text = json.dumps(plan, sort_keys=True).encode()
-    if not (target.exists(PLAN) and target.read(PLAN) == text):
-        target.clear()
-        target.write(PLAN, text)
 
 
 def _write_parts(

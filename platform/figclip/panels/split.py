@@ -11,7 +11,7 @@ from figclip.panels.figures import split_figure
 from figclip.panels.matching import match_labels
 from figclip.panels.names import fold
 from figclip.panels.ocr import find_labels
-from figclip.panels.parts import Label, PanelBox
+from figclip.panels.parts import PanelBox
 from figclip.schema import Box
 
 Picture = UInt8[np.ndarray, "height width 3"]
