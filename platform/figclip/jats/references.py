@@ -39,9 +39,16 @@ class Reference:
     kind: ReferenceKind = "figure"
 
 
-HINTS = (
-    ("Fig", "fig", "FIG", "cheme", "Plate", "Chart", "Box", "box", "Image", "image")
-    + ("Tab", "tab", "TAB", "Abb", "исун", "ис.", "图", "圖", "図")
+HINTS = ("Fig", "fig", "FIG", "cheme", "Plate", "Chart", "Box", "box", "Image", "image") + (
+    "Tab",
+    "tab",
+    "TAB",
+    "Abb",
+    "исун",
+    "ис.",
+    "图",
+    "圖",
+    "図",
 )
 """One of them stands in the words for every figure: found fast, where most text has none."""
 
@@ -58,9 +65,7 @@ HEAD = re.compile(
     re.VERBOSE,
 )
 _SUPPLEMENT = r"\s?[-–—‐‑]{1,3}\s?(?:[Ff]igure|[Ff]ig\.?)\s[Ss]upplements?(?:\s[Ff]igures?)?\s?(?P<supplement>\d{1,2})"
-KINDS_BY_WORD: tuple[ReferenceKind, ...] = (
-    "scheme", "plate", "chart", "box", "table", "response"
-)
+KINDS_BY_WORD: tuple[ReferenceKind, ...] = ("scheme", "plate", "chart", "box", "table", "response")
 NUMBER = re.compile(
     rf"""(?: (?P<prefix>[SsAE])-?(?P<lettered>\d{{1,3}}) | (?P<plain>\d{{1,3}})(?![\d.]\d)(?P<suffix>S)?
     | (?P<roman>[IVX]{{1,5}}) ) (?![\w%]*\d) (?:{_SUPPLEMENT})?""",
@@ -78,7 +83,9 @@ NEXT_PANEL = re.compile(
     rf"(?:(?P<range>{DASH}\(?)|\s?[,;&/+]\s?(?:and\s|&\s?)?\(?|\s(?:and|or|und|et|y)\s\(?)"
     rf"(?P<letters>{LETTER})\)?"
 )
-NEXT_NUMBER = re.compile(rf"(?P<range>{DASH})|\s?[,;&/]\s{{0,3}}(?:and\s|&\s?|or\s)?|\s(?:and|or|und|et|y)\s")
+NEXT_NUMBER = re.compile(
+    rf"(?P<range>{DASH})|\s?[,;&/]\s{{0,3}}(?:and\s|&\s?|or\s)?|\s(?:and|or|und|et|y)\s"
+)
 SERIES = re.compile(r"(\d+s|[A-Z]?)(\d+)")
 ROMAN = {name: n for n, name in enumerate("I II III IV V VI VII VIII IX X XI XII".split(), 1)}
 
@@ -236,9 +243,7 @@ def _as_before(name: str, before: str, joint: re.Match[str] | None) -> str:
     return name
 
 
-def _continues(
-    text: str, number: re.Match[str], joint: re.Match[str], is_plural: bool
-) -> bool:
+def _continues(text: str, number: re.Match[str], joint: re.Match[str], is_plural: bool) -> bool:
     """Whether a number behind a comma is one more figure, and no count of something."""
     if number["roman"]:
         return False

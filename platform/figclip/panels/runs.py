@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from figclip.panels.marks import ALPHABETS, MOST_LABELS, Alphabet, Atom, Mark, Style
+from figclip.panels.alphabets import ALPHABETS, MOST_LABELS, Alphabet, Atom
+from figclip.panels.marks import Mark, Style
 
 STYLES: tuple[tuple[Style, ...], ...] = (("bracket", "half"), ("open",))
 """Which go together: the first bracket of `(A)` is often forgotten."""
@@ -95,7 +96,9 @@ def best_run(caption: str, marks: Sequence[Mark]) -> Run | None:
     return max(letters or runs, key=lambda run: run.worth, default=None)
 
 
-def _run(caption: str, marks: Sequence[Mark], styles: Sequence[Style], alphabet: Alphabet) -> Run | None:
+def _run(
+    caption: str, marks: Sequence[Mark], styles: Sequence[Style], alphabet: Alphabet
+) -> Run | None:
     own = [
         mark
         for mark in marks
@@ -105,7 +108,9 @@ def _run(caption: str, marks: Sequence[Mark], styles: Sequence[Style], alphabet:
         return None
     worths = [worth_of(caption, mark) for mark in own]
     if alphabet not in ("upper", "lower"):
-        kept = [n for n, mark in enumerate(own) if begins_words(caption, mark) and worths[n] >= SURE]
+        kept = [
+            n for n, mark in enumerate(own) if begins_words(caption, mark) and worths[n] >= SURE
+        ]
         own, worths = [own[n] for n in kept], [worths[n] for n in kept]
     chain = _best_chain([mark.labels[alphabet] for mark in own], worths)
     if chain is None or chain.places.bit_count() < 3 or not chain.places & 2:
