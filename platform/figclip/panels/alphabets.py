@@ -44,7 +44,7 @@ def atom_in(raw: str, alphabet: Alphabet) -> Atom | None:
     text = re.sub(r"[()]", "", raw).replace("’", "′").replace("'", "′")
     match alphabet:
         case "digit":
-            place = int(text) if text.isascii() and text.isdigit() else 0
+            place = int(text) if text.isascii() and text.isdigit() and text[0] != "0" else 0
         case "roman_upper":
             place = ROMAN.get(text, 0)
         case "roman_lower":

@@ -12,7 +12,7 @@ from figclip.panels.alphabets import ALPHABETS, GROUP, LIST, RANGE, Alphabet, At
 
 Style = Literal["bracket", "half", "open"]
 """`(A)` · `A)` · `A.`, `A:`, `A,` or `A` at the beginning of a sentence."""
-PANEL = r"(?i:(?:sub-?)?(?:panels?|parts?)\s+)?"
+PANEL = r"(?i:(?:sub-?)?(?:panels?|parts?|maps?|plots?|graphs?|images?)\s+)?"
 POSITION = (
     r"(?i:left|right|top|bottom|upper|lower|middle|cent(?:er|re)|inset|panels?|rows?|columns?)"
 )
@@ -24,9 +24,7 @@ BRACKET = re.compile(
     re.VERBOSE,
 )
 BRACKET_BEHIND = re.compile(
-    r"[(（] (?P<note>(?:(?:upper|lower|top|bottom|left|right|middle)[\s,]+(?:panels?[\s,]+)?){1,2}+)"
-    rf"(?P<group>{GROUP}) \s* [)）]",
-    re.VERBOSE,
+    rf"[(（] (?P<note>[^()（）\[\]]{{1,40}}?[,;]) \s* {PANEL} (?P<group>{GROUP}) \s* [)）]", re.VERBOSE
 )
 HALF = re.compile(rf"(?<![\w(\[（'’.-]) (?P<group>{GROUP}) \s? \)", re.VERBOSE)
 GLUED_HALF = re.compile(rf"(?<=[\w)\]][.;]) (?P<group>{GROUP}) \)", re.VERBOSE)
@@ -142,6 +140,8 @@ def _opens(caption: str, match: re.Match[str]) -> bool:
     stop, following = match["stop"].strip(), caption[match.end()]
     if match["word"]:
         return True
+    if match["group"][0].isdigit() and caption[match.start() - 1 : match.start()] in (".", ","):
+        return False  # the end of a number
     if following in ").,;:)]" or (not match["gap"] and stop not in (".", ":", "：", "、", "|")):
         return False
     if stop or len(match["group"]) > 2:
