@@ -24,7 +24,8 @@ BRACKET = re.compile(
     re.VERBOSE,
 )
 BRACKET_BEHIND = re.compile(
-    rf"[(（] (?P<note>[^()（）\[\]]{{1,40}}?[,;]) \s* {PANEL} (?P<group>{GROUP}) \s* [)）]", re.VERBOSE
+    rf"[(（] (?P<note>[^()（）\[\]]{{1,40}}?[,;]) \s* {PANEL} (?P<group>{GROUP}) \s* [)）]",
+    re.VERBOSE,
 )
 HALF = re.compile(rf"(?<![\w(\[（'’.-]) (?P<group>{GROUP}) \s? \)", re.VERBOSE)
 GLUED_HALF = re.compile(rf"(?<=[\w)\]][.;]) (?P<group>{GROUP}) \)", re.VERBOSE)
@@ -62,7 +63,10 @@ def _readings(group: str) -> dict[Alphabet, tuple[Atom, ...]]:
 
 def find_marks(caption: str) -> list[Mark]:
     """All candidates of a caption, of every style, in order of their beginnings."""
-    marks = [*_brackets(caption), *_halves(caption), *_open(caption)]
+    brackets = _brackets(caption)
+    inside = {n for mark in brackets for n in range(mark.start, mark.end)}
+    others = [*_halves(caption), *_open(caption)]
+    marks = [*brackets, *(mark for mark in others if mark.start not in inside)]
     return sorted(marks, key=lambda mark: (mark.start, mark.end))
 
 
