@@ -93,7 +93,7 @@ def figure_counts(rows: Iterable[dict[str, Any]]) -> tuple[Counts, Counts]:
 
 
 def repeating_counts(rows: Iterable[dict[str, Any]]) -> tuple[Counts, Counts]:
-    """The same of captions whose sub-captions repeat what is shared, and write labels in any case."""
+    """The same where sub-captions repeat what is shared, and write labels in any case."""
     captions, labels = Counts(), Counts()
     for row in rows:
         caption = row["caption"]
@@ -102,7 +102,7 @@ def repeating_counts(rows: Iterable[dict[str, Any]]) -> tuple[Counts, Counts]:
         names = {label for span in spans for label in span.labels}
         pieces = [(span.labels, caption[span.start : span.end]) for span in spans]
         found = {
-            name.casefold(): "".join(
+            name.casefold(): " ".join(
                 text for own, text in pieces if name in own or text.strip() in common
             )
             for name in names

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from lxml import etree
 
 from figclip.jats.document import local_name
+from figclip.jats.figure_words import ReferenceKind, hints_of
 from figclip.jats.reading import Reading
-from figclip.jats.references import Reference, ReferenceKind, figure_references, hints_of
+from figclip.jats.references import Reference, figure_references
 from figclip.jats.text import FLOATS
 from figclip.schema import Mention
 

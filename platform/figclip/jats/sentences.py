@@ -3,7 +3,7 @@
 import re
 
 END = re.compile(
-    r"""(?: [.!?]+ ["'”’»)\]]{0,3} (?= \s+ | [([{]? [A-Za-z] [)\]}] )  # `ends. Next`, `ends.(A) Next`
+    r"""(?: [.!?]+ ["'”’»)\]]{0,3} (?= \s+ | [([{]? [A-Za-z] [)\]}] )  # `End. Next`, `end.(A) Next`
     | [。！？]+ ["'”’»）」』]{0,3} ) \s*""",
     re.VERBOSE,
 )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from figclip.jats.sentences import sentences
 from figclip.panels.clauses import (
@@ -20,7 +21,8 @@ from figclip.panels.positions import positions_run
 from figclip.panels.runs import BARE, Named, Run, best_run
 
 LEGEND = re.compile(
-    r"""[^\w“"‘']*(?: (?i: (?:scale\s)?bars?\b | scales?\b | (?:original\s)?magnifications? | n\s?[=>≥]
+    r"""[^\w“"‘']*(?: (?i: (?:scale\s)?bars?\b | scales?\b | (?:original\s)?magnifications?
+    | n\s?[=>≥]
     | abbreviations? | (?:data|values|results)\b (?!\sof) | p\s?[<=≤] | p[-\s]values?
     | for\sclarity | additional | the\sraw\sdata )
     | [“"‘'][^“”"‘’']{1,20}["”’']\s
@@ -31,7 +33,8 @@ LEGEND = re.compile(
 """How a sentence begins that explains the whole figure, once every panel had its own."""
 
 WHOLE = re.compile(
-    r"\b(?:each|all|every|both|these|the\s(?:two|three|four))\s(?:the\s)?(?:panels?|graphs?|plots?|figures?|images?)\b",
+    r"\b(?:each|all|every|both|these|the\s(?:two|three|four))\s(?:the\s)?"
+    r"(?:panels?|graphs?|plots?|figures?|images?)\b",
     re.IGNORECASE,
 )
 """Words for the figure as a whole."""
@@ -212,10 +215,7 @@ def _told_apart(
     caption: str, start: int, end: int, own: Sequence[Named], labels: tuple[str, ...]
 ) -> list[Piece]:
     """The labels of a sentence that names them again, clause by clause where each has its own."""
-    gaps = [
-        caption[one.mark.end : other.mark.start].strip()[:1]
-        for one, other in zip(own, own[1:], strict=False)
-    ]
+    gaps = [caption[one.mark.end : other.mark.start].strip()[:1] for one, other in pairwise(own)]
     is_one_each = sum(len(item.labels) for item in own) == len(labels)
     if not (gaps and is_one_each and all(gap in (",", ";") for gap in gaps)):
         return [Piece(start, end, labels)]

@@ -3,14 +3,16 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from figclip.panels.alphabets import GROUP, expand
 from figclip.panels.runs import Named, Run, is_abbreviation
 
-FUNCTION_WORDS = frozenset(
-    """a after and are as at before by during either for from in is of on or over showing shows the
-    to under using versus vs was were while with within without""".split()
-)
+_FUNCTION_WORDS = """
+    a after and are as at before by during either for from in is of on or over showing shows the
+    to under using versus vs was were while with within without
+"""
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 """Behind them a label begins what it names: `trained on (A) the full set`."""
 
 NEXT_WORD = re.compile(r"\s(?!(?:and|or)\b)[^\W_]")
@@ -54,7 +56,7 @@ def begins(caption: str, cuts: Sequence[Named]) -> bool:
 
 def prefixed(caption: str, end: int, cuts: Sequence[Named]) -> list[Piece]:
     begins = [cuts[0].mark.start]
-    for one, other in zip(cuts, cuts[1:], strict=False):
+    for one, other in pairwise(cuts):
         begins.append(_phrase(caption, one.mark.end, other.mark.start))
     pieces = []
     for item, begin, stop in zip(cuts, begins, [*begins[1:], end], strict=True):
@@ -167,9 +169,9 @@ def mentions(text: str, run: Run) -> list[tuple[str, ...]]:
     found = []
     for match in MENTION.finditer(text):
         group = match["group"] or match["bracketed"]
-        if match["group"] in ("a", "i") and not match["panel"]:
-            if text[match.end() :][:1] not in (".", ",", ";", ":", ")"):
-                continue  # an article
+        is_word = match["group"] in ("a", "i") and not match["panel"]
+        if is_word and text[match.end() : match.end() + 1] not in (".", ",", ";", ":", ")"):
+            continue  # an article
         if match["bracketed"] and is_abbreviation(text, match.start(), match.end()):
             continue
         labels = tuple(atom.text for atom in expand(group, run.alphabet))

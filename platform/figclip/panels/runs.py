@@ -29,7 +29,7 @@ HOLE = 2.5
 COST = 0.7
 """What every label costs: one of less worth is taken only where the run has a hole else."""
 REPEATED = 1.0
-"""What a run loses for each label that stands at such a place again: `A, ... (a) ... B, ... (a)`."""
+"""What a run loses for each label that stands at a sure place again: `A, (a) ..., B, (a) ...`."""
 SURE = 2.0
 """What each number of a run must be worth: numbers stand for many things."""
 
