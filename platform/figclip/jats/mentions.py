@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from lxml import etree
 
 from figclip.jats.document import local_name
+from figclip.jats.figure_words import ReferenceKind, hints_of
 from figclip.jats.reading import Reading
-from figclip.jats.references import Reference, ReferenceKind, figure_references, hints_of
+from figclip.jats.references import Reference, figure_references
 from figclip.jats.text import FLOATS
 from figclip.schema import Mention
 
@@ -60,10 +61,11 @@ def mentions_of(
     if not figures:
         return []
     links = _links(article, figures, reading)
-    named = _named(article, figures, links, reading)
+    texts: dict[etree._Element, str] = {}
+    named = _named(article, figures, links, reading, texts)
     mentions: list[dict[Mention, None]] = [{} for _ in figures]
     for paragraph in _in_order(article, links, named):
-        text = reading.text_of(paragraph, leave_out=FLOATS)
+        text = texts.get(paragraph) or reading.text_of(paragraph, leave_out=FLOATS)
         section, owner = reading.section_path(paragraph), reading.owner_of(paragraph)
         linked: set[int] = set()
         for link, targets in links.get(paragraph, ()):
@@ -160,11 +162,16 @@ def _meant(reference: Reference, numbers: Numbers) -> list[int]:
 
 
 def _named(
-    article: etree._Element, figures: Sequence[Mentioned], links: Links, reading: Reading
+    article: etree._Element,
+    figures: Sequence[Mentioned],
+    links: Links,
+    reading: Reading,
+    texts: dict[etree._Element, str],
 ) -> dict[etree._Element, list[tuple[str, list[int]]]]:
     """Paragraphs → the words by which they name figures, and the figures they may mean.
 
-    A paragraph's own words, not those of paragraphs inside it.
+    A paragraph's own words, not those of paragraphs inside it. Where it holds none they are all
+    its words, and kept in `texts`, so that nothing is read twice.
     """
     numbers = _numbers(figures)
     if not numbers:
@@ -173,6 +180,8 @@ def _named(
     found = {}
     for paragraph in _hinted(article, hints, links, reading):
         text = reading.text_of(paragraph, leave_out=INNER)
+        if next(paragraph.iterdescendants("{*}p"), None) is None:
+            texts[paragraph] = text
         said = [
             (text[reference.start : reference.end], meant)
             for reference in figure_references(text)

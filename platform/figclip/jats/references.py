@@ -7,21 +7,16 @@ claimed; a supplementary one is told apart by its kind.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
-ReferenceKind = Literal[
-    "figure",
-    "supplementary",
-    "extended",
-    "appendix",
-    "response",
-    "scheme",
-    "plate",
-    "chart",
-    "box",
-    "box figure",
-    "table",
-]
+from figclip.jats.figure_words import (
+    HEAD,
+    HINTS,
+    NUMBER,
+    ReferenceKind,
+    is_others,
+    kind_of,
+    name_of,
+)
 
 
 @dataclass(frozen=True)
@@ -39,33 +34,9 @@ class Reference:
     kind: ReferenceKind = "figure"
 
 
-HINTS = (
-    ("Fig", "fig", "FIG", "cheme", "Plate", "Chart", "Box", "box", "Image", "image")
-    + ("Tab", "tab", "TAB", "Abb", "исун", "ис.", "图", "圖", "図")
-)
-"""One of them stands in the words for every figure: found fast, where most text has none."""
-
 LONGEST_RANGE = 60
 """Figures between two ends of a range."""
 
-HEAD = re.compile(
-    r"""(?:
-    (?P<figure> (?:e|E)?-?(?:[Ff]ig(?:ures?|s)? | FIG(?:URES?|S)?) \.?
-      | Abb(?:ildung(?:en)?|\.) | [Ff]iguras? | Рис(?:унок|\.) | рис(?:унок|\.) )
-    | (?P<scheme> [Ss]chemes? ) | (?P<plate> Plates? ) | (?P<chart> Charts? )
-    | (?P<table> [Tt]ab(?:les?|s)?\.? | TABLES? ) | (?P<box> [Bb]ox(?:es)? ) | (?P<response> (?<=[Rr]esponse\s)[Ii]mages? )
-    | (?P<cjk> [图圖図] ) ) (?:\s*|\s*\()(?=[\dSsAEIVX（(-])""",
-    re.VERBOSE,
-)
-_SUPPLEMENT = r"\s?[-–—‐‑]{1,3}\s?(?:[Ff]igure|[Ff]ig\.?)\s[Ss]upplements?(?:\s[Ff]igures?)?\s?(?P<supplement>\d{1,2})"
-KINDS_BY_WORD: tuple[ReferenceKind, ...] = (
-    "scheme", "plate", "chart", "box", "table", "response"
-)
-NUMBER = re.compile(
-    rf"""(?: (?P<prefix>[SsAE])-?(?P<lettered>\d{{1,3}}) | (?P<plain>\d{{1,3}})(?![\d.]\d)(?P<suffix>S)?
-    | (?P<roman>[IVX]{{1,5}}) ) (?![\w%]*\d) (?:{_SUPPLEMENT})?""",
-    re.VERBOSE,
-)
 SOURCE_DATA = re.compile(r"\s?[-–—‐‑]{1,3}\s?(?:[Ss]ource|[Vv]ideo|[Ff]igure)\s")
 DASH = r"(?:\s?[-–—‐‑−]{1,2}\s?|\s(?:to|through|bis)\s)"
 LETTER = r"(?:[A-Z](?:[ivx]{1,4}|\d|[′'])?|[a-z](?:[ivx]{1,4}|\d|[′'])?)(?![^\W_])"
@@ -78,37 +49,10 @@ NEXT_PANEL = re.compile(
     rf"(?:(?P<range>{DASH}\(?)|\s?[,;&/+]\s?(?:and\s|&\s?)?\(?|\s(?:and|or|und|et|y)\s\(?)"
     rf"(?P<letters>{LETTER})\)?"
 )
-NEXT_NUMBER = re.compile(rf"(?P<range>{DASH})|\s?[,;&/]\s{{0,3}}(?:and\s|&\s?|or\s)?|\s(?:and|or|und|et|y)\s")
+NEXT_NUMBER = re.compile(
+    rf"(?P<range>{DASH})|\s?[,;&/]\s{{0,3}}(?:and\s|&\s?|or\s)?|\s(?:and|or|und|et|y)\s"
+)
 SERIES = re.compile(r"(\d+s|[A-Z]?)(\d+)")
-ROMAN = {name: n for n, name in enumerate("I II III IV V VI VII VIII IX X XI XII".split(), 1)}
-
-BEFORE = 48
-"""Characters before a reference that can say whose figure it is."""
-SUPPLEMENTARY = re.compile(
-    r"""(?: \b(?:[Ss]uppl?(?:ement(?:ary|al))?\.? | [Ss]upporting | SUPPLEMENTARY | [Oo]nline | [Ww]eb
-    | E?SI | [Aa]dditional ) [\s-]* (?:[Oo]nline\s|[Ii]nformation|[Mm]aterials?|[Dd]ata|[Ff]iles?)?
-    [\s\d]*[,:]?\s* | \be-? )\Z""",
-    re.VERBOSE,
-)
-EXTENDED = re.compile(r"\b[Ee]xtended\s[Dd]ata\s?\Z")
-APPENDIX = re.compile(r"\b(?:[Aa]ppendix|[Aa]nnex)(?:\s[A-Z\d]{1,2})?[\s:,–—-]*\Z")
-BOXED = re.compile(r"\b[Bb]ox\s(?:\d\s?[-–—]+\s?)?\Z")
-RESPONSE = re.compile(r"\b(?:[Rr]eviewers?|[Rr]esponse|[Rr]ebuttal)\s\Z")
-THEIRS = re.compile(
-    r"""(?: \b(?:their|his|her|whose|cited)\s | \b(?:19|20)\d\d[a-z]?\s?:\s?
-    | (?:et\sal\.|\b[A-Z][\w’-]+),?\s\(?(?:19|20)\d\d[a-z]?\)?[:,]\s?(?:their\s|see\s|in\s)? | \[\d+(?:[,:]\s?)| \[\d+\][,:]\s
-    | \bet\sal\.(?:’s|'s)?,?\s | \b[A-Z]\w+(?:’s|'s)\s )\Z""",
-    re.VERBOSE,
-)
-"""Before a reference: it is a figure of the paper that is named there."""
-OF_OTHERS = re.compile(
-    r"""\)?,?\s(?:of|in|from|by)\s (?: refs?\b\.? | [Rr]eference\b | \[\d | \(?[A-Z][\w’'-]+(?:\s(?:and|&)\s[A-Z]
-    [\w’'-]+)?\s(?:et\sal|\(?(?:19|20)\d\d) | \(?[A-Z][\w’'-]+\sand\s(?:co-?workers|colleagues)
-    | (?:that|their|the\s(?:original|previous|earlier|cited|companion))\s(?:paper|article|study|work|report|publication)
-    | (?:[Ss]upplement|[Ss]upporting\s[Ii]nformation|[Aa]dditional\s[Ff]ile|(?:the\s)?(?:[Oo]nline\s)?[Ss]upp) )""",
-    re.VERBOSE,
-)
-"""Behind a reference: the same, or a supplement."""
 
 
 def figure_references(text: str) -> list[Reference]:
@@ -123,14 +67,9 @@ def figure_references(text: str) -> list[Reference]:
         references = list(_references(text, head)) if head is not None else []
         if references:
             end = max(reference.end for reference in references)
-            if not _is_others(text, place, end):
+            if not is_others(text, place, end):
                 found += references
     return found
-
-
-def hints_of(labels: str) -> tuple[str, ...]:
-    """Of the words that name figures, pieces of those that texts beside these labels may use."""
-    return tuple(hint for hint in HINTS if hint in labels or hint in ("Fig", "fig", "FIG"))
 
 
 def _places(text: str) -> list[int]:
@@ -151,13 +90,13 @@ def _places(text: str) -> list[int]:
 
 def _references(text: str, head: re.Match[str]) -> Iterator[Reference]:
     """All figures of one list: `Figures 1A, B and 2C` are two."""
-    kind, is_supplementary = _kind(text, head)
+    kind, is_supplementary = kind_of(text, head)
     start, place = head.start(), head.end()
     is_plural = head[0].rstrip(" (.").endswith(("s", "en"))
     last: Reference | None = None
     joint: re.Match[str] | None = None
     while (number := NUMBER.match(text, place)) is not None:
-        name = _name(number, is_supplementary)
+        name = name_of(number, is_supplementary)
         if name is not None and last is not None and name.isdigit():
             name = _as_before(name, last.figure, joint)
         if name is None or (joint is not None and not _continues(text, number, joint, is_plural)):
@@ -187,45 +126,6 @@ def _references(text: str, head: re.Match[str]) -> Iterator[Reference]:
         yield last
 
 
-def _kind(text: str, head: re.Match[str]) -> tuple[ReferenceKind, bool]:
-    """What kind of figure the words name, and whether they say that it is supplementary."""
-    for kind in KINDS_BY_WORD:
-        if head[kind]:
-            return kind, False
-    if text[head.start() - 1 : head.start()] in ("", "(") and head[0][:1] not in "eE":
-        return "figure", False  # `(Fig. 1)`, as most
-    before = text[max(0, head.start() - BEFORE) : head.start()]
-    if RESPONSE.search(before):
-        return "response", False
-    if BOXED.search(before):
-        return "box figure", False
-    if EXTENDED.search(before):
-        return "extended", False
-    if APPENDIX.search(before):
-        return "appendix", False
-    if head[0][:1] in "eE" or SUPPLEMENTARY.search(before):
-        return "supplementary", True
-    return "figure", False
-
-
-def _name(number: re.Match[str], is_supplementary: bool) -> str | None:
-    """The number as figures are known by: `S2` of `2S` and of a supplementary 2."""
-    if number["roman"]:
-        value = ROMAN.get(number["roman"])
-        name = str(value) if value is not None else None
-    elif number["lettered"]:
-        name = number["prefix"].upper() + str(int(number["lettered"]))
-    else:
-        name = str(int(number["plain"]))
-        if number["suffix"]:
-            name = f"S{name}"
-    if name is not None and is_supplementary and name.isdigit():
-        name = f"S{name}"
-    if name is not None and number["supplement"]:
-        name = f"{name}s{number['supplement']}"
-    return name
-
-
 def _as_before(name: str, before: str, joint: re.Match[str] | None) -> str:
     """`S1–3` ends with S3, and `1—figure supplement 1, 2` goes on with the second supplement."""
     figure, sign, _ = before.partition("s")
@@ -236,9 +136,7 @@ def _as_before(name: str, before: str, joint: re.Match[str] | None) -> str:
     return name
 
 
-def _continues(
-    text: str, number: re.Match[str], joint: re.Match[str], is_plural: bool
-) -> bool:
+def _continues(text: str, number: re.Match[str], joint: re.Match[str], is_plural: bool) -> bool:
     """Whether a number behind a comma is one more figure, and no count of something."""
     if number["roman"]:
         return False
@@ -283,6 +181,9 @@ def _is_apart(text: str, first: re.Match[str]) -> bool:
         return len(letters) == 1 or not letters.isalpha() or letters[1] in "ivx"
     following = text[first.end() : first.end() + 2]
     if letters[0].isupper() and len(letters) == 1:
+        further = NEXT_PANEL.match(text, first.end())
+        if further is not None and _may_follow(text, letters, further):
+            return True
         return letters not in ("A", "I") or not following[1:].islower()
     return len(letters) == 1 and following[:1] in (")", ",", ";", ".", "–", "-", "")
 
@@ -313,12 +214,3 @@ def _filled(last: Reference, name: str, end: int) -> Iterator[Reference]:
     if one.isdigit() and other.isdigit() and int(other) - int(one) <= LONGEST_RANGE:
         for n in range(int(one) + 1, int(other)):
             yield Reference(last.start, end, f"{prefix}{n}", (), last.kind)
-
-
-def _is_others(text: str, start: int, end: int) -> bool:
-    """Whether the words around say that the figure is another paper's, or a supplement's."""
-    if OF_OTHERS.match(text, end):
-        return True
-    if text[start - 1 : start] in ("", "("):
-        return False
-    return THEIRS.search(text[max(0, start - BEFORE) : start]) is not None

@@ -3,11 +3,11 @@
 import re
 
 END = re.compile(
-    r"""(?: [.!?]+ ["'”’»)\]]{0,3} (?= \s+ | [([{]? [A-Za-z] [)\]}] )  # `ends. Next`, `ends.(A) Next`
+    r"""(?: [.!?]+ ["'”’»)\]]{0,3} (?= \s+ | [([{]? [A-Za-z] [)\]}] )  # `End. Next`, `end.(A) Next`
     | [。！？]+ ["'”’»）」』]{0,3} ) \s*""",
     re.VERBOSE,
 )
-OPENING = re.compile(r"[\[({（\"'“‘«*†‡§¶#]*")
+OPENING = "[({（\"'“‘«*†‡§¶#"
 
 WORD_BEFORE = re.compile(r"[^\s([{\"'“‘]*\Z")
 REACH = 24
@@ -46,7 +46,7 @@ def _ends(text: str, end: re.Match[str]) -> bool:
     """Whether what looks like an end of a sentence is one."""
     if end[0][0] in "。！？":
         return True
-    following = text[OPENING.match(text, end.end()).end() :][:2]  # type: ignore[union-attr]
+    following = text[end.end() : end.end() + 12].lstrip(OPENING)[:2]
     if following[:1].islower() and not (len(following) == 1 or following[1] in ")]"):
         # `a` and its like may be the label of a panel; a word does not begin so.
         return following[1] in " ,.:–-" and following[0] in "abcdefghijklmnop"
@@ -64,4 +64,10 @@ def _ends(text: str, end: re.Match[str]) -> bool:
 def _closes(text: str, start: int, word: str) -> bool:
     """Whether a letter with a full stop, as in `shown in B.`, stands behind a small word."""
     before = text[max(0, start - REACH) : start].split()
-    return len(word) == 1 and start > 0 and bool(before) and before[-1].islower() and before[-1].isalpha()
+    return (
+        len(word) == 1
+        and start > 0
+        and bool(before)
+        and before[-1].islower()
+        and before[-1].isalpha()
+    )

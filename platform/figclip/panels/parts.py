@@ -56,16 +56,3 @@ class PanelBox:
     label: Label | None
     confidence: float
     """0 to 1."""
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Where running text speaks of a figure of its own article."""
-
-    start: int
-    """Of the words that name it, in the text."""
-    end: int
-    figure: str
-    """The figure's number as in its label: `3`, `S2`, `IV`."""
-    panels: tuple[str, ...]
-    """Labels of the panels that are named; empty for the whole figure."""

@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from figclip.panels.marks import ALPHABETS, MOST_LABELS, Alphabet, Atom, Mark, Style
+from figclip.panels.alphabets import ALPHABETS, MOST_LABELS, Alphabet, Atom
+from figclip.panels.marks import Mark, Style
 
 STYLES: tuple[tuple[Style, ...], ...] = (("bracket", "half"), ("open",))
 """Which go together: the first bracket of `(A)` is often forgotten."""
@@ -28,15 +29,22 @@ HOLE = 2.5
 COST = 0.7
 """What every label costs: one of less worth is taken only where the run has a hole else."""
 REPEATED = 1.0
-"""What a run loses for each label that stands at such a place again: `A, ... (a) ... B, ... (a)`."""
+"""What a run loses for each label that stands at a sure place again: `A, (a) ..., B, (a) ...`."""
 SURE = 2.0
 """What each number of a run must be worth: numbers stand for many things."""
 
 POINTING = re.compile(
-    r"\b(?:see|as|than|from|figs?\.?|figure|tables?|hepatitis|vitamins?|types?|groups?|influenza"
-    r"|factors?|grade|class|stage|cases?|patients?|steps?|equations?|eqs?\.?|times?|n|p)\s*[=<>]?\s*\Z",
+    r"\b(?:see|as\sin|than(?:\sin)?|figs?\.?|figure|tables?|hepatitis|vitamins?|influenza|refs?\.?"
+    r"|equations?|eqs?\.?|n|p)\s*[=<>]?\s*\Z",
     re.IGNORECASE,
 )
+NUMBERED = re.compile(
+    r"\b(?:types?|groups?|factors?|grades?|class(?:es)?|stages?|cases?|patients?|steps?|times?|sites?"
+    r"|samples?|sections?)\s\Z",
+    re.IGNORECASE,
+)
+"""Things that go by letters without brackets, too."""
+JOINING = re.compile(r"\s(?:and|or)\s*\Z")
 LOOKBACK = 30
 
 
@@ -95,20 +103,28 @@ def best_run(caption: str, marks: Sequence[Mark]) -> Run | None:
     return max(letters or runs, key=lambda run: run.worth, default=None)
 
 
-def _run(caption: str, marks: Sequence[Mark], styles: Sequence[Style], alphabet: Alphabet) -> Run | None:
-    own = [
-        mark
-        for mark in marks
-        if (mark.style in styles or mark.is_worded) and alphabet in mark.labels
-    ]
+def _run(
+    caption: str, marks: Sequence[Mark], styles: Sequence[Style], alphabet: Alphabet
+) -> Run | None:
+    readable = [mark for mark in marks if alphabet in mark.labels]
+    own = [mark for mark in readable if mark.style in styles or mark.is_worded]
     if not own:
         return None
+    if not any(mark.labels[alphabet][0].place == 1 for mark in own):
+        own = sorted([*own, *_bare_first(caption, readable, alphabet)], key=lambda mark: mark.start)
     worths = [worth_of(caption, mark) for mark in own]
+    least = 2
     if alphabet not in ("upper", "lower"):
-        kept = [n for n, mark in enumerate(own) if begins_words(caption, mark) and worths[n] >= SURE]
+        kept = [
+            n for n, mark in enumerate(own) if begins_words(caption, mark) and worths[n] >= SURE
+        ]
         own, worths = [own[n] for n in kept], [worths[n] for n in kept]
+        least = 3
     chain = _best_chain([mark.labels[alphabet] for mark in own], worths)
-    if chain is None or chain.places.bit_count() < 3 or not chain.places & 2:
+    if chain is None or chain.places.bit_count() <= least or not chain.places & 2:
+        return None
+    is_whole = chain.places.bit_count() == chain.places.bit_length()
+    if chain.worth <= 0 or (least > 2 and not is_whole):
         return None
     defining = set()
     link: _Chain | None = chain
@@ -116,6 +132,17 @@ def _run(caption: str, marks: Sequence[Mark], styles: Sequence[Style], alphabet:
         defining.add(link.mark)
         link = link.before
     return _named(own, worths, alphabet, defining, chain)
+
+
+def _bare_first(caption: str, marks: Sequence[Mark], alphabet: Alphabet) -> list[Mark]:
+    """`a Lungs, (b) heart`: the first label of a sentence, which lacks the others' brackets."""
+    return [
+        mark
+        for mark in marks
+        if mark.style == "open"
+        and [atom.place for atom in mark.labels[alphabet]] == [1]
+        and worth_of(caption, mark) >= SURE
+    ]
 
 
 def _best_chain(groups: Sequence[Sequence[Atom]], worths: Sequence[float]) -> _Chain | None:
@@ -188,7 +215,7 @@ def _nested(
 def worth_of(caption: str, mark: Mark) -> float:
     """How much a place in the caption looks like that of a label."""
     before = caption[max(0, mark.start - LOOKBACK) : mark.start]
-    last = before.rstrip(" \"'“‘([")[-1:]
+    last = JOINING.sub("", before).rstrip(" \"'“‘([")[-1:]
     if not before.strip():
         return AT_START
     if mark.style == "open":
@@ -216,11 +243,11 @@ def _worth_of_open(caption: str, mark: Mark, before: str, last: str) -> float:
         return AT_START - 0.2 - (0.5 if is_bare else 0)
     if last in ";；|":
         return AT_CLAUSE - (0.5 if is_bare else 0)
-    if POINTING.search(before):
+    if POINTING.search(before) or NUMBERED.search(before):
         return MENTIONED
     if mark.stop in (":", "："):
         return AT_CLAUSE - 0.3
-    if mark.is_worded or (last in ",，:：(" and text.islower()):
+    if mark.is_worded or (last in ",，:：(" and (mark.stop or text.islower())):
         return INSIDE
     if mark.stop == "." and last.islower() and text[:1].isdigit():
         return SURE
