@@ -28,6 +28,7 @@ FONTS = (
 )
 WIDTHS = (0.85, 1.0)
 """Of the letters as drawn: the DejaVu fonts are wider than those of most figures."""
+DRAWN = frozenset(string.ascii_letters + string.digits)
 ROWS, COLUMNS = 16, 20
 
 

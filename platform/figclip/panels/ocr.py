@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from jaxtyping import Int
 
-from figclip.panels.alphabet import likeness
+from figclip.panels.alphabet import DRAWN, likeness
 from figclip.panels.glyphs import LONGEST_SIDE, find_glyphs, find_plain_glyphs, searched
 from figclip.panels.label_boxes import IN_LINE, SAME_SIZE, Candidate, font_sizes
 from figclip.panels.parts import Label
@@ -36,10 +36,10 @@ def find_labels(
 ) -> list[Label]:
     """Labels that are printed in a picture, in the order of `expected`.
 
-    `expected` are those that the caption names. If it is empty, a run A, B, ... is given where one
-    is convincing. Any picture is taken, and time is bounded by `MOST_READ`.
+    `expected` are those that the caption names, of which single letters and digits are looked for.
+    If there are none, a run A, B, ... is given where one is convincing. Any picture is taken, and time is bounded by `MOST_READ`.
     """
-    wanted = "".join(dict.fromkeys(text for text in expected if len(text) == 1))[:MOST_EXPECTED]
+    wanted = "".join(dict.fromkeys(text for text in expected if text in DRAWN))[:MOST_EXPECTED]
     gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
     page = searched(gray, LONGEST_SIDE if wanted else QUICK_SIDE)
     glyphs = find_glyphs(page)
