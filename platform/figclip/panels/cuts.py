@@ -1,13 +1,13 @@
 """Where a region may be cut in two, and what a cut there costs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
 
-from figclip.panels.sheet import Sheet, line_borders, line_costs
+from figclip.panels.sheet import Sheet, line_borders, line_costs, trimmed
 from figclip.schema import Box
 
 CROSSING = 2.0
@@ -33,14 +33,35 @@ class Cut:
     cost: float
 
 
-@dataclass(frozen=True)
-class Taste:
-    """What a search prefers besides clean cuts."""
+@dataclass
+class Survey:
+    """A sheet, and what its regions were found to be; several searches share it."""
 
+    sheet: Sheet
     width_weight: float
     """How much a wide gutter is worth more than a hairline."""
-    anchor: tuple[float, float]
-    """Where labels stand in their panels, as parts of width and height: (0, 0) is top left."""
+    boxes: dict[Box, Box] = field(default_factory=dict)
+    prices: dict[tuple[Box, int], Float[np.ndarray, "lines"]] = field(default_factory=dict)
+    valleys: dict[tuple[Box, int, int], list[int]] = field(default_factory=dict)
+
+    def trimmed(self, region: Box) -> Box:
+        """The region without the paper at its margins."""
+        if region not in self.boxes:
+            self.boxes[region] = trimmed(self.sheet, region)
+        return self.boxes[region]
+
+    def price(self, box: Box, axis: int) -> Float[np.ndarray, "lines"]:
+        """Of a cut at every line of a box."""
+        if (box, axis) not in self.prices:
+            self.prices[box, axis] = costs(self.sheet, box, axis, self.width_weight)
+        return self.prices[box, axis]
+
+    def best(self, box: Box, axis: int, number: int, margin: int) -> list[int]:
+        """The cheapest lines of a box."""
+        key = (box, axis, number)
+        if key not in self.valleys:
+            self.valleys[key] = cheapest(self.price(box, axis), number, margin)
+        return self.valleys[key]
 
 
 def sides(region: Box, cut: Cut) -> tuple[Box, Box]:
@@ -50,12 +71,12 @@ def sides(region: Box, cut: Cut) -> tuple[Box, Box]:
     return (x0, y0, x1, cut.at), (x0, cut.at, x1, y1)
 
 
-def costs(sheet: Sheet, region: Box, axis: int, taste: Taste) -> Float[np.ndarray, "lines"]:
+def costs(sheet: Sheet, region: Box, axis: int, width_weight: float) -> Float[np.ndarray, "lines"]:
     """Of cuts at every line of a region: what they cross, less what their gutter's width earns."""
     mean = line_costs(sheet, region, axis)
     price = CROSSING * np.sqrt(mean)
     wide = WIDE_GUTTER * max(sheet.width, sheet.height)
-    price += taste.width_weight * (1 - np.minimum(1, _gutter_widths(mean) / wide))
+    price += width_weight * (1 - np.minimum(1, _gutter_widths(mean) / wide))
     border = line_borders(sheet, region, axis)
     if border is not None:
         price += KNOWN_BORDER * (0.5 - border)
@@ -75,23 +96,25 @@ def _gutter_widths(mean: np.ndarray) -> np.ndarray:
 
 
 def candidates(
-    sheet: Sheet,
+    survey: Survey,
     region: Box,
     labels: Sequence[Box],
     *,
     num_free: int,
-    taste: Taste,
+    anchor: tuple[float, float],
 ) -> list[Cut]:
-    """The best cut between each two labels that follow one another, and the `num_free` best."""
+    """The best cut between each two labels that follow one another, and the `num_free` best.
+
+    `anchor` is where labels stand in their panels, as parts of width and height: (0, 0) is top
+    left.
+    """
     found: dict[tuple[int, int], Cut] = {}
+    margin = max(2, int(NARROWEST * min(survey.sheet.width, survey.sheet.height)))
     for axis in (0, 1):
-        start, end = (region[0], region[2]) if axis == 0 else (region[1], region[3])
-        price = costs(sheet, region, axis, taste)
-        margin = max(2, int(NARROWEST * min(sheet.width, sheet.height)))
-        for at in [
-            *_between(price, start, labels, axis, taste),
-            *cheapest(price, num_free, margin),
-        ]:
+        start, end = region[axis], region[axis + 2]
+        price = survey.price(region, axis)
+        free = survey.best(region, axis, num_free, margin) if num_free else []
+        for at in [*_between(price, start, labels, axis, anchor[axis]), *free]:
             if margin <= at < end - start - margin:
                 cut = Cut(axis, start + at, float(price[at]))
                 found[axis, cut.at] = cut
@@ -99,13 +122,12 @@ def candidates(
 
 
 def _between(
-    price: np.ndarray, start: int, labels: Sequence[Box], axis: int, taste: Taste
+    price: np.ndarray, start: int, labels: Sequence[Box], axis: int, anchor: float
 ) -> list[int]:
     """In each stretch between labels, the line that is cheap and near to where a panel begins."""
     chosen = []
     spans = sorted((box[axis] - start, box[axis + 2] - start) for box in labels)
     reach = 0
-    anchor = taste.anchor[axis]
     for span, following in pairwise(spans):
         reach = max(reach, span[1])
         low, high = max(1, reach), min(len(price) - 1, following[0] + 1)

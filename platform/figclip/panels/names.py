@@ -39,6 +39,15 @@ def num_named(reading: Reading, expected: Sequence[str]) -> int:
     return len({fold(name) for name in expected}) or len(run_of(reading))
 
 
+def place_of(name: str, expected: Sequence[str]) -> int:
+    """Of a label among all of its figure's; letters in their order, whatever the caption's."""
+    names = sorted({fold(other) for other in expected})
+    if any(len(other) > 1 for other in names):
+        names = list(dict.fromkeys(fold(other) for other in expected))
+    runs = [run.index(fold(name)) for run in RUNS if fold(name) in set(run)]
+    return names.index(fold(name)) if names else runs[0]
+
+
 def run_of(labels: Sequence[Label]) -> Sequence[str]:
     """The names from `a` (or `1`) to the last that belongs to their run; empty without a run."""
     best, best_gain = "", 0.9

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from figclip.panels.cuts import Cut, Taste, candidates, sides
+from figclip.panels.cuts import Cut, Survey, candidates, sides
+from figclip.panels.order import Mark, ReadingOrder
 from figclip.panels.pinwheels import pinwheels
-from figclip.panels.sheet import Sheet, num_ink, trimmed
+from figclip.panels.sheet import Sheet, num_ink
 from figclip.schema import Box
 
 MISPLACED = 2.0
@@ -18,6 +19,9 @@ UNALIGNED = 0.3
 
 UNEQUAL = 0.2
 """Cost of a panel that is twice, or half, as large as the mean, where no label is known."""
+
+UNTIMELY = 0.4
+"""Cost of a panel without a label where, in order of reading, none is missing."""
 
 FAR = 0.05
 """Of the page: beyond, nothing is in line."""
@@ -44,18 +48,6 @@ MOST_REGIONS = 150
 
 
 @dataclass(frozen=True)
-class Mark:
-    """A label at the working scale."""
-
-    index: int
-    box: Box
-
-    @property
-    def centre(self) -> tuple[float, float]:
-        return (self.box[0] + self.box[2]) / 2, (self.box[1] + self.box[3]) / 2
-
-
-@dataclass(frozen=True)
 class Tree:
     """A region, and how it is best cut into one panel, two, three ... (`costs[0]` is one)."""
 
@@ -70,8 +62,9 @@ class Tree:
 class Search:
     """One search through a sheet; remembers the regions it met."""
 
-    sheet: Sheet
-    taste: Taste
+    survey: Survey
+    anchor: tuple[float, float]
+    """Where labels stand in their panels, as parts of width and height: (0, 0) is top left."""
     most: int
     """Panels, at most."""
     num_missing: int
@@ -80,10 +73,16 @@ class Search:
     """Cost of every label but one in a panel."""
     marks: tuple[Mark, ...]
     """All labels of the figure."""
+    order: ReadingOrder | None
+    """Of the labels, where they have one."""
     seen: dict[tuple[Box, int], Tree] = field(default_factory=dict)
 
+    @property
+    def sheet(self) -> Sheet:
+        return self.survey.sheet
+
     def tree(self, region: Box, marks: tuple[Mark, ...], depth: int = 0) -> Tree:
-        box = trimmed(self.sheet, region)
+        box = self.survey.trimmed(region)
         box = _with(box, marks, region)
         key = (box, len(marks))
         if key not in self.seen:
@@ -143,7 +142,7 @@ class Search:
     def _cuts(self, box: Box, marks: tuple[Mark, ...], depth: int) -> list[Cut]:
         num_free = (6, 4, 3)[min(depth, 2)] if self.num_missing else 0
         cuts = candidates(
-            self.sheet, box, [mark.box for mark in marks], num_free=num_free, taste=self.taste
+            self.survey, box, [mark.box for mark in marks], num_free=num_free, anchor=self.anchor
         )
         tried = TRIED[min(depth, len(TRIED) - 1)] if len(self.seen) < MOST_REGIONS else 1
         return sorted(cuts, key=lambda cut: cut.cost)[:tried]
@@ -157,7 +156,7 @@ class Search:
             cost += min(self._misplaced(box, mark) for mark in marks)
             cost += self.crowded * (len(marks) - 1)
         elif self.marks:
-            cost += self._out_of_line(box)
+            cost += self._out_of_line(box) + self._out_of_turn(box)
         return cost
 
     def _misplaced(self, box: Box, mark: Mark) -> float:
@@ -167,19 +166,29 @@ class Search:
         return min(
             1.5,
             MISPLACED
-            * sum(
-                abs(part - wanted) for part, wanted in zip(place, self.taste.anchor, strict=True)
-            ),
+            * sum(abs(part - wanted) for part, wanted in zip(place, self.anchor, strict=True)),
         )
 
     def _out_of_line(self, box: Box) -> float:
         """A panel whose label is missing still begins in a row and a column of labels."""
         cost = 0.0
         for axis, length in ((0, self.sheet.width), (1, self.sheet.height)):
-            place = box[axis] + self.taste.anchor[axis] * (box[axis + 2] - box[axis])
+            place = self._place(box)[axis]
             away = min(abs(place - mark.centre[axis]) for mark in self.marks)
             cost += UNALIGNED * min(1.0, away / (FAR * length))
         return cost
+
+    def _out_of_turn(self, box: Box) -> float:
+        """A panel whose label is missing follows one whose next label is missing."""
+        if self.order is None:
+            return 0.0
+        following = self.order.follows(self._place(box), self.marks) + 1
+        return UNTIMELY if any(mark.index == following for mark in self.marks) else 0.0
+
+    def _place(self, box: Box) -> tuple[float, float]:
+        """Where the label of a panel would stand."""
+        (x0, y0, x1, y1), (across, down) = box, self.anchor
+        return x0 + across * (x1 - x0), y0 + down * (y1 - y0)
 
     def _room(self, box: Box) -> int:
         """How many panels may lie in a box at all."""
