@@ -12,7 +12,7 @@ from pathlib import Path
 from figclip.config import UsageError
 from jobs.benchmarks.figures import Figures, table
 from jobs.benchmarks.ingest import PARTS, ingest
-from jobs.benchmarks.panel_layouts import panel_layouts
+from jobs.benchmarks.panels import panels
 from jobs.benchmarks.walk import walk
 from jobs.entry import Job, run
 
@@ -38,10 +38,15 @@ def _ingest(folder: Path, config: BenchmarkJob) -> Figures:
     return ingest(folder, shared if shared.is_dir() else None, config.parts or tuple(PARTS))
 
 
+def _panels(folder: Path, config: BenchmarkJob) -> Figures:
+    shared = Path(config.shared)
+    return panels(shared if shared.is_dir() else None, folder if config.folder else None)
+
+
 BENCHMARKS: dict[str, Callable[[Path, BenchmarkJob], Figures]] = {
     "walk": lambda folder, _: walk(folder),
     "ingest": _ingest,
-    "panel_layouts": lambda _, config: panel_layouts(Path(config.shared)),
+    "panels": _panels,
 }
 PRESETS = {name: BenchmarkJob(benchmark=name) for name in BENCHMARKS}
 

@@ -31,7 +31,9 @@ def panel_rows(pair: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         found = whole_figure(size, pair["caption"], pair["mentions"], str(error))
         yield _row(pair, found, found.panels[0], 0)
         return
-    found = scaled(split_pair(view.levels, pair["caption"], pair["mentions"]), view)
+    found = scaled(
+        split_pair(view.levels, pair["caption"], pair["mentions"], figure=pair["label"]), view
+    )
     for number, panel in enumerate(found.panels):
         row = _row(pair, found, panel, number)
         yield row if len(found.panels) == 1 else row | _crop(pair, view, panel.box)

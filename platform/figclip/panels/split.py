@@ -1,12 +1,15 @@
 """A figure with its caption and mentions → its panels, each with its own words: the whole way."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import UInt8
 
+from figclip.jats.references import figure_references
 from figclip.panels.captions import shared, split_caption, sub_captions
+from figclip.panels.citances import split_mention
 from figclip.panels.figures import split_figure
 from figclip.panels.matching import match_labels
 from figclip.panels.names import fold
@@ -15,6 +18,12 @@ from figclip.panels.parts import PanelBox
 from figclip.schema import Box
 
 Picture = UInt8[np.ndarray, "height width 3"]
+
+MOST_PRINTED = 3
+"""Characters of a label that can stand in a picture; longer ones say where a panel is."""
+
+ROWS = ({"top", "upper"}, {"middle", "center", "centre", "central"}, {"bottom", "lower"})
+SIDES = ({"left"}, {"middle", "center", "centre"}, {"right"})
 
 BY_ORDER = 0.5
 """How sure a name is that a panel has by its place alone."""
@@ -48,38 +57,41 @@ class SplitFigure:
     """Each begins with a word to count by."""
 
 
-def split_pair(image: Picture, caption: str, mentions: Sequence[str] = ()) -> SplitFigure:
+def split_pair(
+    image: Picture, caption: str, mentions: Sequence[str] = (), *, figure: str = ""
+) -> SplitFigure:
     """The panels of a figure, their sub-captions and what mentions say of them.
 
-    Nothing is lost: a figure that cannot be divided comes out as one panel, a sub-caption whose
-    panel was not found is a note and shared.
+    `figure` is the figure's own label, for example `Figure 1`; without it a mention is taken to
+    speak of the figure that the mentions name most often. Nothing is lost: a figure that cannot be
+    divided comes out as one panel, and words whose panel was not found are shared.
     """
     spans = split_caption(caption)
     pieces = sub_captions(caption, spans)
-    expected = list(pieces)
+    expected = [name for name in pieces if len(name) <= MOST_PRINTED]
     found = find_labels(image, expected)
     boxes = split_figure(image, labels=found, expected=expected)
     if not any(panel.label for panel in boxes):
         boxes = match_labels([panel.box for panel in boxes], found)
     if len(boxes) == 1:
-        why = [f"not_divided: the caption names {', '.join(expected)}"] if len(expected) > 1 else []
+        why = [f"not_divided: the caption names {', '.join(pieces)}"] if len(pieces) > 1 else []
         return _whole(boxes[0], caption, mentions, why)
-    names, notes = _names(boxes, expected)
+    names, notes = _names(boxes, list(pieces))
+    said = _said(mentions, figure, [name for name in names if name])
     panels = tuple(
         SplitPanel(
             label=name,
             box=panel.box,
             label_box=panel.label.box if panel.label else None,
             caption=tuple(pieces.get(name, ())),
-            mentions=_mentions_of(mentions, name, expected),
+            mentions=tuple(said.get(name, ())),
             confidence=panel.confidence if panel.label else panel.confidence * BY_ORDER,
         )
         for panel, name in zip(boxes, names, strict=True)
     )
-    lost = [name for name in expected if name not in names]
-    rest = {piece: None for name in lost for piece in pieces[name]}
+    lost = [name for name in pieces if name not in names]
     kept = {piece for panel in panels for piece in panel.caption}
-    unplaced = tuple(piece for piece in rest if piece not in kept)
+    unplaced = {piece: None for name in lost for piece in pieces[name] if piece not in kept}
     notes += [f"no_panel: for {name} of the caption" for name in lost]
     return SplitFigure(panels, (*shared(caption, spans), *unplaced), tuple(notes))
 
@@ -112,7 +124,7 @@ def _names(boxes: Sequence[PanelBox], expected: Sequence[str]) -> tuple[list[str
         f"not_in_caption: {name}" for name in names if name and expected and name not in expected
     ]
     bare = [place for place, name in enumerate(names) if not name]
-    left = [name for name in expected if name not in names]
+    left = sorted((name for name in expected if name not in names), key=_place)
     if bare and len(bare) == len(left):
         for place, name in zip(bare, left, strict=True):
             names[place] = name
@@ -122,5 +134,30 @@ def _names(boxes: Sequence[PanelBox], expected: Sequence[str]) -> tuple[list[str
     return names, notes
 
 
-def _mentions_of(mentions: Sequence[str], name: str, expected: Sequence[str]) -> tuple[str, ...]:
-    return tuple(mentions)
+def _place(name: str) -> tuple[int, int]:
+    """Where a panel called `top left` stands among others; all letters stand at one place."""
+    words = name.split() if len(name) > MOST_PRINTED else []
+    row = next((n for n, row in enumerate(ROWS) for word in words if word in row), 0)
+    return row, next((n for n, side in enumerate(SIDES) for word in words if word in side), 0)
+
+
+def _said(mentions: Sequence[str], figure: str, names: Sequence[str]) -> dict[str, list[str]]:
+    """Name → what mentions say of that panel; one that names none of them speaks of all."""
+    figure = figure or _commonest(mentions)
+    said: dict[str, list[str]] = {name: [] for name in names}
+    for text in mentions:
+        spans = split_mention(text, "", figure, names)
+        for name in names:
+            own = spans.get(name, ()) if spans else [(0, len(text))]
+            said[name] += [text[start:end] for start, end in own]
+    return said
+
+
+def _commonest(mentions: Sequence[str]) -> str:
+    """The figure that the mentions name most often, the first of equals; empty where they do not."""
+    named = Counter(
+        f"{reference.kind.capitalize()} {reference.figure}"
+        for text in mentions
+        for reference in figure_references(text)
+    )
+    return named.most_common(1)[0][0] if named else ""
