@@ -14,8 +14,9 @@ MOST_LABELS = 60
 _NESTED = r"(?: \d{1,2} | [ivx]{1,4} | ['′’″]{1,2} | \([ivx]{1,4}\) )"
 ATOM = (
     rf"(?: [A-Za-z]{_NESTED}? | AA|BB|CC|DD|EE|FF|GG|HH | [IVX]{{2,5}} | [ivx]{{2,5}} | \d{{1,2}} )"
-    r"(?!\w)"
+    r"(?!\w|[-‐‑](?![A-Za-z]?[ivxIVX]+\b)[A-Za-z]{2})"
 )
+"""A label, not followed by more of a word: the X of `X-ray` is none."""
 RANGE = r"(?: \s*[-–—‐‑−~～]+\s* | \s+(?:to|through|bis)\s+ )"
 LIST = r"(?: \s*[,;&/+、，]\s*(?:and\s+|&\s*)? | \s+(?:and|or|und|et|y|e)\s+ )"
 GROUP = rf"{ATOM}(?:(?:{RANGE}|{LIST}){ATOM})*+"
