@@ -20,12 +20,16 @@ NEIGHBOURHOOD = 51
 """Side of the square, in pixels of the searched picture, whose mean ink is compared with."""
 CONTRAST = 28
 """Of 255 levels, between ink and the mean of its neighbourhood."""
+STRONG = 60
+"""Contrast at which blurred letters fall apart."""
 PLAIN = 40
 """Of 255 levels, between black or white print and black or white."""
 HEIGHTS = (7, 90)
 """Of a letter, in pixels of the searched picture."""
 LETTER_GAP = 0.33
 """Between letters of a word, in heights of a letter; spaces between words are wider."""
+BRACKET_GAP = 0.5
+"""Between a letter and its bracket, which is looser about small letters."""
 REACH = 1.5
 """How far neighbours are looked for, in heights of a letter."""
 ROWS = (0.1, 0.3, 0.5, 0.7, 0.92)
@@ -74,9 +78,12 @@ def find_glyphs(gray: Gray) -> Glyphs:
     return _both(cv2.subtract(mean, gray) > CONTRAST, cv2.subtract(gray, mean) > CONTRAST)
 
 
-def find_plain_glyphs(gray: Gray) -> Glyphs:
-    """Letters in black or white on whatever ground, which `find_glyphs` joins with the picture."""
-    return _both(gray < PLAIN, gray > 255 - PLAIN)
+def find_more_glyphs(gray: Gray) -> Glyphs:
+    """What `find_glyphs` joins with its surroundings: letters in black or white on whatever ground,
+    and small letters that blur into their brackets."""
+    mean = cv2.blur(gray, (NEIGHBOURHOOD, NEIGHBOURHOOD))
+    plain = _both(gray < PLAIN, gray > 255 - PLAIN)
+    return plain + _both(cv2.subtract(mean, gray) > STRONG, cv2.subtract(gray, mean) > STRONG)
 
 
 def _both(dark: Bool[np.ndarray, "height width"], pale: Bool[np.ndarray, "height width"]) -> Glyphs:
@@ -141,9 +148,14 @@ def _side(
 ) -> _Side:
     other, gaps = _neighbours(labels, stats, text, ids, side)
     tall = stats[other, 3] / stats[ids, 3]
-    close = (other > 0) & (gaps < LETTER_GAP)
-    hugs = close & bracket[other] & (tall > 1.05) & (tall < 2.2)
-    stop = close & (side > 0) & (tall < 0.35) & (stats[other, 2] < 0.4 * stats[ids, 3])
+    hugs = (gaps < BRACKET_GAP) & bracket[other] & (tall > 1.05) & (tall < 2.2)
+    stop = (
+        (other > 0)
+        & (gaps < LETTER_GAP)
+        & (side > 0)
+        & (tall < 0.35)
+        & (stats[other, 2] < 0.4 * stats[ids, 3])
+    )
     row = np.zeros(len(stats), int)
     row[ids] = np.arange(len(ids))
     beyond = np.where(hugs, gaps[row[other]] * tall, REACH)

@@ -14,7 +14,8 @@ LOW = frozenset("acemnorsuvwxz")
 HANGING = frozenset("gpqy")
 X_HEIGHT = 0.74
 SAME_SIZE = 1.22
-"""Largest ratio of the sizes of two labels of a figure."""
+"""Ratio of the sizes of two fonts that are still alike by half, about."""
+PLATEAU = 1.3
 LOOKALIKES = (
     "0oODQ",
     "1lIi|",
@@ -141,12 +142,23 @@ def label_fits(
     brackets = np.array([each.brackets for each in candidates])
     best, chosen = 0.0, np.zeros_like(scores)
     for row, column in zip(*np.nonzero(scores > 0), strict=True):
-        far = np.abs(sizes - sizes[row, column]) / np.log(SAME_SIZE)
-        same = np.clip(1.5 - far, 0, 1) * np.where(brackets == brackets[row], 1.0, 0.6)[:, None]
+        same = alike(sizes, sizes[row, column], heights[:, None])
+        same = same * np.where(brackets == brackets[row], 1.0, 0.6)[:, None]
         total = float((scores * same).max(0).sum())
         if total > best:
             best, chosen = total, scores * same
     return chosen * _in_line(candidates, chosen)
+
+
+def alike(
+    sizes: Float[np.ndarray, "num wanted"], size: float, heights: Int[np.ndarray, "num 1"]
+) -> Float[np.ndarray, "num wanted"]:
+    """1 for fonts of one size, 0 for those that are clearly not; sizes are logarithms.
+
+    A pixel more or less is forgiven, which is much of a small letter.
+    """
+    far = np.maximum(0.0, np.abs(sizes - size) - 1 / heights) / np.log(SAME_SIZE)
+    return np.clip(PLATEAU - far, 0, 1)
 
 
 def _in_line(

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from figclip.panels.alphabet import DRAWN, likeness
-from figclip.panels.glyphs import LONGEST_SIDE, find_glyphs, find_plain_glyphs, searched
+from figclip.panels.glyphs import LONGEST_SIDE, find_glyphs, find_more_glyphs, searched
 from figclip.panels.label_boxes import IN_LINE, SAME_SIZE, Candidate, font_sizes
 from figclip.panels.parts import Label
 from figclip.panels.reader import Picture, Reader, shared_reader
@@ -48,8 +48,8 @@ def find_labels(
         return _run(sight_of(image, page, glyphs), reader or shared_reader())
     sight, read = sight_of(image, page, glyphs), dict[int, Candidate]()
     labels = Search(sight, wanted, read).labels(reader or shared_reader())
-    if 0 < len(labels) < len(wanted):
-        more = sight_of(image, page, find_plain_glyphs(page))
+    if len(labels) < len(wanted):
+        more = sight_of(image, page, find_more_glyphs(page))
         both = Sight(
             image,
             page,

@@ -10,6 +10,7 @@ from figclip.panels.glyphs import Glyphs, Gray
 from figclip.panels.label_boxes import (
     SAME_SIZE,
     Candidate,
+    alike,
     best_rows,
     choose_labels,
     font_sizes,
@@ -26,6 +27,8 @@ MOST_READ = 36
 ROUNDS = 6
 DOUBT = 0.6
 """How much lower than a doubtful label's own rank others are read, too."""
+SLACK = 0.4
+"""How much lower than the labels found others may rank to be read."""
 LEAST_LIKE = 0.55
 """Correlation with a letter of what is read at all."""
 
@@ -85,6 +88,9 @@ class Search:
         for column, row in found.items():
             doubt = DOUBT * (1 - fits[row, column])
             ranks[ranks[:, column] < ranks[done[row], column] - doubt, column] = -np.inf
+        if len(found) > 1:
+            least = np.median([ranks[done[row], column] for column, row in found.items()])
+            ranks[ranks < least - SLACK] = -np.inf
         ranks[self.like < LEAST_LIKE] = -np.inf
         ranks[done] = -np.inf
         order = np.argsort(-ranks, axis=0)[: 2 if done else 1]
@@ -102,9 +108,9 @@ class Search:
             return self.base.copy()
         size = np.median([self.sizes[row, column] for column, row in named.items()])
         brackets = np.median([self.glyphs.brackets[row] for row in named.values()])
-        far = np.abs(self.sizes - size) / np.log(SAME_SIZE)
+        heights = self.glyphs.boxes[:, 3:] - self.glyphs.boxes[:, 1:2]
         form = self.glyphs.brackets[:, None] == brackets
-        return self.base + 0.5 * np.clip(1.5 - far, 0, 1) + 0.1 * form
+        return self.base + 0.5 * alike(self.sizes, float(size), heights) + 0.3 * form
 
     def _look(self, rows: list[int], reader: Reader) -> None:
         rows = rows[: MOST_READ - len(self.read)]
