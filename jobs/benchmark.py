@@ -10,8 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from figclip.config import UsageError
+from figclip.panels.figures import split_figure
 from jobs.benchmarks.figures import Figures, table
 from jobs.benchmarks.ingest import PARTS, ingest
+from jobs.benchmarks.panel_pictures import panel_pictures
 from jobs.benchmarks.walk import walk
 from jobs.entry import Job, run
 
@@ -37,9 +39,17 @@ def _ingest(folder: Path, config: BenchmarkJob) -> Figures:
     return ingest(folder, shared if shared.is_dir() else None, config.parts or tuple(PARTS))
 
 
+def _panel_pictures(folder: Path, config: BenchmarkJob) -> Figures:
+    annotated = Path(config.shared) / "panels"
+    if not annotated.is_dir():
+        raise UsageError(f"no annotated figures at {annotated}: name their folder with --shared")
+    return panel_pictures(Path(config.shared), split_figure, drawings=folder)
+
+
 BENCHMARKS: dict[str, Callable[[Path, BenchmarkJob], Figures]] = {
     "walk": lambda folder, _: walk(folder),
     "ingest": _ingest,
+    "panel_pictures": _panel_pictures,
 }
 PRESETS = {name: BenchmarkJob(benchmark=name) for name in BENCHMARKS}
 
