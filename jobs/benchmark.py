@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from figclip.config import UsageError
+from figclip.panels.figures import split_figure
 from jobs.benchmarks.figures import Figures, table
 from jobs.benchmarks.ingest import PARTS, ingest
 from jobs.benchmarks.panels import panels
+from jobs.benchmarks.panel_pictures import panel_pictures
 from jobs.benchmarks.walk import walk
 from jobs.entry import Job, run
 
@@ -43,10 +45,18 @@ def _panels(folder: Path, config: BenchmarkJob) -> Figures:
     return panels(shared if shared.is_dir() else None, folder if config.folder else None)
 
 
+def _panel_pictures(folder: Path, config: BenchmarkJob) -> Figures:
+    annotated = Path(config.shared) / "panels"
+    if not annotated.is_dir():
+        raise UsageError(f"no annotated figures at {annotated}: name their folder with --shared")
+    return panel_pictures(Path(config.shared), split_figure, drawings=folder)
+
+
 BENCHMARKS: dict[str, Callable[[Path, BenchmarkJob], Figures]] = {
     "walk": lambda folder, _: walk(folder),
     "ingest": _ingest,
     "panels": _panels,
+    "panel_pictures": _panel_pictures,
 }
 PRESETS = {name: BenchmarkJob(benchmark=name) for name in BENCHMARKS}
 

@@ -28,6 +28,13 @@ FALSE_LABELS = 0.3
 """In a figure, on average, that a simulated reader sees where there are none."""
 
 
+MOST_DRAWN = 12
+"""Figures of a contact sheet."""
+
+SEEDS = 3
+"""Simulated readers, over which is averaged."""
+
+
 @dataclass(frozen=True)
 class TrueFigure:
     """An annotated figure."""
@@ -101,15 +108,21 @@ def _jittered(label: Label, chance: random.Random) -> Label:
     return Label(label.text, box, chance.uniform(0.6, 1.0))
 
 
-KNOWN: Mapping[str, Known] = {
-    "true_labels": lambda figure: (figure.labels, figure.expected),
-    "read_labels": lambda figure: (read_badly(figure), figure.expected),
-    "read_labels_2": lambda figure: (read_badly(figure, seed=1), figure.expected),
-    "labels_only": lambda figure: (read_badly(figure), ()),
-    "caption_only": lambda figure: ((), figure.expected),
-    "nothing": lambda _: ((), ()),
+def _as_read(seed: int, *, with_caption: bool) -> Known:
+    return lambda figure: (
+        read_badly(figure, seed=seed),
+        figure.expected if with_caption else (),
+    )
+
+
+KNOWN: Mapping[str, Sequence[Known]] = {
+    "true_labels": (lambda figure: (figure.labels, figure.expected),),
+    "read_labels": tuple(_as_read(seed, with_caption=True) for seed in range(SEEDS)),
+    "labels_only": tuple(_as_read(seed, with_caption=False) for seed in range(SEEDS)),
+    "caption_only": (lambda figure: ((), figure.expected),),
+    "nothing": (lambda _: ((), ()),),
 }
-"""What the splitter is told."""
+"""What the splitter is told: labels of the picture, and labels of the caption."""
 
 
 def measure(figures: Sequence[TrueFigure], split: Splitter, known: Known) -> list[Result]:
@@ -149,21 +162,29 @@ def _mean(values: Any) -> float | None:
     return statistics.mean(listed) if listed else None
 
 
-def panel_pictures(shared: Path, split: Splitter) -> Figures:
-    """The summary for every kind of knowledge."""
+def panel_pictures(shared: Path, split: Splitter, *, drawings: Path | None = None) -> Figures:
+    """The summary for every kind of knowledge; the worst figures of each are drawn in a folder."""
     figures = annotated_figures(shared)
-    return {
-        f"{name}: {key}": value
-        for name, known in KNOWN.items()
-        for key, value in summary(measure(figures, split, known)).items()
-    }
+    told: Figures = {}
+    for name, known in KNOWN.items():
+        results = [one for each in known for one in measure(figures, split, each)]
+        told |= {f"{name}: {key}": value for key, value in summary(results).items()}
+        if drawings is not None:
+            draw_results(worst(results), drawings / f"{name}.png")
+    return told
+
+
+def worst(results: Sequence[Result]) -> list[Result]:
+    """At most `MOST_DRAWN` figures of which a panel is wrong, the worst first."""
+    wrong = sorted((one for one in results if one.score < 1), key=lambda one: one.score)
+    return wrong[:MOST_DRAWN]
 
 
 def draw_results(
     results: Sequence[Result], path: Path, *, columns: int = 4, tile: int = 480
 ) -> None:
     """A contact sheet (PNG): true panels thin, found ones thick, labels as they were given."""
-    rows = -(-len(results) // columns)
+    rows = max(1, -(-len(results) // columns))
     sheet = Image.new("RGB", (columns * tile, rows * (tile + 14)), "grey")
     for i, result in enumerate(results):
         x, y = i % columns * tile, i // columns * (tile + 14)

@@ -1,5 +1,6 @@
 """A figure → its panels: straight cuts that agree with labels, caption and gutters."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,13 +25,14 @@ def split_figure(
     *,
     labels: Sequence[Label] = (),
     expected: Sequence[str] = (),
-    border: Float[np.ndarray, "rows columns"] | None = None,
+    border: Float[np.ndarray, "2 rows columns"] | None = None,
 ) -> list[PanelBox]:
     """The panels of a figure in reading order; one, if it is not compound.
 
     `labels` were read in the picture, `expected` are those of its caption in order; either may be
-    missing. `border` may hold the probability of a border between panels, over the whole picture
-    on a grid of any size. Never fails: what cannot be read is one panel.
+    missing. `border` may hold the probabilities of a vertical and of a horizontal border between
+    panels, over the whole picture on a grid of any size; cuts are drawn to where they are high.
+    Never fails: what cannot be read is one panel.
     """
     height, width = image.shape[:2]
     sheet = read_sheet(image, border=border)
@@ -38,7 +40,9 @@ def split_figure(
     num_panels = min(MOST_PANELS, num_named(readings[0], expected))
     if num_panels > 1:
         view = best_view(sheet, readings, expected, num_panels)
-        return in_reading_order([_panel(leaf, sheet, (width, height)) for leaf in view.panels])
+        sure = math.exp(-max(0.0, view.cost) / len(view.panels))
+        panels = [_panel(leaf, sheet, (width, height), sure) for leaf in view.panels]
+        return in_reading_order(panels)
     clear = [] if expected or readings[0] else clear_panels(sheet)
     if not clear:
         return [PanelBox((0, 0, width, height), next(iter(readings[0]), None), 1.0)]
@@ -58,11 +62,12 @@ def in_reading_order(panels: Sequence[PanelBox]) -> list[PanelBox]:
     return [panel for row in rows for panel in sorted(row, key=lambda panel: panel.box[0])]
 
 
-def _panel(leaf: Tree, sheet: Sheet, size: tuple[int, int]) -> PanelBox:
+def _panel(leaf: Tree, sheet: Sheet, size: tuple[int, int], sure: float) -> PanelBox:
     labels = [mark.label for mark in leaf.marks]
     label = max(labels, key=lambda label: label.confidence, default=None)
-    confidence = 1.0 if num_ink(sheet, leaf.box) else 0.0
-    return PanelBox(_full_scale(leaf.box, sheet, size), label, confidence)
+    return PanelBox(
+        _full_scale(leaf.box, sheet, size), label, sure if num_ink(sheet, leaf.box) else 0.0
+    )
 
 
 def _full_scale(box: Box, sheet: Sheet, size: tuple[int, int]) -> Box:

@@ -51,7 +51,7 @@ class Sheet:
     crossed: tuple[Int[np.ndarray, "width height1"], Int[np.ndarray, "height width1"]]
     """Cost of a cut along each column (a cut of axis 0, at an x), and along each row (axis 1)."""
     border: tuple[Float[np.ndarray, "width height1"], Float[np.ndarray, "height width1"]] | None
-    """The same for the probability that a pixel is of a border between panels, if one is known."""
+    """The same for the probability of a border of that direction, if one is known."""
 
     @property
     def whole(self) -> Box:
@@ -61,11 +61,12 @@ class Sheet:
 def read_sheet(
     image: UInt8[np.ndarray, "height width 3"],
     *,
-    border: Float[np.ndarray, "rows columns"] | None = None,
+    border: Float[np.ndarray, "2 rows columns"] | None = None,
 ) -> Sheet:
     """The maps of a picture of any size, RGB.
 
-    `border` holds probabilities in [0, 1] over the whole picture, on a grid of any size.
+    `border` holds the probabilities of a vertical and of a horizontal border, in [0, 1], over the
+    whole picture on a grid of any size.
     """
     height, width = image.shape[:2]
     scale = min(1.0, LONGEST_SIDE / max(height, width, 1))
@@ -176,8 +177,10 @@ def _sums(values: np.ndarray) -> Int[np.ndarray, "lines length1"]:
 
 
 def _border_sums(border: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    grid = cv2.resize(border.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-    return _sums_of_parts(grid.T), _sums_of_parts(grid)
+    upright, level = (
+        cv2.resize(part.astype(np.float32), size, interpolation=cv2.INTER_LINEAR) for part in border
+    )
+    return _sums_of_parts(upright.T), _sums_of_parts(level)
 
 
 def _sums_of_parts(values: np.ndarray) -> Float[np.ndarray, "lines length1"]:

@@ -18,7 +18,7 @@ UNALIGNED = 0.3
 """Cost of a panel without a label that begins in no row, or in no column, of labels."""
 
 UNEQUAL = 0.2
-"""Cost of a panel that is twice, or half, as large as the mean, where no label is known."""
+"""Cost of a panel that is twice, or half, as large as the mean, where labels are missing."""
 
 UNTIMELY = 0.4
 """Cost of a panel without a label where, in order of reading, none is missing."""
@@ -183,7 +183,8 @@ class Search:
         if self.order is None:
             return 0.0
         following = self.order.follows(self._place(box), self.marks) + 1
-        return UNTIMELY if any(mark.index == following for mark in self.marks) else 0.0
+        missing = set(range(self.most)) - {mark.index for mark in self.marks}
+        return 0.0 if following in missing else UNTIMELY
 
     def _place(self, box: Box) -> tuple[float, float]:
         """Where the label of a panel would stand."""
@@ -199,7 +200,7 @@ class Search:
         mean = self.sheet.width * self.sheet.height / max(1, self.most)
         part = (box[2] - box[0]) * (box[3] - box[1]) / mean
         cost = SMALL * max(0.0, 1 - part / SMALLEST)
-        if not self.marks:
+        if not self.marks or self.num_missing:
             cost += UNEQUAL * abs(float(np.log2(max(part, 1e-3))))
         return cost
 
