@@ -80,13 +80,6 @@ def _reaching(plane: Plane, width: float, height: float, *, even: bool = False) 
     return cv2.copyMakeBorder(plane, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
 
 
-def cell_means(plane: Plane, num_cells: int) -> Plane:
-    """The mean level of each cell of a square grid; of a smaller plane, the levels between."""
-    while min(plane.shape) >= 4 * num_cells:
-        plane = _halved(_reaching(plane, 1, 1, even=True))
-    return cv2.resize(plane, (num_cells, num_cells), interpolation=cv2.INTER_AREA)
-
-
 def doubled(plane: Plane) -> Plane:
     """Every pixel as a block of two by two."""
     height, width = plane.shape
