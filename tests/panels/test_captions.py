@@ -118,8 +118,35 @@ def test_a_mention_of_a_later_panel_does_not_begin_it():
 
 
 FRAGMENTS = st.sampled_from(
-    ["(A) ", "(B)", "A. ", "B, ", "a–c ", "(d", ") ", "; ", ", and ", "Lungs", " (left) ", "Right: "]
-    + ["Fig. 2", " in A and B", "1. ", "(ii)", "A1–3", ".", " ", "\n", "肺", "ش", "，", "’", "\u202e"]
+    [
+        "(A) ",
+        "(B)",
+        "A. ",
+        "B, ",
+        "a–c ",
+        "(d",
+        ") ",
+        "; ",
+        ", and ",
+        "Lungs",
+        " (left) ",
+        "Right: ",
+    ]
+    + [
+        "Fig. 2",
+        " in A and B",
+        "1. ",
+        "(ii)",
+        "A1–3",
+        ".",
+        " ",
+        "\n",
+        "肺",
+        "ش",
+        "，",
+        "’",
+        "\u202e",
+    ]
 )
 CAPTIONS = st.one_of(st.text(max_size=200), st.lists(FRAGMENTS, max_size=40).map("".join))
 
@@ -148,7 +175,20 @@ def test_every_piece_is_a_substring_of_the_caption(caption):
 
 @pytest.mark.parametrize(
     "unit",
-    ["x", "(A) lungs. (B) hearts. ", "(A)", "((((", "A. ", "a ", ";", ". ", "A–", " ", "(A, ", "1, "]
+    [
+        "x",
+        "(A) lungs. (B) hearts. ",
+        "(A)",
+        "((((",
+        "A. ",
+        "a ",
+        ";",
+        ". ",
+        "A–",
+        " ",
+        "(A, ",
+        "1, ",
+    ]
     + ["Left: a. ", "(left)", "肺（A）。", "in A and B ", "“", "A B ", "(A–Z) ", "Panel "],
 )
 def test_a_hundred_thousand_characters_take_no_age(unit):
