@@ -37,8 +37,8 @@ def test_words_add_nothing_to_a_link_of_the_same_paragraph():
 
 
 def test_words_and_links_stand_in_the_order_of_the_document():
-    inner = '<p>First (Fig. 1).</p><p>Second (<xref rid="F1">Fig. 1B</xref>).</p><p>Third (Fig. 1C).</p>'
-    mentions = said(inner + figures("1"))
+    linked = '<p>Second (<xref rid="F1">Fig. 1B</xref>).</p>'
+    mentions = said(f"<p>First (Fig. 1).</p>{linked}<p>Third (Fig. 1C).</p>{figures('1')}")
     assert [mention.text[:3] for mention in mentions["F1"]] == ["Fir", "Sec", "Thi"]
 
 

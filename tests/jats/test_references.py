@@ -88,16 +88,10 @@ def test_what_is_no_plain_figure_is_told_apart(text, kind, figure):
     assert (found.kind, found.figure) == (kind, figure)
 
 
-TEXTS = st.one_of(
-    st.text(max_size=200),
-    st.lists(
-        st.sampled_from(
-            ["Fig. ", "Figs ", "figure", "1", "2A", "–", ", ", " and ", "S3", "IV", "(a)", "B"]
-            + [" of ", "[2]", "et al.", "; ", "Table ", "supplement ", "图", "ش", ". "]
-        ),
-        max_size=40,
-    ).map("".join),
-)
+FIGURES = ["Fig. ", "Figs ", "figure", "1", "2A", "–", ", ", " and ", "S3", "IV", "(a)", "B"]
+WORDS = [" of ", "[2]", "et al.", "; ", "Table ", "supplement ", "图", "ش", ". "]
+LISTS = st.lists(st.sampled_from([*FIGURES, *WORDS]), max_size=40)
+TEXTS = st.one_of(st.text(max_size=200), LISTS.map("".join))
 
 
 @settings(deadline=None)
@@ -117,9 +111,10 @@ def test_the_sentences_are_the_text(text):
     assert all(start < end for start, end in spans)
 
 
-@pytest.mark.parametrize(
-    "unit", ["Fig. 1, ", "Figs 1–9–", "fig", "1A–", ". ", "Fig. A", "(Fig. 1", " "]
-)
+HOSTILE = ["Fig. 1, ", "Figs 1–9–", "fig", "1A–", ". ", "Fig. A", "(Fig. 1", " "]
+
+
+@pytest.mark.parametrize("unit", HOSTILE)
 def test_a_long_text_does_not_hang(unit):
     text = (unit * 100_000)[:100_000]
     figure_references(text)
@@ -128,8 +123,8 @@ def test_a_long_text_does_not_hang(unit):
 
 def test_no_sentence_ends_behind_a_shortened_word():
     text = (
-        "See Fig. 3 of E. coli, cf. Smith et al. 2004, e.g. in mice. It rose to 3.5 mg (i.e. more). "
-        "So it was shown in B. Then J. Smith left! Did he? Yes."
+        "See Fig. 3 of E. coli, cf. Smith et al. 2004, e.g. in mice. "
+        "It rose to 3.5 mg (i.e. more). So it was shown in B. Then J. Smith left! Did he? Yes."
     )
     assert [text[start:end].strip() for start, end in sentences(text)] == [
         "See Fig. 3 of E. coli, cf. Smith et al. 2004, e.g. in mice.",

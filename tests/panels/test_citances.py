@@ -24,19 +24,7 @@ def test_a_figure_without_panels_is_not_split():
     assert split_mention("See Fig. 1A.", "Fig. 1A", "Figure 1", []) == {}
 
 
-WORDS = [
-    "Fig. 1A",
-    "(Fig. 1B)",
-    "Figure 1",
-    "; ",
-    ". ",
-    "panel A",
-    " (B)",
-    "left",
-    "Fig. 2",
-    "肺。",
-    " ",
-]
+WORDS = ["Fig. 1A", "(Fig. 1B)", "Figure 1", "; ", ". ", "panel A", " (B)", "left", "Fig. 2", " "]
 
 
 @settings(deadline=None)

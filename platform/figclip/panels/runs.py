@@ -44,6 +44,8 @@ NUMBERED = re.compile(
     re.IGNORECASE,
 )
 """Things that go by letters without brackets, too."""
+BEFORE_LABEL = " \t\n\u00a0\u2002\u2003\u2009\u200a\u202f\"'“‘(["
+"""What may stand between the end of a sentence and a label."""
 JOINING = re.compile(r"\s(?:and|or)\s*\Z")
 LOOKBACK = 30
 
@@ -162,7 +164,7 @@ def _best_chain(groups: Sequence[Sequence[Atom]], worths: Sequence[float]) -> _C
             last = chain.places.bit_length()
             if last not in best or chain.standing > best[last].standing:
                 best[last] = chain
-    chains = [chain for chain in best.values() if chain.before is not None]
+    chains = [chain for chain in best.values() if chain.places.bit_count() > 2]
     return max(chains, key=lambda chain: chain.standing, default=None)
 
 
@@ -215,7 +217,7 @@ def _nested(
 def worth_of(caption: str, mark: Mark) -> float:
     """How much a place in the caption looks like that of a label."""
     before = caption[max(0, mark.start - LOOKBACK) : mark.start]
-    last = JOINING.sub("", before).rstrip(" \"'“‘([")[-1:]
+    last = JOINING.sub("", before).rstrip(BEFORE_LABEL)[-1:]
     if not before.strip():
         return AT_START
     if mark.style == "open":
@@ -265,4 +267,4 @@ def is_abbreviation(caption: str, start: int, end: int) -> bool:
     if len(inside) != 1 or not inside.isupper():
         return False
     words = caption[max(0, start - LOOKBACK) : start].split()
-    return bool(words) and words[-1][:1].upper() == inside
+    return bool(words) and words[-1][:1].upper() == inside and words[-1][-1:] not in ".,;:"
