@@ -5,7 +5,7 @@ claimed; a supplementary one is told apart by its kind.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from figclip.jats.figure_words import (
@@ -55,14 +55,15 @@ NEXT_NUMBER = re.compile(
 SERIES = re.compile(r"(\d+s|[A-Z]?)(\d+)")
 
 
-def figure_references(text: str) -> list[Reference]:
+def figure_references(text: str, hints: Sequence[str] = HINTS) -> list[Reference]:
     """The figures that a text speaks of, in order, ranges filled: `Figs. 1–3` are three.
 
-    References to other papers' figures are left out; so are source data and videos.
+    References to other papers' figures are left out; so are source data and videos. Only words
+    that hold one of the `hints` are looked at.
     """
     found: list[Reference] = []
     end = 0
-    for place in _places(text):
+    for place in _places(text, hints):
         head = HEAD.match(text, place) if place >= end else None
         references = list(_references(text, head)) if head is not None else []
         if references:
@@ -80,10 +81,10 @@ def _without_bracket(text: str, reference: Reference) -> Reference:
     return reference
 
 
-def _places(text: str) -> list[int]:
+def _places(text: str, hints: Sequence[str]) -> list[int]:
     """Where words begin that hold a hint."""
     found = set()
-    for hint in HINTS:
+    for hint in hints:
         place = text.find(hint)
         while place >= 0:
             start = place
