@@ -28,6 +28,7 @@ SILENT = ("{*}caption", "{*}ref-list", "{*}ack", "{*}fn-group", "{*}author-notes
 PLAIN_TEXT = etree.XPath("string()")
 
 SEVERAL = re.compile(r"\d\D+\d")
+ANNOUNCED = re.compile(r"(?:[Ff]ig(?:ure)?s?|FIG(?:URE)?S?)\.?\s*\Z")
 JOINED = re.compile(r"\s*(?:[-–—‐‑−,;&/]|and\b|to\b|or\b|through\b)\s*(?:and\s*)?(?:S?\d|$)")
 """After a link: a further figure may follow, linked or not."""
 
@@ -184,7 +185,7 @@ def _named(
             texts[paragraph] = text
         said = [
             (text[reference.start : reference.end], meant)
-            for reference in figure_references(text)
+            for reference in figure_references(text, hints)
             if (meant := _meant(reference, numbers))
         ]
         if said:
@@ -216,8 +217,15 @@ def _says_no_more(
     for link, _ in links:
         anchor = PLAIN_TEXT(link)
         if not _goes_on(anchor, link.tail or ""):
-            outside -= sum(map(anchor.count, hints))
+            outside -= sum(map(anchor.count, hints)) + _is_announced(link)
     return outside == 0
+
+
+def _is_announced(link: etree._Element) -> bool:
+    """Whether the word for the figure stands right before its link: `Figure` before `1A`."""
+    sibling = link.getprevious()
+    before = link.getparent().text if sibling is None else sibling.tail
+    return before is not None and ANNOUNCED.search(before[-12:]) is not None
 
 
 def _goes_on(anchor: str, tail: str) -> bool:

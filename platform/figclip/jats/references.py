@@ -5,8 +5,8 @@ claimed; a supplementary one is told apart by its kind.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from figclip.jats.figure_words import (
     HEAD,
@@ -39,7 +39,7 @@ LONGEST_RANGE = 60
 
 SOURCE_DATA = re.compile(r"\s?[-–—‐‑]{1,3}\s?(?:[Ss]ource|[Vv]ideo|[Ff]igure)\s")
 DASH = r"(?:\s?[-–—‐‑−]{1,2}\s?|\s(?:to|through|bis)\s)"
-LETTER = r"(?:[A-Z](?:[ivx]{1,4}|\d|[′'])?|[a-z](?:[ivx]{1,4}|\d|[′'])?)(?![^\W_])"
+LETTER = r"(?:[A-Z](?:[ivx]{1,4}|\d|[′'])?|[a-z](?:[ivx]{1,4}|\d|[′'])?)(?![A-Za-z\d])"
 FIRST_PANEL = re.compile(rf"(?:\s?\(\s?|\s?)(?P<letters>[A-H]{{2,4}}(?!\w)|{LETTER})\)?")
 WORDED_PANEL = re.compile(
     rf"[,;]?\s?(?:\((?:[Pp]anels?|[Pp]arts?)\s(?P<letters>{LETTER})\)"
@@ -55,31 +55,40 @@ NEXT_NUMBER = re.compile(
 SERIES = re.compile(r"(\d+s|[A-Z]?)(\d+)")
 
 
-def figure_references(text: str) -> list[Reference]:
+def figure_references(text: str, hints: Sequence[str] = HINTS) -> list[Reference]:
     """The figures that a text speaks of, in order, ranges filled: `Figs. 1–3` are three.
 
-    References to other papers' figures are left out; so are source data and videos.
+    References to other papers' figures are left out; so are source data and videos. Only words
+    that hold one of the `hints` are looked at.
     """
     found: list[Reference] = []
     end = 0
-    for place in _places(text):
+    for place in _places(text, hints):
         head = HEAD.match(text, place) if place >= end else None
         references = list(_references(text, head)) if head is not None else []
         if references:
             end = max(reference.end for reference in references)
             if not is_others(text, place, end):
-                found += references
+                found += [_without_bracket(text, reference) for reference in references]
     return found
 
 
-def _places(text: str) -> list[int]:
+def _without_bracket(text: str, reference: Reference) -> Reference:
+    """Without a closing bracket that was opened before it."""
+    words = text[reference.start : reference.end]
+    if words.endswith(")") and words.count(")") > words.count("("):
+        return replace(reference, end=reference.end - 1)
+    return reference
+
+
+def _places(text: str, hints: Sequence[str]) -> list[int]:
     """Where words begin that hold a hint."""
     found = set()
-    for hint in HINTS:
+    for hint in hints:
         place = text.find(hint)
         while place >= 0:
             start = place
-            while start > 0 and place - start < 9 and (text[start - 1].isalpha()):
+            while start > 0 and place - start < 9 and _runs_on(text[start - 1 : start + 1]):
                 start -= 1
             if start > 1 and text[start - 1] == "-" and text[start - 2] in "eE":
                 start -= 2
@@ -124,6 +133,11 @@ def _references(text: str, head: re.Match[str]) -> Iterator[Reference]:
         start = place = joint.end()
     if last is not None:
         yield last
+
+
+def _runs_on(signs: str) -> bool:
+    """Whether two signs belong to one word; those of Chinese are words of their own."""
+    return signs.isalpha() and ord(signs[-1]) < 0x2E80
 
 
 def _as_before(name: str, before: str, joint: re.Match[str] | None) -> str:

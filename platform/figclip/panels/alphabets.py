@@ -19,7 +19,7 @@ ATOM = (
 """A label, not followed by more of a word: the X of `X-ray` is none."""
 RANGE = r"(?: \s*[-–—‐‑−~～]+\s* | \s+(?:to|through|bis)\s+ )"
 LIST = r"(?: \s*[,;&/+、，]\s*(?:and\s+|&\s*)? | \s+(?:and|or|und|et|y|e)\s+ )"
-GROUP = rf"{ATOM}(?:(?:{RANGE}|{LIST}){ATOM})*+"
+GROUP = rf"{ATOM}(?:(?:{RANGE}|{LIST}){ATOM}){{0,60}}+"
 PIECES = re.compile(rf"(?<!\w)(?P<atom>{ATOM}) | (?P<range>{RANGE})", re.VERBOSE)
 
 ROMAN = {

@@ -18,7 +18,7 @@ from figclip.panels.clauses import (
 from figclip.panels.marks import find_marks
 from figclip.panels.parts import Span
 from figclip.panels.positions import positions_run
-from figclip.panels.runs import BARE, Named, Run, best_run
+from figclip.panels.runs import BARE, BEFORE_LABEL, Named, Run, best_run
 
 LEGEND = re.compile(
     r"""[^\w“"‘']*(?: (?i: (?:scale\s)?bars?\b | scales?\b | (?:original\s)?magnifications?
@@ -104,7 +104,7 @@ def _by_sentence(caption: str, run: Run) -> Iterator[tuple[int, int, list[Named]
     """Sentences with the labels that are named in them; a label at a full stop begins one."""
     starts = {start for start, _ in sentences(caption)}
     for item in run.named:
-        before = caption[max(0, item.mark.start - 9) : item.mark.start].rstrip(' ([“"')
+        before = caption[max(0, item.mark.start - 9) : item.mark.start].rstrip(BEFORE_LABEL)
         if before[-1:] in (".", "。") and item.is_defining:
             starts.add(item.mark.start)
     for item in run.named:  # no sentence begins in a label, or right behind it
@@ -197,7 +197,7 @@ def _defined(caption: str, sentence: Sentence, run: Run) -> tuple[list[Piece], t
     start, end, named = sentence
     cuts = [item for item in named if item.is_defining or is_prefix(caption, start, item)]
     first, others = cuts[0], cuts[1:]
-    if not caption[start : first.mark.start].strip(' ([“"'):
+    if not caption[start : first.mark.start].strip(BEFORE_LABEL):
         again = {label for item in others for label in item.labels}
         if again <= set(first.labels) and not (others and begins(caption, others)):
             return grouped(caption, start, end, first, run), first.labels

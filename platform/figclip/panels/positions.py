@@ -19,6 +19,9 @@ LEADING_PANEL = re.compile(
 )
 CLOSING = re.compile(rf"[(\[](?:the\s|on\sthe\s)?(?P<words>{PLACE}{THING})[)\]]", re.VERBOSE)
 
+BESIDE = re.compile(rf"\b(?:{_ROW}|{_SIDE})\s\Z", re.IGNORECASE)
+"""`the left (right) eye` speaks of eyes."""
+
 COUNTERPARTS = (
     {"left", "right"},
     {"top", "bottom"},
@@ -41,7 +44,7 @@ def positions_run(caption: str) -> Run | None:
         seen: set[str] = set()
         for match in pattern.finditer(caption):
             label = _label(match)
-            if label:
+            if label and not BESIDE.search(caption, max(0, match.start() - 9), match.start()):
                 is_new = label not in seen
                 seen.add(label)
                 is_closing = pattern is CLOSING

@@ -2,10 +2,11 @@
 style and alphabet that the caption's own punctuation supports best."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
-from figclip.panels.alphabets import ALPHABETS, MOST_LABELS, Alphabet, Atom
+from figclip.panels.alphabets import ALPHABETS, Alphabet, Atom
 from figclip.panels.marks import Mark, Style
 
 STYLES: tuple[tuple[Style, ...], ...] = (("bracket", "half"), ("open",))
@@ -31,7 +32,9 @@ COST = 0.7
 REPEATED = 1.0
 """What a run loses for each label that stands at a sure place again: `A, (a) ..., B, (a) ...`."""
 SURE = 2.0
-"""What each number of a run must be worth: numbers stand for many things."""
+"""What each number of a run must be worth."""
+LEAST_NUMBERS = 3
+"""Numbers that make a run; two may count anything."""
 
 POINTING = re.compile(
     r"\b(?:see|as\sin|than(?:\sin)?|figs?\.?|figure|tables?|hepatitis|vitamins?|influenza|refs?\.?"
@@ -44,6 +47,8 @@ NUMBERED = re.compile(
     re.IGNORECASE,
 )
 """Things that go by letters without brackets, too."""
+BEFORE_LABEL = " \t\n\u00a0\u2002\u2003\u2009\u200a\u202f\"'“‘(["
+"""What may stand between the end of a sentence and a label."""
 JOINING = re.compile(r"\s(?:and|or)\s*\Z")
 LOOKBACK = 30
 
@@ -86,9 +91,24 @@ class _Chain:
     before: "_Chain | None"
 
     @property
+    def num_labels(self) -> int:
+        return self.places.bit_count() - 1  # place 0 is the beginning
+
+    @property
+    def num_holes(self) -> int:
+        return self.places.bit_length() - self.places.bit_count()
+
+    @property
     def standing(self) -> float:
         """Its worth less what its holes cost."""
-        return self.worth - HOLE * (self.places.bit_length() - 1 - self.places.bit_count())
+        return self.worth - HOLE * self.num_holes
+
+    def marks(self) -> set[int]:
+        link, found = self, set()
+        while link.before is not None:
+            found.add(link.mark)
+            link = link.before
+        return found
 
 
 def best_run(caption: str, marks: Sequence[Mark]) -> Run | None:
@@ -106,32 +126,30 @@ def best_run(caption: str, marks: Sequence[Mark]) -> Run | None:
 def _run(
     caption: str, marks: Sequence[Mark], styles: Sequence[Style], alphabet: Alphabet
 ) -> Run | None:
+    """The best run of one style and alphabet, from its first label on."""
+    own = _candidates(caption, marks, styles, alphabet)
+    worths = [worth_of(caption, mark) for mark in own]
+    is_letters = alphabet in ("upper", "lower")
+    if not is_letters:  # numbers stand for many things: only sure ones count
+        sure = [begins_words(caption, own[n]) and worths[n] >= SURE for n in range(len(own))]
+        own, worths = list(compress(own, sure)), list(compress(worths, sure))
+    chain = _best_chain([mark.labels[alphabet] for mark in own], worths)
+    if chain is None or chain.standing <= 0 or not chain.places & 2:
+        return None
+    if not is_letters and (chain.num_labels < LEAST_NUMBERS or chain.num_holes):
+        return None
+    return _named(own, worths, alphabet, chain)
+
+
+def _candidates(
+    caption: str, marks: Sequence[Mark], styles: Sequence[Style], alphabet: Alphabet
+) -> list[Mark]:
+    """Marks of the style that can be read in the alphabet, and those that a word calls panels."""
     readable = [mark for mark in marks if alphabet in mark.labels]
     own = [mark for mark in readable if mark.style in styles or mark.is_worded]
-    if not own:
-        return None
-    if not any(mark.labels[alphabet][0].place == 1 for mark in own):
-        own = sorted([*own, *_bare_first(caption, readable, alphabet)], key=lambda mark: mark.start)
-    worths = [worth_of(caption, mark) for mark in own]
-    least = 2
-    if alphabet not in ("upper", "lower"):
-        kept = [
-            n for n, mark in enumerate(own) if begins_words(caption, mark) and worths[n] >= SURE
-        ]
-        own, worths = [own[n] for n in kept], [worths[n] for n in kept]
-        least = 3
-    chain = _best_chain([mark.labels[alphabet] for mark in own], worths)
-    if chain is None or chain.places.bit_count() <= least or not chain.places & 2:
-        return None
-    is_whole = chain.places.bit_count() == chain.places.bit_length()
-    if chain.worth <= 0 or (least > 2 and not is_whole):
-        return None
-    defining = set()
-    link: _Chain | None = chain
-    while link is not None and link.before is not None:
-        defining.add(link.mark)
-        link = link.before
-    return _named(own, worths, alphabet, defining, chain)
+    if not own or any(mark.labels[alphabet][0].place == 1 for mark in own):
+        return own
+    return sorted([*own, *_bare_first(caption, readable, alphabet)], key=lambda mark: mark.start)
 
 
 def _bare_first(caption: str, marks: Sequence[Mark], alphabet: Alphabet) -> list[Mark]:
@@ -162,7 +180,7 @@ def _best_chain(groups: Sequence[Sequence[Atom]], worths: Sequence[float]) -> _C
             last = chain.places.bit_length()
             if last not in best or chain.standing > best[last].standing:
                 best[last] = chain
-    chains = [chain for chain in best.values() if chain.before is not None]
+    chains = [chain for chain in best.values() if chain.num_labels > 1]
     return max(chains, key=lambda chain: chain.standing, default=None)
 
 
@@ -172,36 +190,26 @@ def _follows(reached: int, places: int) -> bool:
     return first <= reached.bit_length() + 1
 
 
-def _named(
-    own: Sequence[Mark],
-    worths: Sequence[float],
-    alphabet: Alphabet,
-    defining: Iterable[int],
-    chain: _Chain,
-) -> Run | None:
+def _named(own: Sequence[Mark], worths: Sequence[float], alphabet: Alphabet, chain: _Chain) -> Run:
     """The run of a chain: its labels, and every mark that names nothing else."""
-    chosen = set(defining)
+    chosen = chain.marks()
     texts: dict[str, int] = {}
     for n in sorted(chosen):
         texts.update({atom.text: atom.place for atom in own[n].labels[alphabet]})
-    nested = _nested(own, alphabet, chain, texts)
+    nested = _nested(own, alphabet, texts)
     texts.update(nested)
     named = []
     for n, (mark, worth) in enumerate(zip(own, worths, strict=True)):
-        labels = tuple(atom.text for atom in mark.labels[alphabet] if atom.text in texts)
-        if len(labels) == len(mark.labels[alphabet]):
+        labels = tuple(atom.text for atom in mark.labels[alphabet])
+        if all(label in texts for label in labels):
             is_defining = n in chosen or any(label in nested for label in labels)
             named.append(Named(mark, labels, is_defining, worth))
     ordered = sorted(texts, key=lambda text: (texts[text], text))
-    if len(ordered) > MOST_LABELS:
-        return None
     again = sum(len(item.labels) for item in named if not item.is_defining and item.worth > SURE)
     return Run(alphabet, tuple(named), tuple(ordered), chain.standing - REPEATED * again)
 
 
-def _nested(
-    own: Sequence[Mark], alphabet: Alphabet, chain: _Chain, texts: dict[str, int]
-) -> dict[str, int]:
+def _nested(own: Sequence[Mark], alphabet: Alphabet, texts: Mapping[str, int]) -> dict[str, int]:
     """`Aii` beside `Ai`: labels of the same parent that the chain passed over."""
     parents = {text[0] for text in texts if len(text) > 1}
     return {
@@ -215,7 +223,7 @@ def _nested(
 def worth_of(caption: str, mark: Mark) -> float:
     """How much a place in the caption looks like that of a label."""
     before = caption[max(0, mark.start - LOOKBACK) : mark.start]
-    last = JOINING.sub("", before).rstrip(" \"'“‘([")[-1:]
+    last = JOINING.sub("", before).rstrip(BEFORE_LABEL)[-1:]
     if not before.strip():
         return AT_START
     if mark.style == "open":
@@ -265,4 +273,4 @@ def is_abbreviation(caption: str, start: int, end: int) -> bool:
     if len(inside) != 1 or not inside.isupper():
         return False
     words = caption[max(0, start - LOOKBACK) : start].split()
-    return bool(words) and words[-1][:1].upper() == inside
+    return bool(words) and words[-1][:1].upper() == inside and words[-1][-1:] not in ".,;:"
