@@ -14,29 +14,16 @@ LOW = frozenset("acemnorsuvwxz")
 HANGING = frozenset("gpqy")
 X_HEIGHT = 0.74
 SAME_SIZE = 1.22
-"""Ratio of the sizes of two fonts that are still alike by half, about."""
-PLATEAU = 1.3
-LOOKALIKES = (
-    "0oODQ",
-    "1lIi|",
-    "8B",
-    "5sS",
-    "2zZ",
-    "6bG",
-    "9gq",
-    "cC(",
-    "vV",
-    "wW",
-    "xX",
-    "uU",
-    "pP",
+"""Ratio of the sizes of two fonts that are not alike any more."""
+LOOKALIKES = ("0oODQ", "1lIi|", "8B", "5sS", "2zZ", "6bG", "9gq", "cC(") + tuple(
+    small + small.upper() for small in "puvwx"
 )
 """Characters that are taken for one another when they stand alone."""
 ENOUGH = 0.3
 """Fit of a candidate that is taken for a label while others are looked for."""
 LIKELY = 0.5
 """Fit of what is given as a label."""
-STRONG, HALF = 0.75, 0.5
+STRONG, HALF = 0.75, 0.6
 """Of the fit of labels, and of the mean fit of all that are expected."""
 IN_LINE = 0.4
 """Of a letter's height, that edges in line may differ by."""
@@ -153,12 +140,12 @@ def label_fits(
 def alike(
     sizes: Float[np.ndarray, "num wanted"], size: float, heights: Int[np.ndarray, "num 1"]
 ) -> Float[np.ndarray, "num wanted"]:
-    """1 for fonts of one size, 0 for those that are clearly not; sizes are logarithms.
+    """1 for fonts of one size, 0 for those that differ by `SAME_SIZE`; sizes are logarithms.
 
     A pixel more or less is forgiven, which is much of a small letter.
     """
     far = np.maximum(0.0, np.abs(sizes - size) - 1 / heights) / np.log(SAME_SIZE)
-    return np.clip(PLATEAU - far, 0, 1)
+    return np.clip(1 - far, 0, 1)
 
 
 def _in_line(

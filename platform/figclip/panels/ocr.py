@@ -34,29 +34,34 @@ MOST_TWINS = 8
 def find_labels(
     image: Picture, expected: Sequence[str], *, reader: Reader | None = None
 ) -> list[Label]:
-    """Labels that are printed in a picture, in the order of `expected`.
+    """Labels that are printed in a picture, in the order and case of `expected`.
 
     `expected` are those that the caption names, of which single letters and digits are looked for.
-    If there are none, a run A, B, ... is given where one is convincing. Any picture is taken, and time is bounded by `MOST_READ`.
+    If there are none, a run A, B, ... is given where one is convincing. Any picture is taken, and
+    `MOST_READ` bounds the time.
     """
     wanted = "".join(dict.fromkeys(text for text in expected if text in DRAWN))[:MOST_EXPECTED]
     gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
     page = searched(gray, LONGEST_SIDE if wanted else QUICK_SIDE)
     glyphs = find_glyphs(page)
+    reader = reader or shared_reader()
     if not wanted:
         glyphs = glyphs.take(np.flatnonzero(glyphs.gaps[:, 0] >= 1.0))
-        return _run(sight_of(image, page, glyphs), reader or shared_reader())
-    sight, read = sight_of(image, page, glyphs), dict[int, Candidate]()
-    labels = Search(sight, wanted, read).labels(reader or shared_reader())
+        return _run(sight_of(image, page, glyphs), reader)
+    return _expected(sight_of(image, page, glyphs), wanted, reader)
+
+
+def _expected(sight: Sight, wanted: str, reader: Reader) -> list[Label]:
+    """Labels that the caption names; what is missing is looked for again, with other eyes."""
+    read: dict[int, Candidate] = {}
+    labels = Search(sight, wanted, read).labels(reader)
     if len(labels) < len(wanted):
-        more = sight_of(image, page, find_more_glyphs(page))
-        both = Sight(
-            image,
-            page,
-            glyphs=sight.glyphs + more.glyphs,
-            ink=np.concatenate([sight.ink, more.ink]),
-        )
-        labels = Search(both, wanted, read).labels(reader or shared_reader())
+        sight = sight.with_more(find_more_glyphs(sight.page))
+        labels = Search(sight, wanted, read).labels(reader)
+    if not labels and wanted != wanted.swapcase():
+        # The caption says (A) where `a` is printed; sizes then betray the case.
+        printed = Search(sight, wanted.swapcase(), read).labels(reader)
+        labels = [Label(each.text.swapcase(), each.box, each.confidence) for each in printed]
     return labels
 
 

@@ -42,6 +42,12 @@ class Sight:
     glyphs: Glyphs
     ink: Float[np.ndarray, "num pixels"]
 
+    def with_more(self, glyphs: Glyphs) -> "Sight":
+        """The same, with more blobs behind those it has."""
+        more = sight_of(self.image, self.page, glyphs)
+        ink = np.concatenate([self.ink, more.ink])
+        return Sight(self.image, self.page, self.glyphs + more.glyphs, ink)
+
 
 def sight_of(image: Picture, page: Gray, glyphs: Glyphs) -> Sight:
     """With the loneliest of the blobs."""
