@@ -16,6 +16,15 @@ CROSSING = 2.0
 WIDE_GUTTER = 0.03
 """Of the page's longer side: a gutter as wide as this cannot gain by being wider."""
 
+HARDLY = 0.004
+"""Part of a line of a gutter that may be crossed."""
+
+VALLEY = 0.15
+"""Lines that are dearer than their best neighbour by no more are of one valley."""
+
+TOWARDS_LABEL = 2.0
+"""Cost of a cut at the far end of the stretch between two labels, over the region's length."""
+
 KNOWN_BORDER = 2.0
 """What a certain border takes off, and a certain interior adds."""
 
@@ -65,6 +74,7 @@ class Survey:
 
 
 def sides(region: Box, cut: Cut) -> tuple[Box, Box]:
+    """Left and right, or top and bottom."""
     x0, y0, x1, y1 = region
     if cut.axis == 0:
         return (x0, y0, cut.at, y1), (cut.at, y0, x1, y1)
@@ -85,7 +95,7 @@ def costs(sheet: Sheet, region: Box, axis: int, width_weight: float) -> Float[np
 
 def _gutter_widths(mean: np.ndarray) -> np.ndarray:
     """Of every line: over how many lines its stretch of (almost) nothing to cross goes."""
-    free = mean <= 0.004
+    free = mean <= HARDLY
     bounds = np.flatnonzero(np.diff(np.concatenate([[False], free, [False]]).astype(np.int8)))
     widths = np.zeros(len(mean))
     for start, end in zip(bounds[::2], bounds[1::2], strict=True):
@@ -135,7 +145,7 @@ def _between(
             continue
         lines = np.arange(low, high)
         away = (1 - anchor) * (high - lines) + anchor * (lines - low)
-        tilted = price[low:high] + 2 * abs(1 - 2 * anchor) * away / len(price)
+        tilted = price[low:high] + TOWARDS_LABEL * abs(1 - 2 * anchor) * away / len(price)
         chosen += [low + int(np.argmin(tilted)), low + int(np.argmin(price[low:high]))]
     return chosen
 
@@ -151,9 +161,9 @@ def cheapest(price: Float[np.ndarray, "lines"], number: int, margin: int) -> lis
             break
         chosen.append(at)
         low, high = at, at + 1
-        while low > 0 and left[low - 1] <= left[at] + 0.15:
+        while low > 0 and left[low - 1] <= left[at] + VALLEY:
             low -= 1
-        while high < len(left) and left[high] <= left[at] + 0.15:
+        while high < len(left) and left[high] <= left[at] + VALLEY:
             high += 1
         left[max(0, low - margin) : high + margin] = np.inf
     return chosen

@@ -15,6 +15,7 @@ from figclip.panels.tree import Tree
 from figclip.schema import Box
 
 MOST_PANELS = 40
+"""Labels of a caption that are looked for; no figure has as many panels."""
 
 CLEAR = 0.5
 """Confidence in panels that no label names."""
@@ -36,8 +37,9 @@ def split_figure(
     """
     height, width = image.shape[:2]
     sheet = read_sheet(image, border=border)
+    expected = list(dict.fromkeys(expected))[:MOST_PANELS]
     readings = readings_of(labels, expected)
-    num_panels = min(MOST_PANELS, num_named(readings[0], expected))
+    num_panels = num_named(readings[0], expected)
     if num_panels > 1:
         view = best_view(sheet, readings, expected, num_panels)
         sure = math.exp(-max(0.0, view.cost) / len(view.panels))

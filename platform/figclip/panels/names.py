@@ -1,7 +1,7 @@
 """Which of the labels read in a picture name its panels, and how many panels there are."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice, product
 
 from figclip.panels.parts import Label
@@ -30,8 +30,8 @@ def readings_of(labels: Sequence[Label], expected: Sequence[str]) -> list[Readin
     for label in sorted(labels, key=lambda label: (_case(label.text) != case, -label.confidence)):
         if fold(label.text) in names:
             by_name.setdefault(fold(label.text), []).append(label)
-    choices = [by_name[name] for name in sorted(by_name)]
-    return list(islice(_choices(choices), MOST_READINGS))
+    choices = product(*(by_name[name] for name in sorted(by_name)))
+    return list(islice(choices, MOST_READINGS))
 
 
 def num_named(reading: Reading, expected: Sequence[str]) -> int:
@@ -74,8 +74,3 @@ def _case_of(labels: Sequence[Label], expected: Sequence[str]) -> str:
 
 def _case(name: str) -> str:
     return "upper" if name.isupper() else "lower" if name.islower() else "none"
-
-
-def _choices(choices: Sequence[Sequence[Label]]) -> Iterator[Reading]:
-    """One label of each name; the first of each first, in product's order, lazily."""
-    return iter(product(*choices))
