@@ -100,6 +100,19 @@ def test_where_nothing_is_known_a_plot_with_its_legend_stays_whole():
     assert [panel.box for panel in split_figure(figure)] == [(0, 0, 700, 500)]
 
 
+def test_places_in_a_caption_say_which_way_to_cut():
+    boxes = grid(2, 2, 200, 300, 20)
+    beside = split_figure(photographs(boxes), expected=["left", "right"])
+    below = split_figure(photographs(boxes), expected=["top", "bottom"])
+    assert [panel.box for panel in beside] == [(0, 0, 300, 420), (320, 0, 620, 420)]
+    assert [panel.box for panel in below] == [(0, 0, 620, 200), (0, 220, 620, 420)]
+
+
+def test_a_photograph_with_two_places_is_not_torn_apart():
+    figure = np.repeat(np.repeat(noise(60, 80), 5, axis=0), 5, axis=1)
+    assert len(split_figure(figure, expected=["left", "right"])) == 1
+
+
 def test_a_border_that_is_known_decides_where_two_gutters_are_alike():
     boxes = grid(1, 3, 200, 200, 10)
     for end in (200, 410):

@@ -49,6 +49,8 @@ class Survey:
     sheet: Sheet
     width_weight: float
     """How much a wide gutter is worth more than a hairline."""
+    axes: tuple[int, ...] = (0, 1)
+    """Of the cuts that may be made."""
     boxes: dict[Box, Box] = field(default_factory=dict)
     prices: dict[tuple[Box, int], Float[np.ndarray, "lines"]] = field(default_factory=dict)
     valleys: dict[tuple[Box, int, int], list[int]] = field(default_factory=dict)
@@ -120,7 +122,7 @@ def candidates(
     """
     found: dict[tuple[int, int], Cut] = {}
     margin = max(2, int(NARROWEST * min(survey.sheet.width, survey.sheet.height)))
-    for axis in (0, 1):
+    for axis in survey.axes:
         start, end = region[axis], region[axis + 2]
         price = survey.price(region, axis)
         free = survey.best(region, axis, num_free, margin) if num_free else []

@@ -13,6 +13,11 @@ MOST_READINGS = 4
 
 RUNS = ("abcdefghijklmnopqrstuvwxyz", "123456789")
 
+BOTH = frozenset({"middle", "center", "centre", "central"})
+SIDES = frozenset({"left", "right"}) | BOTH
+ROWS = frozenset({"top", "bottom", "upper", "lower"}) | BOTH
+"""Words by which a caption names panels without a label."""
+
 MISSED = 1.0
 STRAY = 0.5
 """What a gap in a run of labels costs, and a label beyond its end, in labels found."""
@@ -37,6 +42,19 @@ def readings_of(labels: Sequence[Label], expected: Sequence[str]) -> list[Readin
 def num_named(reading: Reading, expected: Sequence[str]) -> int:
     """Panels of the figure, as the caption says, or as the run of labels implies."""
     return len({fold(name) for name in expected}) or len(run_of(reading))
+
+
+def axes_of(expected: Sequence[str]) -> tuple[int, ...]:
+    """Along which axes panels follow one another, if a caption names all by their places.
+
+    `left` and `right` follow along x (0), `top` and `bottom` along y (1), `top left` along both;
+    empty if panels have letters or numbers.
+    """
+    words = [fold(name).split() for name in expected]
+    if not words or not all(set(word) <= SIDES | ROWS and word for word in words):
+        return ()
+    said = {word for name in words for word in name}
+    return tuple(axis for axis, known in ((0, SIDES), (1, ROWS)) if said & known - BOTH) or (0, 1)
 
 
 def place_of(name: str, expected: Sequence[str]) -> int:
