@@ -156,6 +156,20 @@ def test_pictures_that_are_no_figures_are_kept_within_their_bounds(image, expect
         assert_within(split_figure(image, labels=given_labels, expected=expected), width, height)
 
 
+@pytest.mark.parametrize(
+    "image",
+    [paper(0, 0), paper(0, 5), paper(1, 1), paper(400, 300), np.zeros((400, 300, 3), np.uint8)],
+    ids=["nothing", "no rows", "dot", "white", "black"],
+)
+def test_an_empty_picture_is_one_panel_whatever_its_caption_says(image):
+    [panel] = split_figure(image, expected=["A", "B"])
+    assert panel.box == (0, 0, image.shape[1], image.shape[0])
+
+
+def test_noise_is_one_panel():
+    assert [panel.box for panel in split_figure(noise(300, 200))] == [(0, 0, 200, 300)]
+
+
 def test_a_page_of_text_with_a_hundred_labels_ends_soon():
     figure = paper(600, 600)
     figure[::12, ::8] = 0

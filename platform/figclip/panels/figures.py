@@ -17,6 +17,9 @@ from figclip.schema import Box
 MOST_PANELS = 40
 """Labels of a caption that are looked for; no figure has as many panels."""
 
+SMALLEST_SIDE = 16
+"""Pixels; a smaller picture has no panels."""
+
 CLEAR = 0.5
 """Confidence in panels that no label names."""
 
@@ -36,7 +39,11 @@ def split_figure(
     Never fails: what cannot be read is one panel.
     """
     height, width = image.shape[:2]
+    if min(height, width) < SMALLEST_SIDE:
+        return [PanelBox((0, 0, width, height), None, 1.0)]
     sheet = read_sheet(image, border=border)
+    if not num_ink(sheet, sheet.whole):
+        return [PanelBox((0, 0, width, height), None, 1.0)]
     expected = list(dict.fromkeys(expected))[:MOST_PANELS]
     readings = readings_of(labels, expected)
     num_panels = num_named(readings[0], expected)
