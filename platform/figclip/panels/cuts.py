@@ -25,8 +25,8 @@ VALLEY = 0.15
 TOWARDS_LABEL = 2.0
 """Cost of a cut at the far end of the stretch between two labels, over the region's length."""
 
-KNOWN_BORDER = 2.0
-"""What a certain border takes off, and a certain interior adds."""
+KNOWN_BORDER = 1.0
+"""What lies between a certain border and a certain interior."""
 
 NARROWEST = 0.02
 """Of the page's shorter side, of a region that a cut may leave."""

@@ -39,11 +39,12 @@ def split_figure(
     Never fails: what cannot be read is one panel.
     """
     height, width = image.shape[:2]
+    whole = (0, 0, width, height)
     if min(height, width) < SMALLEST_SIDE:
-        return [PanelBox((0, 0, width, height), None, 1.0)]
+        return [PanelBox(whole, None, 1.0)]
     sheet = read_sheet(image, border=border)
     if not num_ink(sheet, sheet.whole):
-        return [PanelBox((0, 0, width, height), None, 1.0)]
+        return [PanelBox(whole, None, 1.0)]
     expected = list(dict.fromkeys(expected))[:MOST_PANELS]
     readings = readings_of(labels, expected)
     num_panels = num_named(readings[0], expected)
@@ -54,7 +55,7 @@ def split_figure(
         return in_reading_order(panels)
     clear = [] if expected or readings[0] else clear_panels(sheet)
     if not clear:
-        return [PanelBox((0, 0, width, height), next(iter(readings[0]), None), 1.0)]
+        return [PanelBox(whole, next(iter(readings[0]), None), 1.0)]
     boxes = [_full_scale(box, sheet, (width, height)) for box in clear]
     return in_reading_order([PanelBox(box, None, CLEAR) for box in boxes])
 
