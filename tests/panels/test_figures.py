@@ -100,6 +100,19 @@ def test_where_nothing_is_known_a_plot_with_its_legend_stays_whole():
     assert [panel.box for panel in split_figure(figure)] == [(0, 0, 700, 500)]
 
 
+def test_places_in_a_caption_say_which_way_to_cut():
+    boxes = grid(2, 2, 200, 300, 20)
+    beside = split_figure(photographs(boxes), expected=["left", "right"])
+    below = split_figure(photographs(boxes), expected=["top", "bottom"])
+    assert [panel.box for panel in beside] == [(0, 0, 300, 420), (320, 0, 620, 420)]
+    assert [panel.box for panel in below] == [(0, 0, 620, 200), (0, 220, 620, 420)]
+
+
+def test_a_photograph_with_two_places_is_not_torn_apart():
+    figure = np.repeat(np.repeat(noise(60, 80), 5, axis=0), 5, axis=1)
+    assert len(split_figure(figure, expected=["left", "right"])) == 1
+
+
 def test_a_border_that_is_known_decides_where_two_gutters_are_alike():
     boxes = grid(1, 3, 200, 200, 10)
     for end in (200, 410):
@@ -141,6 +154,20 @@ def test_pictures_that_are_no_figures_are_kept_within_their_bounds(image, expect
     labels = [Label("A", (0, 0, 5, 5), 0.9), Label("B", (-30, 2, 10**6, 10**6), 0.9)]
     for given_labels in ((), labels):
         assert_within(split_figure(image, labels=given_labels, expected=expected), width, height)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [paper(0, 0), paper(0, 5), paper(1, 1), paper(400, 300), np.zeros((400, 300, 3), np.uint8)],
+    ids=["nothing", "no rows", "dot", "white", "black"],
+)
+def test_an_empty_picture_is_one_panel_whatever_its_caption_says(image):
+    [panel] = split_figure(image, expected=["A", "B"])
+    assert panel.box == (0, 0, image.shape[1], image.shape[0])
+
+
+def test_noise_is_one_panel():
+    assert [panel.box for panel in split_figure(noise(300, 200))] == [(0, 0, 200, 300)]
 
 
 def test_a_page_of_text_with_a_hundred_labels_ends_soon():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from figclip.panels.names import num_named, place_of, readings_of, run_of
+from figclip.panels.names import axes_of, num_named, place_of, readings_of, run_of
 from figclip.panels.parts import Label
 
 
@@ -51,3 +51,20 @@ def test_a_caption_in_another_order_does_not_change_the_places_of_letters():
 
 def test_many_doubles_give_few_readings():
     assert len(readings_of(read("ABCDEFGH" * 40), list("ABCDEFGH"))) <= 4
+
+
+@pytest.mark.parametrize(
+    ("expected", "axes"),
+    [
+        (["left", "right"], (0,)),
+        (["Top", "middle", "Bottom"], (1,)),
+        (["upper left", "upper right"], (0, 1)),
+        (["middle"], (0, 1)),
+        (["A", "B"], ()),
+        (["A", "left"], ()),
+        ([], ()),
+        ([""], ()),
+    ],
+)
+def test_places_tell_along_which_axes_panels_follow(expected, axes):
+    assert axes_of(expected) == axes

@@ -16,8 +16,17 @@ CROSSING = 2.0
 WIDE_GUTTER = 0.03
 """Of the page's longer side: a gutter as wide as this cannot gain by being wider."""
 
-KNOWN_BORDER = 2.0
-"""What a certain border takes off, and a certain interior adds."""
+HARDLY = 0.004
+"""Part of a line of a gutter that may be crossed."""
+
+VALLEY = 0.15
+"""Lines that are dearer than their best neighbour by no more are of one valley."""
+
+TOWARDS_LABEL = 2.0
+"""Cost of a cut at the far end of the stretch between two labels, over the region's length."""
+
+KNOWN_BORDER = 1.0
+"""What lies between a certain border and a certain interior."""
 
 NARROWEST = 0.02
 """Of the page's shorter side, of a region that a cut may leave."""
@@ -40,6 +49,8 @@ class Survey:
     sheet: Sheet
     width_weight: float
     """How much a wide gutter is worth more than a hairline."""
+    axes: tuple[int, ...] = (0, 1)
+    """Of the cuts that may be made."""
     boxes: dict[Box, Box] = field(default_factory=dict)
     prices: dict[tuple[Box, int], Float[np.ndarray, "lines"]] = field(default_factory=dict)
     valleys: dict[tuple[Box, int, int], list[int]] = field(default_factory=dict)
@@ -65,6 +76,7 @@ class Survey:
 
 
 def sides(region: Box, cut: Cut) -> tuple[Box, Box]:
+    """Left and right, or top and bottom."""
     x0, y0, x1, y1 = region
     if cut.axis == 0:
         return (x0, y0, cut.at, y1), (cut.at, y0, x1, y1)
@@ -85,7 +97,7 @@ def costs(sheet: Sheet, region: Box, axis: int, width_weight: float) -> Float[np
 
 def _gutter_widths(mean: np.ndarray) -> np.ndarray:
     """Of every line: over how many lines its stretch of (almost) nothing to cross goes."""
-    free = mean <= 0.004
+    free = mean <= HARDLY
     bounds = np.flatnonzero(np.diff(np.concatenate([[False], free, [False]]).astype(np.int8)))
     widths = np.zeros(len(mean))
     for start, end in zip(bounds[::2], bounds[1::2], strict=True):
@@ -110,7 +122,7 @@ def candidates(
     """
     found: dict[tuple[int, int], Cut] = {}
     margin = max(2, int(NARROWEST * min(survey.sheet.width, survey.sheet.height)))
-    for axis in (0, 1):
+    for axis in survey.axes:
         start, end = region[axis], region[axis + 2]
         price = survey.price(region, axis)
         free = survey.best(region, axis, num_free, margin) if num_free else []
@@ -135,7 +147,7 @@ def _between(
             continue
         lines = np.arange(low, high)
         away = (1 - anchor) * (high - lines) + anchor * (lines - low)
-        tilted = price[low:high] + 2 * abs(1 - 2 * anchor) * away / len(price)
+        tilted = price[low:high] + TOWARDS_LABEL * abs(1 - 2 * anchor) * away / len(price)
         chosen += [low + int(np.argmin(tilted)), low + int(np.argmin(price[low:high]))]
     return chosen
 
@@ -151,9 +163,9 @@ def cheapest(price: Float[np.ndarray, "lines"], number: int, margin: int) -> lis
             break
         chosen.append(at)
         low, high = at, at + 1
-        while low > 0 and left[low - 1] <= left[at] + 0.15:
+        while low > 0 and left[low - 1] <= left[at] + VALLEY:
             low -= 1
-        while high < len(left) and left[high] <= left[at] + 0.15:
+        while high < len(left) and left[high] <= left[at] + VALLEY:
             high += 1
         left[max(0, low - margin) : high + margin] = np.inf
     return chosen

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from figclip.panels.cuts import Survey
-from figclip.panels.names import Reading, place_of
+from figclip.panels.names import Reading, axes_of, place_of
 from figclip.panels.order import Mark, reading_order
 from figclip.panels.sheet import Sheet, trimmed
 from figclip.panels.tree import FAR, Search, Tree, leaves
 from figclip.schema import Box
 
 UNEXPECTED = 3.5
-"""Cost of every panel more, or fewer, than the labels say."""
+UNEXPECTED_PLACE = 0.8
+"""Cost of every panel more, or fewer, than the caption says: by labels, and by places, which may
+be parts of one picture."""
 
 PLAINLY_CROWDED = 2.5
 FALSE_LABEL = 1.5
@@ -54,10 +56,15 @@ def best_view(
     The plain one is enough where it explains the picture well; only else labels may stand
     elsewhere in their panels than margins say, and at last one of them may be false.
     """
-    survey = Survey(sheet, WIDTH_MATTERS_LITTLE if any(readings) else WIDTH_MATTERS)
+    survey = Survey(
+        sheet,
+        WIDTH_MATTERS_LITTLE if any(readings) else WIDTH_MATTERS,
+        axes=axes_of(expected) or (0, 1),
+    )
+    unexpected = UNEXPECTED_PLACE if axes_of(expected) else UNEXPECTED
     best: View | None = None
     for view in _views(sheet, readings, expected, num_panels):
-        seen = _seen(survey, view, num_panels)
+        seen = _seen(survey, view, num_panels, unexpected)
         if best is None or seen.cost < best.cost:
             best = seen
         if best.cost <= WELL_EXPLAINED * num_panels:
@@ -66,7 +73,7 @@ def best_view(
     if not best.marks:
         return best
     doubtful = View(best.marks, best.anchor, best.prior, num_false=1)
-    return min(best, _seen(survey, doubtful, num_panels), key=lambda view: view.cost)
+    return min(best, _seen(survey, doubtful, num_panels, unexpected), key=lambda view: view.cost)
 
 
 def _views(
@@ -81,7 +88,7 @@ def _views(
             yield View(marks, anchor, prior)
 
 
-def _seen(survey: Survey, view: View, num_panels: int) -> View:
+def _seen(survey: Survey, view: View, num_panels: int, unexpected: float) -> View:
     """The same with its panels: those of the best tree, near to that number."""
     size = (survey.sheet.width, survey.sheet.height)
     num_labels = len(view.marks)
@@ -96,7 +103,7 @@ def _seen(survey: Survey, view: View, num_panels: int) -> View:
     )
     root = search.tree(survey.sheet.whole, view.marks)
     numbers = np.arange(1, len(root.costs) + 1)
-    total = view.prior + root.costs + UNEXPECTED * np.abs(numbers - num_panels)
+    total = view.prior + root.costs + unexpected * np.abs(numbers - num_panels)
     best = int(np.argmin(total))
     panels = tuple(leaves(root, best + 1))
     return View(

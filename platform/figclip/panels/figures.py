@@ -15,6 +15,10 @@ from figclip.panels.tree import Tree
 from figclip.schema import Box
 
 MOST_PANELS = 40
+"""Labels of a caption that are looked for; no figure has as many panels."""
+
+SMALLEST_SIDE = 16
+"""Pixels; a smaller picture has no panels."""
 
 CLEAR = 0.5
 """Confidence in panels that no label names."""
@@ -35,9 +39,15 @@ def split_figure(
     Never fails: what cannot be read is one panel.
     """
     height, width = image.shape[:2]
+    whole = (0, 0, width, height)
+    if min(height, width) < SMALLEST_SIDE:
+        return [PanelBox(whole, None, 1.0)]
     sheet = read_sheet(image, border=border)
+    if not num_ink(sheet, sheet.whole):
+        return [PanelBox(whole, None, 1.0)]
+    expected = list(dict.fromkeys(expected))[:MOST_PANELS]
     readings = readings_of(labels, expected)
-    num_panels = min(MOST_PANELS, num_named(readings[0], expected))
+    num_panels = num_named(readings[0], expected)
     if num_panels > 1:
         view = best_view(sheet, readings, expected, num_panels)
         sure = math.exp(-max(0.0, view.cost) / len(view.panels))
@@ -45,7 +55,7 @@ def split_figure(
         return in_reading_order(panels)
     clear = [] if expected or readings[0] else clear_panels(sheet)
     if not clear:
-        return [PanelBox((0, 0, width, height), next(iter(readings[0]), None), 1.0)]
+        return [PanelBox(whole, next(iter(readings[0]), None), 1.0)]
     boxes = [_full_scale(box, sheet, (width, height)) for box in clear]
     return in_reading_order([PanelBox(box, None, CLEAR) for box in boxes])
 

@@ -1,7 +1,7 @@
 """Which of the labels read in a picture name its panels, and how many panels there are."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice, product
 
 from figclip.panels.parts import Label
@@ -12,6 +12,11 @@ Reading = tuple[Label, ...]
 MOST_READINGS = 4
 
 RUNS = ("abcdefghijklmnopqrstuvwxyz", "123456789")
+
+BOTH = frozenset({"middle", "center", "centre", "central"})
+SIDES = frozenset({"left", "right"}) | BOTH
+ROWS = frozenset({"top", "bottom", "upper", "lower"}) | BOTH
+"""Words by which a caption names panels without a label."""
 
 MISSED = 1.0
 STRAY = 0.5
@@ -30,13 +35,26 @@ def readings_of(labels: Sequence[Label], expected: Sequence[str]) -> list[Readin
     for label in sorted(labels, key=lambda label: (_case(label.text) != case, -label.confidence)):
         if fold(label.text) in names:
             by_name.setdefault(fold(label.text), []).append(label)
-    choices = [by_name[name] for name in sorted(by_name)]
-    return list(islice(_choices(choices), MOST_READINGS))
+    choices = product(*(by_name[name] for name in sorted(by_name)))
+    return list(islice(choices, MOST_READINGS))
 
 
 def num_named(reading: Reading, expected: Sequence[str]) -> int:
     """Panels of the figure, as the caption says, or as the run of labels implies."""
     return len({fold(name) for name in expected}) or len(run_of(reading))
+
+
+def axes_of(expected: Sequence[str]) -> tuple[int, ...]:
+    """Along which axes panels follow one another, if a caption names all by their places.
+
+    `left` and `right` follow along x (0), `top` and `bottom` along y (1), `top left` along both;
+    empty if panels have letters or numbers.
+    """
+    words = [fold(name).split() for name in expected]
+    if not words or not all(set(word) <= SIDES | ROWS and word for word in words):
+        return ()
+    said = {word for name in words for word in name}
+    return tuple(axis for axis, known in ((0, SIDES), (1, ROWS)) if said & known - BOTH) or (0, 1)
 
 
 def place_of(name: str, expected: Sequence[str]) -> int:
@@ -74,8 +92,3 @@ def _case_of(labels: Sequence[Label], expected: Sequence[str]) -> str:
 
 def _case(name: str) -> str:
     return "upper" if name.isupper() else "lower" if name.islower() else "none"
-
-
-def _choices(choices: Sequence[Sequence[Label]]) -> Iterator[Reading]:
-    """One label of each name; the first of each first, in product's order, lazily."""
-    return iter(product(*choices))

@@ -14,6 +14,9 @@ from figclip.schema import Box
 MISPLACED = 2.0
 """Cost of a label at the far end of its panel, seen from where labels stand in this figure."""
 
+MOST_MISPLACED = 1.5
+"""No label costs more: it may be a false one."""
+
 UNALIGNED = 0.3
 """Cost of a panel without a label that begins in no row, or in no column, of labels."""
 
@@ -37,6 +40,9 @@ TINY = 0.2
 
 TRIED = (8, 5, 4, 3)
 """Cuts of a region, by depth."""
+
+FREE = (6, 4, 3)
+"""Of them, at most, for each axis, those that no label asks for, by depth."""
 
 POOR = 0.15
 """Cost of a panel from which on pinwheels are tried."""
@@ -82,8 +88,8 @@ class Search:
         return self.survey.sheet
 
     def tree(self, region: Box, marks: tuple[Mark, ...], depth: int = 0) -> Tree:
-        box = self.survey.trimmed(region)
-        box = _with(box, marks, region)
+        """The best ways to cut a region, which holds those labels."""
+        box = _with(self.survey.trimmed(region), marks, region)
         key = (box, len(marks))
         if key not in self.seen:
             self.seen[key] = self._grow(box, marks, depth)
@@ -140,7 +146,7 @@ class Search:
                 choices[place] = tuple(zip(trees, numbers, strict=True))
 
     def _cuts(self, box: Box, marks: tuple[Mark, ...], depth: int) -> list[Cut]:
-        num_free = (6, 4, 3)[min(depth, 2)] if self.num_missing else 0
+        num_free = FREE[min(depth, len(FREE) - 1)] if self.num_missing else 0
         cuts = candidates(
             self.survey, box, [mark.box for mark in marks], num_free=num_free, anchor=self.anchor
         )
@@ -160,14 +166,12 @@ class Search:
         return cost
 
     def _misplaced(self, box: Box, mark: Mark) -> float:
-        place = [
-            (mark.centre[axis] - box[axis]) / max(1, box[axis + 2] - box[axis]) for axis in (0, 1)
-        ]
-        return min(
-            1.5,
-            MISPLACED
-            * sum(abs(part - wanted) for part, wanted in zip(place, self.anchor, strict=True)),
+        """A label of a panel stands where those of the others do."""
+        away = sum(
+            abs((mark.centre[axis] - box[axis]) / max(1, box[axis + 2] - box[axis]) - wanted)
+            for axis, wanted in enumerate(self.anchor)
         )
+        return min(MOST_MISPLACED, MISPLACED * away)
 
     def _out_of_line(self, box: Box) -> float:
         """A panel whose label is missing still begins in a row and a column of labels."""
