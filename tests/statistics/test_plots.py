@@ -14,22 +14,13 @@ from PIL import Image
 from tiny import tiny_pairs
 
 from figclip.schema import PAIR_SCHEMA, table_of
+from figclip.statistics.distributions import caption_lengths, image_sizes
 from figclip.statistics.page import statistics_page
-from figclip.statistics.plots import (
-    DPI,
-    FEATURES,
-    HEIGHT_IN,
-    PANELS,
-    ROWS,
-    WIDTH_IN,
-    caption_lengths,
-    image_sizes,
-    overview,
-    percent,
-    plots,
-    single,
-)
+from figclip.statistics.plots import HEIGHT_IN, PANELS, ROWS, WIDTH_IN, overview, plots, single
+from figclip.statistics.shares import FEATURES
+from figclip.statistics.style import DPI
 from figclip.statistics.summary import STATED_COLUMNS, Statistics, added, pair_statistics
+from figclip.statistics.wording import percent
 from figclip.statistics.words import count_words
 
 UNIT = "words"

@@ -8,7 +8,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from figclip.schema import SPLITS
-from figclip.statistics.plots import DPI, FEATURES, HEIGHT_IN, PANELS, WIDTH_IN, percent, plain
+from figclip.statistics.plots import HEIGHT_IN, PANELS, WIDTH_IN
+from figclip.statistics.shares import FEATURES
+from figclip.statistics.style import DPI
 from figclip.statistics.summary import (
     CONTEXTS,
     SIDES,
@@ -21,6 +23,7 @@ from figclip.statistics.summary import (
     share_up_to,
     weighted_sum,
 )
+from figclip.statistics.wording import percent, plain
 
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_ROWS = 30
