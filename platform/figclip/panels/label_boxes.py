@@ -15,9 +15,8 @@ HANGING = frozenset("gpqy")
 X_HEIGHT = 0.74
 SAME_SIZE = 1.22
 """Ratio of the sizes of two fonts that are not alike any more."""
-LOOKALIKES = ("0oODQ", "1lIi|", "8B", "5sS", "2zZ", "6bG", "9gq", "cC(") + tuple(
-    small + small.upper() for small in "puvwx"
-)
+_SAME_IN_BOTH_CASES = ("cC(", "pP", "uU", "vV", "wW", "xX")
+LOOKALIKES = ("0oODQ", "1lIi|", "8B", "5sS", "2zZ", "6bG", "9gq", *_SAME_IN_BOTH_CASES)
 """Characters that are taken for one another when they stand alone."""
 ENOUGH = 0.3
 """Fit of a candidate that is taken for a label while others are looked for."""

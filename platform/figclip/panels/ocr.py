@@ -19,6 +19,8 @@ from figclip.panels.search import Search, Sight, sight_of
 
 MOST_EXPECTED = 40
 """Labels that are looked for in one picture."""
+DOUBTFUL = 0.75
+"""Mean confidence of labels below which print of the other case is looked for."""
 RUN = "ABCDEFGHIJKLMNOP"
 """What is looked for where the caption names nothing."""
 STRIDE = 3
@@ -58,11 +60,16 @@ def _expected(sight: Sight, wanted: str, reader: Reader) -> list[Label]:
     if len(labels) < len(wanted):
         sight = sight.with_more(find_more_glyphs(sight.page))
         labels = Search(sight, wanted, read).labels(reader)
-    if not labels and wanted != wanted.swapcase():
+    if _sum(labels) < DOUBTFUL * len(wanted) and wanted != wanted.swapcase():
         # The caption says (A) where `a` is printed; sizes then betray the case.
         printed = Search(sight, wanted.swapcase(), read).labels(reader)
-        labels = [Label(each.text.swapcase(), each.box, each.confidence) for each in printed]
+        other = [Label(each.text.swapcase(), each.box, each.confidence) for each in printed]
+        labels = max(labels, other, key=_sum)
     return labels
+
+
+def _sum(labels: Sequence[Label]) -> float:
+    return sum(label.confidence for label in labels)
 
 
 def _run(sight: Sight, reader: Reader) -> list[Label]:

@@ -23,7 +23,7 @@ from figclip.schema import Box
 MOST_BLOBS = 800
 """That are compared with letters: the loneliest."""
 MOST_READ = 36
-"""Words that are read in one picture; each costs some 4 ms."""
+"""Words that are read in one picture: most of the time goes into them."""
 ROUNDS = 6
 DOUBT = 0.6
 """How much lower than a doubtful label's own rank others are read, too."""
