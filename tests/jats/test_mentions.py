@@ -1,6 +1,8 @@
 """Mentions that words make, beside those that links make."""
 
-from figclip.jats.article import parse_article
+import pytest
+
+from figclip.jats.article import JatsError, parse_article
 from figclip.schema import Mention
 
 
@@ -82,3 +84,10 @@ def test_a_paragraph_speaks_for_itself_and_not_for_those_inside_it():
     inner = "<p>Outer.<list><list-item><p>Inner (Fig. 1).</p></list-item></list></p>"
     (mention,) = said(inner + figures("1"))["F1"]
     assert mention.text == "Inner (Fig. 1)."
+
+
+def test_many_figures_of_one_number_end_in_an_error_and_not_in_a_hang():
+    one = "<fig><label>Figures 1–60</label></fig>"
+    with pytest.raises(JatsError) as caught:
+        said(f"<p>{'Figures 1–60. ' * 500}</p>{one * 20_000}")
+    assert caught.value.reason == "huge_xml"

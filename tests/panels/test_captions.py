@@ -105,6 +105,9 @@ def test_places_name_panels_only_where_no_letters_do():
         "Differences are significant (p < 0.05) in a Student's t-test.",
         "Sites a–k are listed in Table 1.",
         "The legend stands at the right. Dots are mice.",
+        "Recorded to the right (left) eye while the left (right) side was cooled.",
+        "Three mice: 1) young, 2) old.",
+        "Values of 0.5, 1.5, 6.0 and 12 are hours.",
     ],
 )
 def test_what_only_looks_like_a_label_splits_nothing(caption):

@@ -16,6 +16,9 @@ from figclip.schema import Mention
 COST_OF_MENTION = 500
 """What keeping a mention costs, in characters read."""
 
+CHEAPER = 8
+"""Times that a look through an element's characters costs less than reading them."""
+
 INNER = FLOATS | {"p"}
 """What a paragraph may hold that speaks for itself."""
 
@@ -75,7 +78,6 @@ def mentions_of(
                 mentions[n][Mention(text, section, anchor)] = None
                 linked.add(n)
         for anchor, targets in named.get(paragraph, ()):
-            reading.spend(COST_OF_MENTION * len(targets))
             for n in _near(targets, owner, figures):
                 if n not in linked:
                     mentions[n][Mention(text, section, anchor)] = None
@@ -183,11 +185,11 @@ def _named(
         text = reading.text_of(paragraph, leave_out=INNER)
         if next(paragraph.iterdescendants("{*}p"), None) is None:
             texts[paragraph] = text
-        said = [
-            (text[reference.start : reference.end], meant)
-            for reference in figure_references(text, hints)
-            if (meant := _meant(reference, numbers))
-        ]
+        said = []
+        for reference in figure_references(text, hints):
+            if meant := _meant(reference, numbers):
+                reading.spend(COST_OF_MENTION * len(meant))
+                said.append((text[reference.start : reference.end], meant))
         if said:
             found[paragraph] = said
     return found
@@ -199,9 +201,9 @@ def _hinted(
     """Elements that may name figures in words of their own, beside their links."""
     for element in article.iter(*SPEAKERS, "{*}table"):
         plain = PLAIN_TEXT(element)
+        reading.spend(len(plain) // CHEAPER)
         if not any(hint in plain for hint in hints):
             continue
-        reading.spend(len(plain))
         if local_name(element) == "table":
             cells = element.iterdescendants("{*}td", "{*}th")
             yield from (cell for cell in cells if not _is_silent(cell))
