@@ -13,8 +13,8 @@ from figclip.config import UsageError
 from figclip.panels.figures import split_figure
 from jobs.benchmarks.figures import Figures, table
 from jobs.benchmarks.ingest import PARTS, ingest
-from jobs.benchmarks.panels import panels
 from jobs.benchmarks.panel_pictures import panel_pictures
+from jobs.benchmarks.panels import panels
 from jobs.benchmarks.walk import walk
 from jobs.entry import Job, run
 

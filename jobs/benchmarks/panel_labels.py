@@ -4,19 +4,18 @@ A found label is right if its text is the annotated one (the case may be the cap
 middle lies in the annotated box; figures without labels count false finds.
 """
 
-import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
+from figclip.panels.captions import split_caption, sub_captions
 from figclip.panels.glyphs import find_glyphs, searched
 from figclip.panels.matching import match_labels
 from figclip.panels.ocr import find_labels
@@ -25,26 +24,28 @@ from figclip.panels.reader import Picture, Reader
 from figclip.panels.scores import Counts
 from figclip.panels.search import sight_of
 from figclip.schema import Box
+from jobs.benchmarks.annotated import TrueFigure, annotated
 from jobs.benchmarks.figures import Figures
 
-Expected = Callable[[Mapping[str, Any]], Sequence[str]]
-"""From an annotated figure's record to the labels that are looked for."""
+Expected = Callable[[TrueFigure], Sequence[str]]
+"""From a figure to the labels that are looked for."""
 
 BRACKETED = re.compile(r"\(([A-Za-z])\)")
 EXPECTED: dict[str, Expected] = {
-    "annotated": lambda figure: tuple(figure["sub_captions"] or ()),
-    "regex": lambda figure: tuple(dict.fromkeys(BRACKETED.findall(figure["caption"] or ""))),
+    "annotated": lambda figure: figure.expected,
+    "regex": lambda figure: tuple(dict.fromkeys(BRACKETED.findall(figure.caption))),
+    "caption": lambda figure: tuple(sub_captions(figure.caption, split_caption(figure.caption))),
     "none": lambda _: (),
 }
-"""What the caption is taken to name: all that it does, what a plain expression sees, nothing."""
+"""What the caption is taken to name: all that it does, what a plain expression or the splitter of
+captions sees, nothing."""
 
 
 @dataclass(frozen=True)
 class Finding:
     """What was found in one figure."""
 
-    figure: Mapping[str, Any]
-    picture: Picture
+    figure: TrueFigure
     labels: tuple[Label, ...]
     matched: Counts
     """Of the right labels, those whose panel is right (of the true panels)."""
@@ -53,8 +54,7 @@ class Finding:
 
     @property
     def true(self) -> dict[str, Box]:
-        panels = self.figure["panels"]
-        return {each["label"]: tuple(each["label_box"]) for each in panels if each["label_box"]}
+        return {each.text: each.box for each in self.figure.labels}
 
     @property
     def right(self) -> list[Label]:
@@ -77,7 +77,8 @@ def panel_labels(shared: Path, expected: Expected = EXPECTED["annotated"]) -> Fi
 
 def summary(found: Sequence[Finding]) -> Figures:
     compound, single = (
-        [each for each in found if each.figure["kind"] == kind] for kind in ("compound", "single")
+        [each for each in found if each.figure.is_single == is_single]
+        for is_single in (False, True)
     )
     counts, matched = _sum(found, "counts"), _sum(found, "matched")
     figures: Figures = {
@@ -89,8 +90,8 @@ def summary(found: Sequence[Finding]) -> Figures:
     }
     for step in ("blobs", "ink", "reading"):
         figures[f"ms_compound_{step}"] = mean(each.ms[step] for each in compound)
-    for layout in sorted({each.figure["layout"] for each in compound}):
-        counts = _sum([each for each in compound if each.figure["layout"] == layout], "counts")
+    for layout in sorted({each.figure.layout for each in compound}):
+        counts = _sum([each for each in compound if each.figure.layout == layout], "counts")
         figures[f"label_recall_{layout}"] = counts.recall
         figures[f"label_precision_{layout}"] = counts.precision
     return figures
@@ -98,31 +99,25 @@ def summary(found: Sequence[Finding]) -> Figures:
 
 def findings(shared: Path, expected: Expected) -> list[Finding]:
     cv2.setNumThreads(1)
-    folder, reader = shared / "panels", TimedReader()
+    reader = TimedReader()
     find_labels(np.zeros((9, 9, 3), np.uint8), "A", reader=reader)
-    lines = (folder / "figures.jsonl").read_text().splitlines()
-    return [_finding(folder, json.loads(line), expected, reader) for line in lines]
+    return [_finding(figure, expected, reader) for figure in annotated(shared)]
 
 
-def _finding(
-    folder: Path, figure: Mapping[str, Any], expected: Expected, reader: "TimedReader"
-) -> Finding:
-    picture = np.asarray(Image.open(folder / figure["file"]).convert("RGB"))
+def _finding(figure: TrueFigure, expected: Expected, reader: "TimedReader") -> Finding:
     reader.seconds = 0.0
     start = time.process_time()
-    labels = find_labels(picture, expected(figure), reader=reader)
-    ms = {"all": time.process_time() - start, "reading": reader.seconds, **_steps(picture)}
-    finding = Finding(figure, picture, tuple(labels), Counts(), {})
-    boxes = [tuple(panel["box"]) for panel in figure["panels"]]
-    names = [str(panel["label"]).lower() for panel in figure["panels"]]
-    panels = match_labels(boxes, finding.right)
+    labels = find_labels(figure.image, expected(figure), reader=reader)
+    ms = {"all": time.process_time() - start, "reading": reader.seconds, **_steps(figure.image)}
+    finding = Finding(figure, tuple(labels), Counts(), {})
+    panels = match_labels(figure.boxes, finding.right)
     right = sum(
-        panel.label is not None and panel.label.text.lower() == name
-        for panel, name in zip(panels, names, strict=True)
+        found.label is not None and found.label.text.lower() == true.label.lower()
+        for found, true in zip(panels, figure.panels, strict=True)
     )
     matched = Counts(right, len(finding.right), len(finding.right))
     return Finding(
-        figure, picture, tuple(labels), matched, {name: 1e3 * value for name, value in ms.items()}
+        figure, tuple(labels), matched, {name: 1e3 * value for name, value in ms.items()}
     )
 
 
@@ -187,8 +182,10 @@ def _failures(finding: Finding) -> list[Image.Image]:
         for label in finding.labels
         if label not in finding.right
     ]
-    name = finding.figure["id"][:6]
-    return [_tile(finding.picture, f"{name} {text}", box, ink) for text, box, ink in missed + false]
+    name = finding.figure.name[:6]
+    return [
+        _tile(finding.figure.image, f"{name} {text}", box, ink) for text, box, ink in missed + false
+    ]
 
 
 def _tile(picture: Picture, text: str, box: Box, ink: str, side: int = 220) -> Image.Image:

@@ -1,6 +1,5 @@
 """How well panels are found in real annotated figures, by what is known of their labels."""
 
-import json
 import random
 import statistics
 import time
@@ -9,13 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
 from figclip.panels.parts import Label, PanelBox
 from figclip.panels.scores import panel_score
-from figclip.schema import Box
+from jobs.benchmarks.annotated import TrueFigure, annotated
 from jobs.benchmarks.figures import Figures
 
 Splitter = Callable[..., Sequence[PanelBox]]
@@ -36,21 +33,6 @@ SEEDS = 3
 
 
 @dataclass(frozen=True)
-class TrueFigure:
-    """An annotated figure."""
-
-    name: str
-    article: str
-    kind: str
-    layout: str
-    image: UInt8[np.ndarray, "height width 3"]
-    panels: tuple[Box, ...]
-    labels: tuple[Label, ...]
-    expected: tuple[str, ...]
-    """Labels of the caption, in its order."""
-
-
-@dataclass(frozen=True)
 class Result:
     """What a splitter made of a figure."""
 
@@ -62,30 +44,6 @@ class Result:
 
 
 Known = Callable[[TrueFigure], tuple[Sequence[Label], Sequence[str]]]
-
-
-def annotated_figures(shared: Path) -> list[TrueFigure]:
-    """All annotated figures of the folder."""
-    lines = (shared / "panels" / "figures.jsonl").read_text().splitlines()
-    return [_figure(shared / "panels", json.loads(line)) for line in lines]
-
-
-def _figure(folder: Path, row: dict[str, Any]) -> TrueFigure:
-    panels = row["panels"]
-    return TrueFigure(
-        name=row["id"],
-        article=row["article"],
-        kind=row["kind"],
-        layout=row["layout"] or "single",
-        image=np.asarray(Image.open(folder / row["file"]).convert("RGB")),
-        panels=tuple(tuple(panel["box"]) for panel in panels),
-        labels=tuple(
-            Label(panel["label"], tuple(panel["label_box"]), 1.0)
-            for panel in panels
-            if panel["label"] and panel["label_box"]
-        ),
-        expected=tuple(row.get("sub_captions") or ()),
-    )
 
 
 def read_badly(figure: TrueFigure, *, seed: int = 0) -> tuple[Label, ...]:
@@ -135,14 +93,14 @@ def _result(
     begin = time.process_time()
     panels = split(figure.image, labels=labels, expected=expected)
     duration = time.process_time() - begin
-    score = panel_score([panel.box for panel in panels], figure.panels)
+    score = panel_score([panel.box for panel in panels], figure.boxes)
     return Result(figure, tuple(labels), tuple(panels), score, 1e3 * duration)
 
 
 def summary(results: Sequence[Result]) -> Figures:
     """Mean scores of all figures, by kind and layout; the part of single ones kept whole."""
-    compound = [result for result in results if result.figure.kind == "compound"]
-    single = [result for result in results if result.figure.kind == "single"]
+    compound = [result for result in results if not result.figure.is_single]
+    single = [result for result in results if result.figure.is_single]
     layouts = sorted({result.figure.layout for result in compound})
     return {
         "score": _mean(result.score for result in results),
@@ -164,7 +122,7 @@ def _mean(values: Any) -> float | None:
 
 def panel_pictures(shared: Path, split: Splitter, *, drawings: Path | None = None) -> Figures:
     """The summary for every kind of knowledge; the worst figures of each are drawn in a folder."""
-    figures = annotated_figures(shared)
+    figures = list(annotated(shared))
     told: Figures = {}
     for name, known in KNOWN.items():
         results = [one for each in known for one in measure(figures, split, each)]
@@ -202,7 +160,7 @@ def _drawn(result: Result, tile: int) -> Image.Image:
     pen = ImageDraw.Draw(picture)
     for panel in result.panels:
         pen.rectangle([value * scale for value in panel.box], outline="blue", width=4)
-    for box in result.figure.panels:
+    for box in result.figure.boxes:
         pen.rectangle([value * scale for value in box], outline="red", width=1)
     for label in result.labels:
         x0, y0, x1, y1 = (value * scale for value in label.box)

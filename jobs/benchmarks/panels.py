@@ -8,28 +8,24 @@ what they come from: real figures by layout, generated ones by class, CPU time b
 `--folder` it leaves two pictures there: thirty real figures as they were split, and the worst ten.
 """
 
-import json
-import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from figclip.panels.captions import split_caption, sub_captions
 from figclip.panels.figures import split_figure
 from figclip.panels.names import fold
 from figclip.panels.ocr import find_labels
 from figclip.panels.scores import Counts, matched_panels, panel_score, word_overlap
-from figclip.panels.split import Picture, SplitFigure, split_pair
+from figclip.panels.split import SplitFigure, split_pair
 from figclip.schema import Box
-from figclip.sources.synthetic.compounds import draw_compound
 from figclip.sources.synthetic.panel_plans import LAYOUT_CLASSES
+from jobs.benchmarks.annotated import TrueFigure, annotated, generated
 from jobs.benchmarks.figures import Figures
 from jobs.benchmarks.panel_layouts import panel_layouts
 from jobs.benchmarks.panel_sheets import draw_sheet
@@ -63,28 +59,6 @@ BOUNDED = (
 
 
 @dataclass(frozen=True)
-class TruePanel:
-    label: str
-    box: Box
-    label_box: Box | None
-    caption: str
-    """Its own words; empty where the caption has none, or nobody marked them."""
-
-
-@dataclass(frozen=True)
-class TrueFigure:
-    """A figure of which the truth is known."""
-
-    name: str
-    layout: str
-    image: Picture
-    caption: str
-    panels: tuple[TruePanel, ...]
-    has_sub_captions: bool
-    """Whether the panels' captions are all that there are."""
-
-
-@dataclass(frozen=True)
 class Judged:
     """What was found in a figure, and how far it is right."""
 
@@ -98,16 +72,8 @@ class Judged:
         return [panel.box for panel in self.found.panels]
 
     @property
-    def true_boxes(self) -> list[Box]:
-        return [panel.box for panel in self.figure.panels]
-
-    @property
     def score(self) -> float:
-        return panel_score(self.boxes, self.true_boxes)
-
-    @property
-    def is_single(self) -> bool:
-        return len(self.figure.panels) == 1
+        return panel_score(self.boxes, self.figure.boxes)
 
     def label_counts(self) -> tuple[Counts, Counts]:
         """Of labels (text, and their middle in the true box), and of the right ones' panels."""
@@ -127,7 +93,7 @@ class Judged:
         right = sum(
             bool(true[j].caption)
             and word_overlap(" ".join(found[i].caption), true[j].caption) >= enough
-            for i, j in matched_panels(self.boxes, self.true_boxes)
+            for i, j in matched_panels(self.boxes, self.figure.boxes)
         )
         num_found = sum(bool(panel.caption) for panel in found)
         return Counts(right, num_found, sum(bool(panel.caption) for panel in true))
@@ -138,38 +104,6 @@ def _holds(box: Box | None, other: Box | None) -> bool:
         return False
     x, y = (other[0] + other[2]) / 2, (other[1] + other[3]) / 2
     return box[0] <= x <= box[2] and box[1] <= y <= box[3]
-
-
-def annotated(shared: Path) -> Iterator[TrueFigure]:
-    """The real figures that were annotated by hand."""
-    folder = shared / "panels"
-    for line in (folder / "figures.jsonl").read_text().splitlines():
-        row = json.loads(line)
-        yield TrueFigure(
-            name=row["id"],
-            layout=row["layout"] or "single",
-            image=np.asarray(Image.open(folder / row["file"]).convert("RGB")),
-            caption=row["caption"] or "",
-            panels=tuple(_true_panel(panel, row) for panel in row["panels"]),
-            has_sub_captions=row["sub_captions_annotated"],
-        )
-
-
-def _true_panel(panel: Mapping[str, Any], row: Mapping[str, Any]) -> TruePanel:
-    label = panel["label"] or ""
-    words = " ".join((row["sub_captions"] or {}).get(label, ()))
-    box, label_box = tuple(panel["box"]), panel["label_box"]
-    return TruePanel(label, box, label_box and tuple(label_box), words)
-
-
-def generated(layout_class: Any, *, num_figures: int, seed: int) -> Iterator[TrueFigure]:
-    rng = random.Random(f"{layout_class}/{seed}")
-    for number in range(num_figures):
-        drawn = draw_compound(rng, layout_class)
-        panels = [TruePanel(p.label, p.box, p.label_box, p.caption) for p in drawn.panels]
-        picture = np.asarray(drawn.image)
-        name = f"{layout_class}-{number}"
-        yield TrueFigure(name, layout_class, picture, drawn.caption, tuple(panels), False)
 
 
 def judged(figure: TrueFigure) -> Judged:
@@ -211,13 +145,13 @@ def panels(shared: Path | None, folder: Path | None) -> Figures:
 
 def _shown(real: Sequence[Judged]) -> list[Judged]:
     """Compound figures first, spread over the articles."""
-    ordered = sorted(real, key=lambda one: (one.is_single, one.figure.name))
+    ordered = sorted(real, key=lambda one: (one.figure.is_single, one.figure.name))
     return ordered[:: max(1, len(ordered) // NUM_SHOWN)][:NUM_SHOWN]
 
 
 def of_real(real: Sequence[Judged]) -> Figures:
-    compound = [one for one in real if not one.is_single]
-    single = [one for one in real if one.is_single]
+    compound = [one for one in real if not one.figure.is_single]
+    single = [one for one in real if one.figure.is_single]
     labels, placed, aligned, strict = Counts(), Counts(), Counts(), Counts()
     for one in real:
         here, there = one.label_counts()
@@ -248,7 +182,7 @@ def of_real(real: Sequence[Judged]) -> Figures:
 def of_generated() -> Figures:
     scores = {
         layout: mean(
-            judged(figure).score for figure in generated(layout, num_figures=NUM_GENERATED, seed=0)
+            judged(figure).score for figure in generated(layout, num_figures=NUM_GENERATED)
         )
         for layout in LAYOUT_CLASSES
     }

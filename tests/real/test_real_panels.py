@@ -5,14 +5,15 @@ import statistics
 import pytest
 
 from figclip.panels.figures import split_figure
-from jobs.benchmarks.panel_pictures import KNOWN, TrueFigure, annotated_figures, measure
+from jobs.benchmarks.annotated import TrueFigure, annotated
+from jobs.benchmarks.panel_pictures import KNOWN, measure
 
 pytestmark = pytest.mark.real
 
 
 @pytest.fixture(scope="module")
 def figures(shared_folder) -> list[TrueFigure]:
-    return annotated_figures(shared_folder("panels").parent)
+    return annotated(shared_folder("panels").parent)
 
 
 @pytest.mark.parametrize(
