@@ -18,7 +18,8 @@ from figclip.panels.clauses import (
 from figclip.panels.marks import find_marks
 from figclip.panels.parts import Span
 from figclip.panels.positions import positions_run
-from figclip.panels.runs import BARE, BEFORE_LABEL, Named, Run, best_run
+from figclip.panels.runs import Named, Run, best_run
+from figclip.panels.worths import BARE, BEFORE_LABEL
 
 LEGEND = re.compile(
     r"""[^\w“"‘']*(?: (?i: (?:scale\s)?bars?\b | scales?\b | (?:original\s)?magnifications?

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from figclip.panels.alphabets import GROUP, expand
-from figclip.panels.runs import Named, Run, is_abbreviation
+from figclip.panels.runs import Named, Run
+from figclip.panels.worths import is_abbreviation
 
 _FUNCTION_WORDS = """
     a after and are as at before by during either for from in is of on or over showing shows the

@@ -3,7 +3,8 @@
 import re
 
 from figclip.panels.marks import Mark
-from figclip.panels.runs import AT_CLAUSE, AT_START, Named, Run
+from figclip.panels.runs import Named, Run
+from figclip.panels.worths import AT_CLAUSE, AT_START
 
 _ROW = r"top|bottom|upper|lower|middle|cent(?:er|re|ral)"
 _SIDE = r"left|right"
