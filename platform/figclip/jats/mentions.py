@@ -1,15 +1,16 @@
 """Where an article speaks of its figures: the paragraphs that link to them, or name them."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lxml import etree
 
 from figclip.jats.document import local_name
 from figclip.jats.figure_words import ReferenceKind, hints_of
 from figclip.jats.reading import Reading
-from figclip.jats.references import Reference, figure_references
+from figclip.jats.references import LONGEST_RANGE, Reference, figure_references
 from figclip.jats.text import FLOATS
 from figclip.schema import Mention
 
@@ -30,10 +31,20 @@ SILENT = ("{*}caption", "{*}ref-list", "{*}ack", "{*}fn-group", "{*}author-notes
 
 PLAIN_TEXT = etree.XPath("string()")
 
-SEVERAL = re.compile(r"\d\D+\d")
-ANNOUNCED = re.compile(r"(?:[Ff]ig(?:ure)?s?|FIG(?:URE)?S?)\.?\s*\Z")
-JOINED = re.compile(r"\s*(?:[-–—‐‑−,;&/]|and\b|to\b|or\b|through\b)\s*(?:and\s*)?(?:S?\d|$)")
-"""After a link: a further figure may follow, linked or not."""
+LIST = re.compile(
+    r"""[a-z]{0,6}+ \.?+ \s*+ \(?+ (?P<list> (?=[SsAE]?-?\d) (?: [SsAE]?-?\d{1,3}[A-Za-z]{0,3}(?!\w)
+    | [A-Za-z]{1,2}(?!\w) | and\b | [\s,;&/+()]
+    | (?:[-–—‐‑−]|to\b|or\b|through\b)(?!\s?[a-z]{3}) )*+ )?+
+    (?P<more> \d | [SsAE]-?\d | [IVX]{1,5}(?!\w) | [-–—‐‑−(（]\s?[\dA-Z] )?+""",
+    re.VERBOSE,
+)
+"""Behind a piece of a word for figures: their numbers; `more` is what else could be one."""
+
+ENTRY = re.compile(r"([SsAE]?)-?(\d{1,3})(?:[A-Za-z]{0,3}\s?(?:[-–—‐‑−]|to|through)\s?(\d{1,3}))?")
+
+APART: frozenset[ReferenceKind] = frozenset({"table", "scheme", "plate", "chart", "box"})
+
+NOBODY: frozenset[int] = frozenset()
 
 Links = dict[etree._Element, list[tuple[etree._Element, list[int]]]]
 """A paragraph → its links to figures, each with the numbers of those that it may mean."""
@@ -151,10 +162,16 @@ Numbers = dict[tuple[ReferenceKind, str], list[tuple[int, tuple[str, ...]]]]
 def _numbers(figures: Sequence[Mentioned]) -> Numbers:
     numbers: Numbers = {}
     for n, figure in enumerate(figures):
-        for reference in figure_references(figure.label):
+        for reference in _of_label(figure.label):
             known = numbers.setdefault((reference.kind, reference.figure), [])
             known.append((n, reference.panels))
     return numbers
+
+
+@lru_cache(maxsize=10_000)
+def _of_label(label: str) -> tuple[Reference, ...]:
+    """Labels are the same in all articles, but for a few."""
+    return tuple(figure_references(label))
 
 
 def _meant(reference: Reference, numbers: Numbers) -> list[int]:
@@ -181,7 +198,7 @@ def _named(
         return {}
     hints = hints_of(" ".join(figure.label for figure in figures))
     found = {}
-    for paragraph in _hinted(article, hints, links, reading):
+    for paragraph in _hinted(article, hints, links, numbers, reading):
         text = reading.text_of(paragraph, leave_out=INNER)
         if next(paragraph.iterdescendants("{*}p"), None) is None:
             texts[paragraph] = text
@@ -196,46 +213,73 @@ def _named(
 
 
 def _hinted(
-    article: etree._Element, hints: Sequence[str], links: Links, reading: Reading
+    article: etree._Element, hints: Sequence[str], links: Links, numbers: Numbers, reading: Reading
 ) -> Iterator[etree._Element]:
-    """Elements that may name figures in words of their own, beside their links."""
-    for element in article.iter(*SPEAKERS, "{*}table"):
-        plain = PLAIN_TEXT(element)
-        reading.spend(len(plain) // CHEAPER)
-        for hint in hints:  # not `any`: this loop sees every paragraph of every article
-            if hint in plain:
-                break
-        else:
-            continue
-        if local_name(element) == "table":
-            cells = element.iterdescendants("{*}td", "{*}th")
-            yield from (cell for cell in cells if not _is_silent(cell))
-        elif not _says_no_more(plain, hints, links.get(element, ())) and not _is_silent(element):
-            yield element
+    """Elements that may name figures which they do not link to."""
+    figures, others = (_alike(numbers, of_figures=which) for which in (True, False))
+    tables: list[etree._Element] = []
+
+    def in_question(elements: Iterable[etree._Element]) -> Iterator[etree._Element]:
+        for element in elements:
+            plain = PLAIN_TEXT(element)
+            reading.spend(len(plain) // CHEAPER)
+            for hint in hints:  # not `any`: this loop sees every paragraph of every article
+                if hint in plain:
+                    break
+            else:
+                continue
+            if local_name(element) == "table":
+                tables.append(element)
+                continue
+            linked = {n for _, targets in links.get(element, ()) for n in targets}
+            if not _is_settled(plain, hints, linked, figures, others) and not _is_silent(element):
+                yield element
+
+    yield from in_question(article.iter(*SPEAKERS, "{*}table"))
+    for table in tables:
+        yield from in_question(table.iterdescendants("{*}td", "{*}th"))
 
 
-def _says_no_more(
-    plain: str, hints: Sequence[str], links: Sequence[tuple[etree._Element, list[int]]]
+Alike = Mapping[str, set[int]]
+"""Numbers as a quick look sees them → the figures that may be meant."""
+
+
+def _alike(numbers: Numbers, *, of_figures: bool) -> Alike:
+    """By `2` those labelled `2`, `S2`, ..., by `S2` that alone; tables and schemes, or figures."""
+    alike: dict[str, set[int]] = {}
+    for (kind, number), known in numbers.items():
+        if (kind in APART) != of_figures:
+            for name in {number.upper(), "".join(filter(str.isdigit, number))}:
+                alike.setdefault(name, set()).update(n for n, _ in known)
+    return alike
+
+
+def _is_settled(
+    plain: str, hints: Sequence[str], linked: set[int], figures: Alike, others: Alike
 ) -> bool:
-    """Whether the words for figures stand in links alone, each for its own figure."""
-    outside = sum(map(plain.count, hints))
-    for link, _ in links:
-        anchor = PLAIN_TEXT(link)
-        if not _goes_on(anchor, link.tail or ""):
-            outside -= sum(map(anchor.count, hints)) + _is_announced(link)
-    return outside == 0
+    """Whether every word for a figure names those that are linked, or none of the article's.
+
+    A quick look: whoever is not sure reads the text.
+    """
+    for hint in hints:
+        alike = figures if hint.lower() == "fig" else others
+        place = plain.find(hint)
+        while place >= 0:
+            said = LIST.match(plain, place + len(hint))
+            if said is None or said["more"] or not _are_linked(said["list"] or "", linked, alike):
+                return False
+            place = plain.find(hint, place + 1)
+    return True
 
 
-def _is_announced(link: etree._Element) -> bool:
-    """Whether the word for the figure stands right before its link: `Figure` before `1A`."""
-    sibling = link.getprevious()
-    before = link.getparent().text if sibling is None else sibling.tail
-    return before is not None and ANNOUNCED.search(before[-12:]) is not None
-
-
-def _goes_on(anchor: str, tail: str) -> bool:
-    """Whether a link says more than its own figure: `Figs. 1–3`, or `Fig. 1` before `–4`."""
-    return SEVERAL.search(anchor) is not None or JOINED.match(tail) is not None
+def _are_linked(numbers: str, linked: set[int], alike: Alike) -> bool:
+    for prefix, first, last in ENTRY.findall(numbers):
+        if last and (prefix or int(last) - int(first) > LONGEST_RANGE):
+            return False
+        names = map(str, range(int(first), int(last) + 1)) if last else [prefix.upper() + first]
+        if not all(alike.get(name, NOBODY) <= linked for name in names):
+            return False
+    return True
 
 
 def _is_silent(paragraph: etree._Element) -> bool:
