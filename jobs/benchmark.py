@@ -12,6 +12,7 @@ from pathlib import Path
 from figclip.config import UsageError
 from jobs.benchmarks.figures import Figures, table
 from jobs.benchmarks.ingest import PARTS, ingest
+from jobs.benchmarks.panel_borders import panel_borders
 from jobs.benchmarks.panel_layouts import panel_layouts
 from jobs.benchmarks.walk import walk
 from jobs.entry import Job, run
@@ -41,6 +42,7 @@ def _ingest(folder: Path, config: BenchmarkJob) -> Figures:
 BENCHMARKS: dict[str, Callable[[Path, BenchmarkJob], Figures]] = {
     "walk": lambda folder, _: walk(folder),
     "ingest": _ingest,
+    "panel_borders": lambda _, config: panel_borders(Path(config.shared)),
     "panel_layouts": lambda _, config: panel_layouts(Path(config.shared)),
 }
 PRESETS = {name: BenchmarkJob(benchmark=name) for name in BENCHMARKS}
