@@ -95,14 +95,14 @@ def by_map(picture: Picture) -> list[Box]:
 
 def by_white(picture: Picture) -> list[Box]:
     """The widest white strip from side to side is cut first, then both sides of it."""
-    ink = (picture < WHITE).any(axis=2)
+    ink = np.asarray(np.any(picture < WHITE, axis=2))
     return _cut(ink, (0, 0, ink.shape[1], ink.shape[0]), NARROWEST * max(ink.shape))
 
 
 def _cut(ink: np.ndarray, region: Box, narrowest: float) -> list[Box]:
     x0, y0, x1, y1 = region
     part = ink[y0:y1, x0:x1]
-    (wide, x), (tall, y) = _widest(part.any(axis=0)), _widest(part.any(axis=1))
+    (wide, x), (tall, y) = _widest(np.any(part, axis=0)), _widest(np.any(part, axis=1))
     if max(wide, tall) < narrowest:
         return [region]
     if wide >= tall:
