@@ -13,6 +13,8 @@ from figclip.config import UsageError
 from figclip.panels.figures import split_figure
 from jobs.benchmarks.figures import Figures, table
 from jobs.benchmarks.ingest import PARTS, ingest
+from jobs.benchmarks.panel_borders import panel_borders
+from jobs.benchmarks.panel_layouts import panel_layouts
 from jobs.benchmarks.panel_pictures import panel_pictures
 from jobs.benchmarks.panels import panels
 from jobs.benchmarks.walk import walk
@@ -57,6 +59,8 @@ BENCHMARKS: dict[str, Callable[[Path, BenchmarkJob], Figures]] = {
     "ingest": _ingest,
     "panels": _panels,
     "panel_pictures": _panel_pictures,
+    "panel_borders": lambda _, config: panel_borders(Path(config.shared)),
+    "panel_layouts": lambda _, config: panel_layouts(Path(config.shared)),
 }
 PRESETS = {name: BenchmarkJob(benchmark=name) for name in BENCHMARKS}
 
