@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from figclip.jats.references import figure_references
+from figclip.panels.borders import border_map, cut_at_borders
 from figclip.panels.captions import shared, split_caption, sub_captions
 from figclip.panels.citances import split_mention
-from figclip.panels.figures import split_figure
+from figclip.panels.figures import in_reading_order, split_figure
 from figclip.panels.matching import match_labels
 from figclip.panels.names import fold
 from figclip.panels.ocr import find_labels
@@ -104,12 +105,21 @@ def split_pair(
 
 
 def _divided(image: Picture, found: Sequence[Label], expected: Sequence[str]) -> list[PanelBox]:
-    """Panels by labels and caption, as long as the picture bears out what only the caption says."""
-    boxes = split_figure(image, labels=found, expected=expected)
-    is_doubtful = min(panel.confidence for panel in boxes) < (DOUBTFUL if found else UNSEEN)
-    if is_doubtful and len(found) < len(expected):
-        return split_figure(image, labels=found)
-    return boxes
+    """Panels by labels and caption, as long as the picture bears out what only the caption says.
+
+    Borders that a network sees are asked for where labels are missing: they tell little besides.
+    """
+    if len(found) >= len(expected):
+        return split_figure(image, labels=found, expected=expected)
+    border = border_map(image)
+    boxes = split_figure(image, labels=found, expected=expected, border=border)
+    if min(panel.confidence for panel in boxes) < (DOUBTFUL if found else UNSEEN):
+        boxes = split_figure(image, labels=found)
+    if len(boxes) > 1 or found:
+        return boxes
+    height, width = image.shape[:2]
+    cut = cut_at_borders(border, width, height)
+    return in_reading_order([PanelBox(box, None, UNSEEN) for box in cut])
 
 
 def whole_figure(
