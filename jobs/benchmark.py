@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from figclip.config import UsageError
-from figclip.panels.figures import split_figure
+from figclip.panels.layout.figures import split_figure
 from jobs.benchmarks.figures import Figures, table
 from jobs.benchmarks.ingest import PARTS, ingest
 from jobs.benchmarks.panel_borders import panel_borders

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from figclip.panels.borders import border_map, cut_at_borders
+from figclip.panels.layout.borders import border_map, cut_at_borders
 from figclip.panels.scores import Counts, panel_score
 from figclip.schema import Box
 from figclip.training.borders import neighbour_gaps

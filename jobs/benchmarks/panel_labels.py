@@ -15,14 +15,14 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from figclip.panels.captions import split_caption, sub_captions
-from figclip.panels.glyphs import find_glyphs, searched
-from figclip.panels.matching import match_labels
-from figclip.panels.ocr import find_labels
+from figclip.panels.labels.glyphs import find_glyphs, searched
+from figclip.panels.labels.matching import match_labels
+from figclip.panels.labels.ocr import find_labels
+from figclip.panels.labels.reader import Picture, Reader
+from figclip.panels.labels.search import sight_of
 from figclip.panels.parts import Label
-from figclip.panels.reader import Picture, Reader
 from figclip.panels.scores import Counts
-from figclip.panels.search import sight_of
+from figclip.panels.words.captions import split_caption, sub_captions
 from figclip.schema import Box
 from jobs.benchmarks.annotated import TrueFigure, annotated
 from jobs.benchmarks.figures import Figures

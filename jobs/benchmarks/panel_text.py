@@ -11,9 +11,9 @@ from lxml import etree
 from figclip.jats.article import parse_article
 from figclip.jats.document import parse_document
 from figclip.jats.text import FLOATS, text_of
-from figclip.panels.captions import shared, split_caption, sub_captions
-from figclip.panels.citances import split_mention
 from figclip.panels.scores import Counts, caption_counts, label_counts
+from figclip.panels.words.captions import shared, split_caption, sub_captions
+from figclip.panels.words.citances import split_mention
 from jobs.benchmarks.citance_cases import CASES
 
 Pairs = set[tuple[str, str]]

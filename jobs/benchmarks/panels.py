@@ -17,12 +17,12 @@ from statistics import mean
 
 import numpy as np
 
-from figclip.panels.captions import split_caption, sub_captions
-from figclip.panels.figures import split_figure
-from figclip.panels.names import fold
-from figclip.panels.ocr import find_labels
+from figclip.panels.labels.ocr import find_labels
+from figclip.panels.layout.figures import split_figure
+from figclip.panels.layout.names import fold
 from figclip.panels.scores import Counts, matched_panels, panel_score, word_overlap
 from figclip.panels.split import SplitFigure, split_pair
+from figclip.panels.words.captions import split_caption, sub_captions
 from figclip.schema import Box
 from figclip.sources.synthetic.panel_plans import LAYOUT_CLASSES
 from jobs.benchmarks.annotated import TrueFigure, annotated, generated

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from lettering import lettered
 
-from figclip.panels.alphabet import DRAWN, likeness, patches
-from figclip.panels.label_boxes import lookalikes
+from figclip.panels.labels.alphabet import DRAWN, likeness, patches
+from figclip.panels.labels.label_boxes import lookalikes
 
 
 def ink_of(character: str, *, is_pale: bool = False) -> np.ndarray:

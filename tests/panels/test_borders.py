@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from figclip.panels.borders import WEIGHTS, border_map, cut_at_borders, fitted
+from figclip.panels.layout.borders import WEIGHTS, border_map, cut_at_borders, fitted
 from figclip.panels.scores import area, panel_score
 from figclip.sources.synthetic.compounds import draw_compound
 

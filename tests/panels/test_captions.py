@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from figclip.panels.captions import shared, split_caption, sub_captions
+from figclip.panels.words.captions import shared, split_caption, sub_captions
 
 
 def told(caption: str) -> dict[str, list[str]]:

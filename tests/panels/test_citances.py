@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from figclip.panels.citances import split_mention
+from figclip.panels.words.citances import split_mention
 from jobs.benchmarks.citance_cases import CASES
 
 

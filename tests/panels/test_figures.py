@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pages import grid, label, noise, paper, size_of, with_photographs, with_plots
 
-from figclip.panels.figures import in_reading_order, split_figure
+from figclip.panels.layout.figures import in_reading_order, split_figure
 from figclip.panels.parts import Label, PanelBox
 from figclip.panels.scores import matched_panels, panel_score
 from figclip.schema import Box

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lettering import lettered
 
-from figclip.panels.glyphs import Glyphs, find_glyphs, find_more_glyphs, searched
+from figclip.panels.labels.glyphs import Glyphs, find_glyphs, find_more_glyphs, searched
 
 
 def glyphs_of(picture: np.ndarray) -> Glyphs:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from figclip.panels.label_boxes import Candidate, agreement, bare, choose_labels
+from figclip.panels.labels.label_boxes import Candidate, agreement, bare, choose_labels
 from figclip.panels.parts import Word
 
 

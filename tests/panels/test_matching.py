@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from figclip.panels.matching import match_labels
+from figclip.panels.labels.matching import match_labels
 from figclip.panels.parts import Label
 from figclip.schema import Box
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from figclip.panels.names import axes_of, num_named, place_of, readings_of, run_of
+from figclip.panels.layout.names import axes_of, num_named, place_of, readings_of, run_of
 from figclip.panels.parts import Label
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from lettering import is_near, lettered
 
-from figclip.panels.ocr import find_labels
-from figclip.panels.reader import Reader, shared_reader
-from figclip.panels.search import MOST_READ
+from figclip.panels.labels.ocr import find_labels
+from figclip.panels.labels.reader import Reader, shared_reader
+from figclip.panels.labels.search import MOST_READ
 
 PLACES = {"A": (10, 10), "B": (460, 10), "C": (10, 310), "D": (460, 310)}
 

@@ -1,6 +1,6 @@
 """The order in which labels are read."""
 
-from figclip.panels.order import Mark, reading_order
+from figclip.panels.layout.order import Mark, reading_order
 from figclip.panels.parts import Label
 
 

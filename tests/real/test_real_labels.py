@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from figclip.panels.matching import match_labels
+from figclip.panels.labels.matching import match_labels
 from figclip.panels.parts import Label
 from jobs.benchmarks.panel_labels import EXPECTED, findings, summary
 

@@ -3,7 +3,7 @@
 import pytest
 
 from figclip.jats.article import parse_article
-from figclip.panels.captions import shared, split_caption, sub_captions
+from figclip.panels.words.captions import shared, split_caption, sub_captions
 from jobs.benchmarks.panel_text import panel_text
 
 pytestmark = pytest.mark.real

@@ -4,7 +4,7 @@ import statistics
 
 import pytest
 
-from figclip.panels.figures import split_figure
+from figclip.panels.layout.figures import split_figure
 from jobs.benchmarks.annotated import TrueFigure, annotated
 from jobs.benchmarks.panel_pictures import KNOWN, measure
 

@@ -8,14 +8,14 @@ import numpy as np
 from jaxtyping import UInt8
 
 from figclip.jats.references import figure_references
-from figclip.panels.borders import border_map, cut_at_borders
-from figclip.panels.captions import shared, split_caption, sub_captions
-from figclip.panels.citances import split_mention
-from figclip.panels.figures import in_reading_order, split_figure
-from figclip.panels.matching import match_labels
-from figclip.panels.names import fold
-from figclip.panels.ocr import find_labels
+from figclip.panels.labels.matching import match_labels
+from figclip.panels.labels.ocr import find_labels
+from figclip.panels.layout.borders import border_map, cut_at_borders
+from figclip.panels.layout.figures import in_reading_order, split_figure
+from figclip.panels.layout.names import fold
 from figclip.panels.parts import Label, PanelBox
+from figclip.panels.words.captions import shared, split_caption, sub_captions
+from figclip.panels.words.citances import split_mention
 from figclip.schema import Box
 
 Picture = UInt8[np.ndarray, "height width 3"]
@@ -180,7 +180,7 @@ def _said(mentions: Sequence[str], figure: str, names: Sequence[str]) -> dict[st
 
 
 def _commonest(mentions: Sequence[str]) -> str:
-    """The figure that the mentions name most often, the first of equals; empty where they do not."""
+    """The figure that the mentions name most often, the first of equals; empty without any."""
     named = Counter(
         f"{reference.kind.capitalize()} {reference.figure}"
         for text in mentions

@@ -2,7 +2,7 @@
 
 import re
 
-from figclip.panels.marks import Mark
+from figclip.panels.words.marks import Mark
 
 AT_START = 3.0
 """What a label at the beginning of a sentence is worth."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from figclip.panels.alphabet import likeness, patches
-from figclip.panels.glyphs import Glyphs, Gray
-from figclip.panels.label_boxes import (
+from figclip.panels.labels.alphabet import likeness, patches
+from figclip.panels.labels.glyphs import Glyphs, Gray
+from figclip.panels.labels.label_boxes import (
     SAME_SIZE,
     Candidate,
     alike,
@@ -16,8 +16,8 @@ from figclip.panels.label_boxes import (
     font_sizes,
     label_fits,
 )
+from figclip.panels.labels.reader import Picture, Reader, crop_of
 from figclip.panels.parts import Label, Word
-from figclip.panels.reader import Picture, Reader, crop_of
 from figclip.schema import Box
 
 MOST_BLOBS = 800

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 from jaxtyping import Int
 
-from figclip.panels.alphabet import DRAWN, likeness
-from figclip.panels.glyphs import LONGEST_SIDE, find_glyphs, find_more_glyphs, searched
-from figclip.panels.label_boxes import IN_LINE, SAME_SIZE, Candidate, font_sizes
+from figclip.panels.labels.alphabet import DRAWN, likeness
+from figclip.panels.labels.glyphs import LONGEST_SIDE, find_glyphs, find_more_glyphs, searched
+from figclip.panels.labels.label_boxes import IN_LINE, SAME_SIZE, Candidate, font_sizes
+from figclip.panels.labels.reader import Picture, Reader, shared_reader
+from figclip.panels.labels.search import Search, Sight, sight_of
 from figclip.panels.parts import Label
-from figclip.panels.reader import Picture, Reader, shared_reader
-from figclip.panels.search import Search, Sight, sight_of
 
 MOST_EXPECTED = 40
 """Labels that are looked for in one picture."""

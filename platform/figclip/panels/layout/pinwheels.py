@@ -12,8 +12,8 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float, Int
 
-from figclip.panels.cuts import CROSSING, cheapest
-from figclip.panels.sheet import SOLID, Sheet, line_costs
+from figclip.panels.layout.cuts import CROSSING, cheapest
+from figclip.panels.layout.sheet import SOLID, Sheet, line_costs
 from figclip.schema import Box
 
 LINES = 4

@@ -2,9 +2,9 @@
 
 import re
 
-from figclip.panels.marks import Mark
-from figclip.panels.runs import Named, Run
-from figclip.panels.worths import AT_CLAUSE, AT_START
+from figclip.panels.words.marks import Mark
+from figclip.panels.words.runs import Named, Run
+from figclip.panels.words.worths import AT_CLAUSE, AT_START
 
 _ROW = r"top|bottom|upper|lower|middle|cent(?:er|re|ral)"
 _SIDE = r"left|right"

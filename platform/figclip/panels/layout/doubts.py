@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from figclip.panels.cuts import Survey
-from figclip.panels.names import Reading, axes_of, place_of
-from figclip.panels.order import Mark, reading_order
-from figclip.panels.sheet import Sheet, trimmed
-from figclip.panels.tree import FAR, Search, Tree, leaves
+from figclip.panels.layout.cuts import Survey
+from figclip.panels.layout.names import Reading, axes_of, place_of
+from figclip.panels.layout.order import Mark, reading_order
+from figclip.panels.layout.sheet import Sheet, trimmed
+from figclip.panels.layout.tree import FAR, Search, Tree, leaves
 from figclip.schema import Box
 
 UNEXPECTED = 3.5

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from figclip.jats.sentences import sentences
-from figclip.panels.clauses import (
+from figclip.panels.parts import Span
+from figclip.panels.words.clauses import (
     Piece,
     begins,
     clause_by_clause,
@@ -15,11 +16,10 @@ from figclip.panels.clauses import (
     prefixed,
     suffixed,
 )
-from figclip.panels.marks import find_marks
-from figclip.panels.parts import Span
-from figclip.panels.positions import positions_run
-from figclip.panels.runs import Named, Run, best_run
-from figclip.panels.worths import BARE, BEFORE_LABEL
+from figclip.panels.words.marks import find_marks
+from figclip.panels.words.positions import positions_run
+from figclip.panels.words.runs import Named, Run, best_run
+from figclip.panels.words.worths import BARE, BEFORE_LABEL
 
 LEGEND = re.compile(
     r"""[^\w“"‘']*(?: (?i: (?:scale\s)?bars?\b | scales?\b | (?:original\s)?magnifications?

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from figclip.panels.cuts import Cut, Survey, candidates, sides
-from figclip.panels.order import Mark, ReadingOrder
-from figclip.panels.pinwheels import pinwheels
-from figclip.panels.sheet import Sheet, num_ink
+from figclip.panels.layout.cuts import Cut, Survey, candidates, sides
+from figclip.panels.layout.order import Mark, ReadingOrder
+from figclip.panels.layout.pinwheels import pinwheels
+from figclip.panels.layout.sheet import Sheet, num_ink
 from figclip.schema import Box
 
 MISPLACED = 2.0

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 
-from figclip.panels.alphabets import ALPHABETS, Alphabet, Atom
-from figclip.panels.marks import Mark, Style
-from figclip.panels.worths import SURE, begins_words, worth_of
+from figclip.panels.words.alphabets import ALPHABETS, Alphabet, Atom
+from figclip.panels.words.marks import Mark, Style
+from figclip.panels.words.worths import SURE, begins_words, worth_of
 
 STYLES: tuple[tuple[Style, ...], ...] = (("bracket", "half"), ("open",))
 """Which go together: the first bracket of `(A)` is often forgotten."""

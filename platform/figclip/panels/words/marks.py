@@ -8,7 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from figclip.panels.alphabets import ALPHABETS, GROUP, LIST, RANGE, Alphabet, Atom, between, expand
+from figclip.panels.words.alphabets import (
+    ALPHABETS,
+    GROUP,
+    LIST,
+    RANGE,
+    Alphabet,
+    Atom,
+    between,
+    expand,
+)
 
 Style = Literal["bracket", "half", "open"]
 """`(A)` · `A)` · `A.`, `A:`, `A,` or `A` at the beginning of a sentence."""

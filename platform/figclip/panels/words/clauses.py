@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from figclip.panels.alphabets import GROUP, expand
-from figclip.panels.runs import Named, Run
-from figclip.panels.worths import is_abbreviation
+from figclip.panels.words.alphabets import GROUP, expand
+from figclip.panels.words.runs import Named, Run
+from figclip.panels.words.worths import is_abbreviation
 
 _FUNCTION_WORDS = """
     a after and are as at before by during either for from in is of on or over showing shows the

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 from jaxtyping import Float, UInt8
 
-from figclip.panels.label_boxes import lookalikes
+from figclip.panels.labels.label_boxes import lookalikes
 from figclip.schema import Box
 
 MODEL = "PP-OCRv6_rec_small.onnx"

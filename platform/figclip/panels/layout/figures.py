@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from figclip.panels.blocks import clear_panels
-from figclip.panels.doubts import best_view
-from figclip.panels.names import num_named, readings_of
+from figclip.panels.layout.blocks import clear_panels
+from figclip.panels.layout.doubts import best_view
+from figclip.panels.layout.names import num_named, readings_of
+from figclip.panels.layout.sheet import Sheet, num_ink, read_sheet
+from figclip.panels.layout.tree import Tree
 from figclip.panels.parts import Label, PanelBox
-from figclip.panels.sheet import Sheet, num_ink, read_sheet
-from figclip.panels.tree import Tree
 from figclip.schema import Box
 
 MOST_PANELS = 40

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from figclip.jats.references import Reference, figure_references
 from figclip.jats.sentences import sentences
-from figclip.panels.alphabets import GROUP, Alphabet, expand
+from figclip.panels.words.alphabets import GROUP, Alphabet, expand
 
 WORDED = re.compile(rf"\b[Pp]anels?\s\(?(?P<group>{GROUP})", re.VERBOSE)
 BRACKETED = re.compile(rf"\((?P<group>{GROUP})(?:[,;][^()]{{0,40}})?\)", re.VERBOSE)

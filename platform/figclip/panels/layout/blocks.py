@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import median_filter
 
-from figclip.panels.sheet import Sheet, line_costs, num_ink, trimmed
+from figclip.panels.layout.sheet import Sheet, line_costs, num_ink, trimmed
 from figclip.schema import Box
 
 CLEAR_GUTTER = 0.012

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float
 
-from figclip.panels.sheet import Sheet, line_borders, line_costs, trimmed
+from figclip.panels.layout.sheet import Sheet, line_borders, line_costs, trimmed
 from figclip.schema import Box
 
 CROSSING = 2.0

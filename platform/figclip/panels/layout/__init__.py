@@ -1,0 +1,1 @@
+"""A picture, and what is known of its labels, to panels."""

@@ -1,0 +1,1 @@
+"""Captions and mentions: which words speak of which panel."""
