@@ -7,11 +7,12 @@ import torch
 from tiny import publish_tiny_encoder, publish_tiny_pairs
 
 from figclip.config import UsageError
-from figclip.embedding.bulk import FileEmbedder, FileTask, _keep_own_files, embed, embedded_file
+from figclip.embedding.bulk import FileEmbedder, FileTask, embed, embedded_file
 from figclip.embedding.encoder import Encoder
 from figclip.embedding.vectors import matrix, read_embeddings, read_table, split_files
 from figclip.schema import SPLITS
 from figclip.store import Folder, Store
+from figclip.store.resume import keep_own_files
 
 N = 60
 
@@ -124,12 +125,12 @@ def test_a_cluster_that_is_too_small_is_named_at_once(store, ray_cluster, resour
 def test_what_another_plan_left_behind_is_not_taken_over(tmp_path):
     target = Store(tmp_path).folder("embeddings", "v")
     names = ["test/00000.parquet", "test/00001.parquet"]
-    _keep_own_files(target, names, {"encoder": 1})
+    keep_own_files(target, {"encoder": 1}, names)
     target.write(names[0], b"vectors")
     target.write("train/00000.parquet", b"not of this plan")
-    _keep_own_files(target, names, {"encoder": 1})
+    keep_own_files(target, {"encoder": 1}, names)
     assert target.files().keys() == {"_plan.json", names[0]}
-    _keep_own_files(target, names, {"encoder": 2})
+    keep_own_files(target, {"encoder": 2}, names)
     assert target.files().keys() == {"_plan.json"}
 
 

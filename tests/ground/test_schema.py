@@ -13,20 +13,17 @@ from figclip.schema import (
     FINGERPRINT_BYTES,
     LEDGER_SCHEMA,
     PAIR_SCHEMA,
-    PANEL_SCHEMA,
     SPLITS,
     Entry,
     Pair,
-    Panel,
     table_of,
 )
 
-SCHEMAS = {Pair: PAIR_SCHEMA, Entry: LEDGER_SCHEMA, Panel: PANEL_SCHEMA}
+SCHEMAS = {Pair: PAIR_SCHEMA, Entry: LEDGER_SCHEMA}
 
 text = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 pixels = st.integers(0, 2**31 - 1)
 fingerprints = st.binary(min_size=FINGERPRINT_BYTES, max_size=FINGERPRINT_BYTES)
-boxes = st.tuples(pixels, pixels, pixels, pixels)
 pairs = st.builds(
     Pair,
     **{field.name: text for field in fields(Pair) if field.type == "str" or field.type is str},
@@ -56,7 +53,6 @@ entries = st.builds(
     num_figures=st.none() | pixels,
     image_fingerprint=st.none() | fingerprints,
 )
-panels = st.builds(Panel, label=text, box=boxes, label_box=st.none() | boxes, caption=text)
 
 
 @pytest.mark.parametrize("noun", SCHEMAS)
@@ -75,15 +71,6 @@ def test_rows_come_back_from_a_parquet_file_as_they_were(rows: list[Any]):
     assert [noun(**row) for row in table.to_pylist()] == rows
 
 
-@given(rows=st.lists(panels, max_size=3))
-@settings(max_examples=20, deadline=None)
-def test_boxes_keep_their_four_numbers(rows: list[Panel]):
-    found = table_of(rows, PANEL_SCHEMA).to_pylist()
-    assert [(row["box"], row["label_box"]) for row in found] == [
-        (list(row.box), row.label_box and list(row.label_box)) for row in rows
-    ]
-
-
 ENTRY = Entry("PMC1", 1, "", "", "rejected", "reason", "detail")
 
 
@@ -94,7 +81,6 @@ ENTRY = Entry("PMC1", 1, "", "", "rejected", "reason", "detail")
         Entry("PMC1", 2**31, "", "", "rejected", "", ""),
         Entry("PMC1", "one", "", "", "rejected", "", ""),  # type: ignore[arg-type]
         Entry("\ud800", 1, "", "", "rejected", "", ""),
-        Panel("A", (0, 0, 1, 1), None, ""),
     ],
 )
 def test_a_row_that_does_not_fit_is_an_error(row: Any):

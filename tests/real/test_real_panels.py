@@ -13,7 +13,7 @@ pytestmark = pytest.mark.real
 
 @pytest.fixture(scope="module")
 def figures(shared_folder) -> list[TrueFigure]:
-    return annotated(shared_folder("panels").parent)
+    return list(annotated(shared_folder("panels").parent))
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,6 @@ def test_panels_of_real_figures_are_found(figures, known, least):
 
 @pytest.mark.parametrize("known", KNOWN)
 def test_real_single_figures_stay_whole(figures, known):
-    single = [figure for figure in figures if figure.kind == "single"]
+    single = [figure for figure in figures if figure.is_single]
     results = measure(single, split_figure, KNOWN[known][0])
     assert statistics.mean(len(result.panels) == 1 for result in results) >= 0.95
