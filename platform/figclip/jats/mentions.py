@@ -20,6 +20,9 @@ COST_OF_MENTION = 500
 CHEAPER = 8
 """Times that a look through an element's characters costs less than reading them."""
 
+SHORT = 2_000
+"""Characters up to which looking through costs nothing to speak of."""
+
 INNER = FLOATS | {"p"}
 """What a paragraph may hold that speaks for itself."""
 
@@ -28,8 +31,6 @@ SPEAKERS = ("{*}p", "{*}title", "{*}nomenclature")
 
 SILENT = ("{*}caption", "{*}ref-list", "{*}ack", "{*}fn-group", "{*}author-notes")
 """Elements whose words are no running text."""
-
-PLAIN_TEXT = etree.XPath("string()")
 
 LIST = re.compile(
     r"""[a-z]{0,6}+ \.?+ \s*+ \(?+ (?P<list> (?=[SsAE]?-?\d) (?: [SsAE]?-?\d{1,3}[A-Za-z]{0,3}(?!\w)
@@ -111,8 +112,12 @@ def _links(article: etree._Element, figures: Sequence[Mentioned], reading: Readi
     places = _places(figures, reading)
     found: Links = {}
     for link in article.iter("{*}xref") if places else ():
-        targets = _targets(link.get("rid", ""), places)
-        if targets and not _is_in_caption(link):
+        rid = link.get("rid")
+        if rid in places:  # most links mean a reference, and none
+            targets = list(places[rid])
+        elif rid is None or " " not in rid or not (targets := _targets(rid, places)):
+            continue
+        if not _is_in_caption(link):
             reading.spend(COST_OF_MENTION * len(targets))
             found.setdefault(_paragraph(link), []).append((link, targets))
     return found
@@ -128,13 +133,9 @@ def _places(figures: Sequence[Mentioned], reading: Reading) -> dict[str, dict[in
     return places
 
 
-def _targets(rid: str, places: dict[str, dict[int, None]]) -> list[int]:
-    """The figures that a link means; most links mean a reference, and none."""
-    if rid in places:
-        return list(places[rid])
-    if " " not in rid:
-        return []
-    found = [n for name in dict.fromkeys(rid.split()) for n in places.get(name, ())]
+def _targets(rids: str, places: dict[str, dict[int, None]]) -> list[int]:
+    """The figures that a link of several ids means."""
+    found = [n for name in dict.fromkeys(rids.split()) for n in places.get(name, ())]
     return list(dict.fromkeys(found))
 
 
@@ -221,8 +222,9 @@ def _hinted(
 
     def in_question(elements: Iterable[etree._Element]) -> Iterator[etree._Element]:
         for element in elements:
-            plain = PLAIN_TEXT(element)
-            reading.spend(len(plain) // CHEAPER)
+            plain = _plain(element)
+            if len(plain) > SHORT:
+                reading.spend(len(plain) // CHEAPER)
             for hint in hints:  # not `any`: this loop sees every paragraph of every article
                 if hint in plain:
                     break
@@ -235,9 +237,24 @@ def _hinted(
             if not _is_settled(plain, hints, linked, figures, others) and not _is_silent(element):
                 yield element
 
-    yield from in_question(article.iter(*SPEAKERS, "{*}table"))
+    for part in _parts(article):
+        yield from in_question(part.iter(*SPEAKERS, "{*}table"))
     for table in tables:
         yield from in_question(table.iterdescendants("{*}td", "{*}th"))
+
+
+def _plain(element: etree._Element) -> str:
+    """All text below an element, as it comes."""
+    return etree.tostring(element, method="text", encoding="unicode", with_tail=False)
+
+
+def _parts(article: etree._Element) -> Iterator[etree._Element]:
+    """What an article consists of, but for its references: half of all its elements."""
+    for part in article.iterchildren():
+        if local_name(part) == "back":
+            yield from part.iterchildren("{*}app-group", "{*}app", "{*}sec", "{*}notes", "{*}bio")
+        else:
+            yield part
 
 
 Alike = Mapping[str, set[int]]

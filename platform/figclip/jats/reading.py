@@ -1,6 +1,7 @@
 """One article while it is read: its words, sections and parts, each found once."""
 
 from collections import Counter
+from collections.abc import Iterator
 
 from lxml import etree
 
@@ -72,13 +73,24 @@ def _owners(article: etree._Element) -> dict[etree._Element, str]:
     """Every part of the article → its id."""
     names: dict[etree._Element, str] = {}
     places: Counter[tuple[etree._Element | None, str]] = Counter()
-    for part in article.iter(*PARTS):
+    for part in _parts_within(article):
         parent, kind = part.getparent(), local_name(part)
         places[parent, kind] += 1
         outer = _innermost(part, names)
         name = f"{outer}/{kind}" if outer else kind
         names[part] = part.get("id") or f"{name}-{places[parent, kind]}"
     return names
+
+
+def _parts_within(article: etree._Element) -> Iterator[etree._Element]:
+    """In document order. They stand below an article, its body or one another: no need to see all
+    of its elements."""
+    for child in article.iterchildren(*PARTS, "{*}body"):
+        if local_name(child) == "body":
+            yield from _parts_within(child)
+        else:
+            yield child
+            yield from _parts_within(child)
 
 
 def _innermost(element: etree._Element, names: dict[etree._Element, str]) -> str:
