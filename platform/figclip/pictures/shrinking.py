@@ -24,8 +24,8 @@ MOST_BEYOND = 64
 LEAST_DRIFT = 0.05
 """Pixels of the target by which its last may be off: who sees that?"""
 
-FINEST = 1.02
-"""Scales below that need no smoothing."""
+STEPS = 32
+"""Of a scale between two whole numbers: who sees a filter that is a hundredth too wide?"""
 
 
 def shrink(plane: Plane, size: tuple[int, int], extent: tuple[float, float]) -> Plane:
@@ -41,7 +41,7 @@ def shrink(plane: Plane, size: tuple[int, int], extent: tuple[float, float]) -> 
     wide, high = _whole(width, size[0]), _whole(height, size[1])
     plane = _reaching(plane, wide, high)[:high, :wide]
     scales = (width / size[0], height / size[1])
-    across, down = (_smoothing(round(max(1.0, scale), 2)) for scale in scales)
+    across, down = (_smoothing(max(STEPS, round(scale * STEPS))) for scale in scales)
     plane = cv2.sepFilter2D(plane, -1, across, down, borderType=cv2.BORDER_REPLICATE)
     sampled = (round(wide / scales[0]), round(high / scales[1]))
     plane = cv2.resize(plane, sampled, interpolation=cv2.INTER_CUBIC)
@@ -87,14 +87,16 @@ def doubled(plane: Plane) -> Plane:
 
 
 @cache
-def _smoothing(scale: float) -> np.ndarray:
+def _smoothing(steps: int) -> np.ndarray:
     """Taps that make OpenCV's cubic answer to each frequency as a cubic as wide as the scale does.
 
-    The nearest in least squares, low frequencies first, as pictures hold more of them.
+    The nearest in least squares, low frequencies first, as pictures hold more of them. The scale
+    is `steps / STEPS`, so that a process works out few of them.
     """
-    if scale < FINEST:
+    if steps == STEPS:
         return np.ones(1, np.float32)
-    frequencies = np.linspace(0, 2 * np.pi, 400)
+    scale = steps / STEPS
+    frequencies = np.linspace(0, 2 * np.pi, 100)
     wanted = _response(frequencies * scale, bend=-0.5)  # Keys' cubic, which Pillow takes
     given = _response(frequencies, bend=-0.75)  # OpenCV's
     steps = np.arange(1, NUM_SIDE_TAPS + 1)
@@ -106,7 +108,7 @@ def _smoothing(scale: float) -> np.ndarray:
 
 def _response(frequencies: np.ndarray, *, bend: float) -> np.ndarray:
     """Of the cubic convolution kernel (Keys 1981) at so many radians a sample."""
-    places = np.linspace(0, 2, 401)
+    places = np.linspace(0, 2, 201)
     near = (bend + 2) * places**3 - (bend + 3) * places**2 + 1
     far = bend * (places**3 - 5 * places**2 + 8 * places - 4)
     kernel = np.where(places <= 1, near, far)
