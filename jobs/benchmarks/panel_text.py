@@ -137,9 +137,9 @@ def panel_text(shared_folder: Path | None) -> dict[str, float]:
     linked, unlinked = citance_counts(path.read_bytes() for path in paths)
     return figures | {
         "caption_f1": round(own.f1, 4),
-        "caption_label_f1": round(own_labels.f1, 4),
+        "caption_own_label_f1": round(own_labels.f1, 4),
         "repeating_caption_f1": round(repeating.f1, 4),
-        "repeating_label_f1": round(labels.f1, 4),
+        "caption_label_f1": round(labels.f1, 4),
         "citance_recall": round(unlinked.recall, 4),
         "citance_precision": round(unlinked.precision, 4),
         "linked_citance_recall": round(linked.recall, 4),

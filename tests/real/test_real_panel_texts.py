@@ -28,7 +28,7 @@ def test_real_texts_are_told_apart_as_well_as_asked(shared_folder):
     shared_folder("panels")
     figures = panel_text(shared_folder("pmc-xml").parent)
     assert figures["caption_f1"] >= 0.90
-    assert figures["repeating_label_f1"] >= 0.90
+    assert figures["caption_label_f1"] >= 0.90
     assert figures["citance_recall"] >= 0.97
     assert figures["citance_precision"] >= 0.97
     assert figures["linked_citance_recall"] == 1.0
