@@ -8,15 +8,24 @@ what they come from: real figures by layout, generated ones by class, CPU time b
 `--folder` it leaves two pictures there: thirty real figures as they were split, and the worst ten.
 """
 
+import io
+import json
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from figclip.panels.alone import split_record
 from figclip.panels.labels.ocr import find_labels
 from figclip.panels.layout.figures import split_figure
 from figclip.panels.layout.names import fold
@@ -127,7 +136,31 @@ def _steps(figure: TrueFigure) -> dict[str, float]:
 
 
 def panels(shared: Path | None, folder: Path | None) -> Figures:
-    """All figures; the pictures go to `folder`, if there is one."""
+    """All figures; the pictures go to `folder`, if there is one.
+
+    In processes of one thread each, as Ray's workers are.
+    """
+    with one_threaded() as pool:
+        figures = pool.submit(_scores, shared, folder).result()
+    with one_threaded() as pool:
+        return figures | {"worker_rss_mb": pool.submit(peak_rss_mb, shared).result()}
+
+
+@contextmanager
+def one_threaded() -> Iterator[ProcessPoolExecutor]:
+    """A fresh process whose numerical libraries have one thread."""
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            yield pool
+    finally:
+        os.environ.pop("OMP_NUM_THREADS")
+        if before is not None:
+            os.environ["OMP_NUM_THREADS"] = before
+
+
+def _scores(shared: Path | None, folder: Path | None) -> Figures:
     figures: Figures = dict.fromkeys(BOUNDED)
     split_pair(np.full((64, 64, 3), 255, np.uint8), "(A) One. (B) Two.")  # loads the models
     if shared is not None:
@@ -138,9 +171,7 @@ def panels(shared: Path | None, folder: Path | None) -> Figures:
         if folder is not None:
             draw_sheet(_shown(real), folder / "panels.png")
             draw_sheet(sorted(real, key=lambda one: one.score)[:NUM_WORST], folder / "worst.png")
-    figures |= of_generated()
-    figures["worker_rss_mb"] = peak_rss_mb()
-    return figures
+    return figures | of_generated()
 
 
 def _shown(real: Sequence[Judged]) -> list[Judged]:
@@ -194,7 +225,16 @@ def of_generated() -> Figures:
     }
 
 
-def peak_rss_mb() -> float:
-    """Of this process, whatever it did."""
+def peak_rss_mb(shared: Path | None) -> float:
+    """Of a worker that splits every annotated figure, and one of 20,000 pixels a side."""
+    stream = io.BytesIO()
+    Image.new("L", (20_000, 20_000), 200).save(stream, "JPEG")
+    records: list[dict[str, Any]] = [{"image": stream.getvalue(), "caption": "(A) One. (B) Two."}]
+    if shared is not None:
+        lines = (shared / "panels" / "figures.jsonl").read_text().splitlines()
+        rows = [json.loads(line) for line in lines]
+        records += [{"image": row["file"], "caption": row["caption"]} for row in rows]
+    for record in records:
+        split_record(record, [(shared or Path()) / "panels"])
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024

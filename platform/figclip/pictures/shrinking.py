@@ -99,8 +99,8 @@ def _smoothing(steps: int) -> np.ndarray:
     frequencies = np.linspace(0, 2 * np.pi, 100)
     wanted = _response(frequencies * scale, bend=-0.5)  # Keys' cubic, which Pillow takes
     given = _response(frequencies, bend=-0.75)  # OpenCV's
-    steps = np.arange(1, NUM_SIDE_TAPS + 1)
-    waves = 2 * (np.cos(frequencies[:, None] * steps) - 1) * given[:, None]
+    reach = np.arange(1, NUM_SIDE_TAPS + 1)
+    waves = 2 * (np.cos(frequencies[:, None] * reach) - 1) * given[:, None]
     weights = 1 / (0.05 + frequencies)
     sides, *_ = np.linalg.lstsq(waves * weights[:, None], (wanted - given) * weights, rcond=None)
     return np.r_[sides[::-1], 1 - 2 * sides.sum(), sides].astype(np.float32)
