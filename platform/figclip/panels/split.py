@@ -1,4 +1,19 @@
-"""A figure with its caption and mentions → its panels, each with its own words: the whole way."""
+"""A figure with its caption and mentions → its panels, each with its own words: the whole way.
+
+What is wrong in the real annotated figures, the worst first (`python -m jobs.benchmark panels
+--folder DIR` draws them as `worst.png`; four of 74 have a wrong panel):
+
+* Nine photographs of one kind, stitched on one pale ground without a label or a line between them
+  (aa762d9ad5f1): only the rows are told apart.
+* A caption that is another figure's and names one label more than the picture has (630b67f5c81d),
+  or one less (7af880451998): the panels become as many as the caption says. Nothing in the picture
+  can tell.
+* A caption without labels, and a slanted last one in the picture that is not read (11b467e312ca):
+  the run ends before it, so its panel joins its neighbour.
+
+Whoever knows nothing of a figure, neither labels nor names, leaves thin, dark and irregular gutters
+whole: most such figures are single ones, and a cut too many spoils both halves.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
