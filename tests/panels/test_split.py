@@ -102,6 +102,28 @@ def test_what_cannot_be_divided_comes_out_whole(image: str, caption: str) -> Non
         assert letter in words(found)
 
 
+@pytest.mark.parametrize("image", BLANK)
+def test_labels_that_are_not_in_the_picture_divide_nothing(image: str) -> None:
+    found = split_pair(BLANK[image], CAPTION)
+    assert len(found.panels) == 1
+    assert found.panels[0].caption == (CAPTION,)
+    assert found.notes == ("labels_not_found: A, B, C, D",)
+
+
+def test_a_photograph_is_not_cut_because_a_caption_says_so() -> None:
+    found = split_pair(np.asarray(photo((WIDTH, HEIGHT), 5)), CAPTION)
+    assert [panel.box for panel in found.panels] == [(0, 0, WIDTH, HEIGHT)]
+
+
+def test_a_picture_has_the_panels_that_its_labels_show_and_not_those_that_it_lacks() -> None:
+    image, boxes = compound("AB")
+    found = split_pair(image, CAPTION)
+    assert [panel.label for panel in found.panels] == ["A", "B"]
+    assert panel_score([panel.box for panel in found.panels], list(boxes.values())) == 1
+    assert {note.split(":")[0] for note in found.notes} == {"no_panel"}
+    assert "(C) Dead ones." in " ".join(found.shared)
+
+
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 10**6), st.text(max_size=300))
 def test_no_word_is_lost_whatever_the_caption(seed: int, text: str) -> None:
