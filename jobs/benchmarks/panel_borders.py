@@ -4,19 +4,18 @@ A border between two neighbours is hit where a found one of the same direction l
 or within 1.5 % of the figure's side of it, along at least half of its length.
 """
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 
 from figclip.panels.layout.borders import border_map, cut_at_borders
 from figclip.panels.scores import Counts, panel_score
 from figclip.schema import Box
 from figclip.training.borders import neighbour_gaps
+from jobs.benchmarks.annotated import TrueFigure, annotated
 from jobs.benchmarks.figures import Figures
 
 TOLERANCE = 0.015
@@ -35,35 +34,24 @@ def panel_borders(shared: Path) -> Figures:
     path = shared / "panels" / "figures.jsonl"
     if not path.is_file():
         return {"map: recall": None, "white: recall": None}
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    pictures = [np.asarray(Image.open(path.parent / row["file"]).convert("RGB")) for row in rows]
-    true = [[_box(panel["box"]) for panel in row["panels"]] for row in rows]
-    kinds = [row["kind"] for row in rows]
+    figures = list(annotated(shared))
     begin = time.process_time()
-    figures = _measured("map", by_map, pictures, true, kinds)
-    duration_ms = 1e3 * (time.process_time() - begin) / max(len(rows), 1)
-    return figures | {"map: ms": duration_ms} | _measured("white", by_white, pictures, true, kinds)
+    by_net = _measured("map", by_map, figures)
+    duration_ms = 1e3 * (time.process_time() - begin) / max(len(figures), 1)
+    return by_net | {"map: ms": duration_ms} | _measured("white", by_white, figures)
 
 
-def _box(values: Sequence[int]) -> Box:
-    x0, y0, x1, y1 = values
-    return x0, y0, x1, y1
-
-
-def _measured(
-    name: str,
-    cutter: Cutter,
-    pictures: Sequence[Picture],
-    true: Sequence[Sequence[Box]],
-    kinds: Sequence[str],
-) -> Figures:
-    found = [cutter(picture) for picture in pictures]
+def _measured(name: str, cutter: Cutter, figures: Sequence[TrueFigure]) -> Figures:
     hit, right = Counts(), Counts()
     scores: dict[str, list[float]] = {"compound": [], "single": []}
-    for picture, mine, truth, kind in zip(pictures, found, true, kinds, strict=True):
-        one, other = border_counts(mine, truth, picture.shape[1], picture.shape[0])
+    for figure in figures:
+        found = cutter(figure.image)
+        height, width = figure.image.shape[:2]
+        one, other = border_counts(found, figure.boxes, width, height)
         hit, right = hit + one, right + other
-        scores[kind].append(panel_score(mine, truth))
+        scores["single" if figure.is_single else "compound"].append(
+            panel_score(found, figure.boxes)
+        )
     return {
         f"{name}: recall": hit.recall,
         f"{name}: precision": right.precision,
