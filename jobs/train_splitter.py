@@ -1,7 +1,6 @@
 """Train the border network on generated figures alone: `python -m jobs.train_splitter net`.
 
-Writes the network in ONNX form, which the package `onnx` must be installed for. One CPU core
-draws the figures in about three minutes and trains in about ten.
+Writes the network in ONNX form, which the package `onnx` must be installed for.
 """
 
 import logging

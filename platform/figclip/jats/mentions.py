@@ -249,7 +249,7 @@ def _plain(element: etree._Element) -> str:
 
 
 def _parts(article: etree._Element) -> Iterator[etree._Element]:
-    """What an article consists of, but for its references: half of all its elements."""
+    """What an article consists of, but for its references, which hold many elements."""
     for part in article.iterchildren():
         if local_name(part) == "back":
             yield from part.iterchildren("{*}app-group", "{*}app", "{*}sec", "{*}notes", "{*}bio")
