@@ -13,6 +13,7 @@ from jaxtyping import Float
 from scipy.ndimage import median_filter
 
 from figclip.panels.layout.sheet import Sheet, line_costs, num_ink, trimmed
+from figclip.panels.scores import area, overlap
 from figclip.schema import Box
 
 CLEAR_GUTTER = 0.012
@@ -57,11 +58,11 @@ def clear_panels(sheet: Sheet) -> list[Box]:
     whole = trimmed(sheet, sheet.whole)
     least = max(3, round(CLEAR_GUTTER * max(sheet.width, sheet.height)))
     leaves = _in_line(sheet, list(_leaves(sheet, whole, least=least)))
-    blocks = [leaf for leaf in leaves if _is_block(sheet, leaf, _area(whole))]
+    blocks = [leaf for leaf in leaves if _is_block(sheet, leaf, area(whole))]
     blocks = [part for block in blocks for part in _stitched(sheet, block)]
     if len(blocks) < 2 or not _alike(blocks):
         return []
-    if sum(map(_area, blocks)) < LEAST_COVER * _area(whole):
+    if sum(map(area, blocks)) < LEAST_COVER * area(whole):
         return []
     return _with_their_words(blocks, [leaf for leaf in leaves if leaf not in blocks])
 
@@ -127,9 +128,9 @@ def _gutters(sheet: Sheet, box: Box, axis: int, least: int) -> Iterator[tuple[in
 
 def _is_block(sheet: Sheet, box: Box, page: int) -> bool:
     """A photograph, or a plot with two axes."""
-    if _area(box) < LEAST_AREA * page:
+    if area(box) < LEAST_AREA * page:
         return False
-    dense = num_ink(sheet, box) / max(1, _area(box)) > DENSE
+    dense = num_ink(sheet, box) / max(1, area(box)) > DENSE
     return dense or all(_has_axis(sheet, box, axis) for axis in (0, 1))
 
 
@@ -145,7 +146,7 @@ def _has_axis(sheet: Sheet, box: Box, axis: int) -> bool:
 
 def _stitched(sheet: Sheet, box: Box) -> list[Box]:
     """A row or a column of photographs of one size, cut at their seams; else the box."""
-    if num_ink(sheet, box) < DENSE * _area(box):
+    if num_ink(sheet, box) < DENSE * area(box):
         return [box]
     parts = list(_leaves(sheet, box, least=1))
     if len(parts) > 1 and all(_large(sheet, part) for part in parts):
@@ -190,7 +191,7 @@ def _with_their_words(blocks: Sequence[Box], others: Sequence[Box]) -> list[Box]
     for other in others:
         nearest = min(range(len(blocks)), key=lambda i: _gap(blocks[i], other))
         union = _union(grown[nearest], other)
-        if not any(i != nearest and _overlap(union, block) for i, block in enumerate(blocks)):
+        if not any(i != nearest and overlap(union, block) for i, block in enumerate(blocks)):
             grown[nearest] = union
     return grown
 
@@ -207,11 +208,3 @@ def _union(one: Box, other: Box) -> Box:
         max(one[2], other[2]),
         max(one[3], other[3]),
     )
-
-
-def _overlap(one: Box, other: Box) -> bool:
-    return all(one[i] < other[i + 2] and other[i] < one[i + 2] for i in (0, 1))
-
-
-def _area(box: Box) -> int:
-    return (box[2] - box[0]) * (box[3] - box[1])
