@@ -143,7 +143,9 @@ class Worker:
         self.share = Share(context.get_world_rank(), context.get_world_size(), config.lanes)
         self.forward = Forward(config.pixels, config.precision)
         torch.manual_seed(config.seed)
-        self.model = prepare_model(Clip(config.model))
+        self.model = prepare_model(
+            Clip(config.model), parallel_strategy_kwargs={"gradient_as_bucket_view": True}
+        )
         self.optimizer = build_optimizer(self.model, config.optim)
         self.flops = clip_flops(config.model)
         self.progress = self._resumed()
