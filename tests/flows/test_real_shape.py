@@ -42,8 +42,8 @@ def registered_steps(store: Store) -> list[int]:
 @pytest.mark.slow
 @pytest.mark.timeout(3_600)
 def test_vit_b16_with_bert_base_of_256_tokens_is_killed_and_ends_after_all_steps(tmp_path):
-    """Two processes share a batch of eight."""
-    store = small_pairs.publish_pairs(tmp_path, num_train=NUM_STEPS * BATCH)
+    """Two processes share a batch of eight, texts fill their 256 tokens."""
+    store = small_pairs.publish_pairs(tmp_path, num_train=NUM_STEPS * BATCH, num_sentences=30)
     paths = [Path(__file__).parents[1], *filter(None, sys.path)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
     command = [sys.executable, __file__, store.url]

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from figclip.models.clip import ClipConfig
@@ -92,7 +93,7 @@ def _counted_flops(tower: VisionTower, side: int) -> int:
     """Of any other trunk, as PyTorch counts them while it computes shapes alone."""
     with torch.device("meta"):
         pixels = torch.empty(2, 3, side, side)  # two, for a batch norm that trains
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         tower.train()(pixels).sum().backward()
     return counter.get_total_flops() // 2
 
