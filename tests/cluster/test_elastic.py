@@ -8,7 +8,7 @@ import pytest
 import ray
 import small_pairs
 from ray.cluster_utils import Cluster
-from test_pretrain_flow import ALONE, losses_by_sample, registered_steps
+from small_runs import ALONE, losses_by_sample, registered_steps
 
 from figclip.store import Store
 from figclip.training.pretrain import pretrain

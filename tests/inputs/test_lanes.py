@@ -133,8 +133,10 @@ def test_batches_are_put_together_from_rows_in_any_order(seed):
             "batch": np.array([b for b, _ in block]),
             "place": np.array([p for _, p in block]),
             "x": np.array([[b * 10 + p] for b, p in block]),
+            "name": np.array([f"{p}" * (b + 1) for b, p in block]),
         }
         for block in blocks
     ]
-    found = [batch["x"].tolist() for batch in assembled(rows, sizes)]
-    assert found == [[[b * 10 + p] for p in range(size)] for b, size in enumerate(sizes)]
+    for b, batch in enumerate(assembled(rows, sizes)):
+        assert batch["x"].tolist() == [[b * 10 + p] for p in range(sizes[b])]
+        assert batch["name"].tolist() == [f"{p}" * (b + 1) for p in range(sizes[b])]

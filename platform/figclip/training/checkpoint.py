@@ -48,8 +48,6 @@ class Progress:
 
     steps_done: int = 0
     samples_seen: int = 0
-    num_broken: int = 0
-    """Pairs that could not be read and were replaced, all ranks together."""
     loss_sum: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
     """Of the steps since the epoch began; on the device, for reading it would wait for that."""
     first_bad_step: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64))

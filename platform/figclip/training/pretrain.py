@@ -259,7 +259,6 @@ def _write_encoder(publication: Publication, task: Task, state: dict[str, Any]) 
         num_parameters=sum(parameter.numel() for parameter in clip.parameters()),
         num_steps=progress["steps_done"],
         num_epochs=last.pop("epoch"),
-        num_broken=progress["num_broken"],
         samples_seen=last.pop("samples"),
         final_loss=last.pop("loss"),
         validation=last,
