@@ -14,7 +14,7 @@ from figclip.store import Store
 from figclip.training.pretrain import pretrain
 
 CONFIG = ALONE.with_overrides({"epochs": 6, "checkpoint_every_steps": 4})
-CPUS = 1.5  # a worker and one reading task: no machine has room for a second worker
+CPUS = 3  # a worker of two and a reading task: no machine has room for a second worker
 
 
 @pytest.mark.cluster
@@ -55,7 +55,7 @@ def elastic(store: Store, version: str):
         config=CONFIG,
         num_workers=2,
         min_workers=1,
-        cpus_per_worker=1,
+        cpus_per_worker=2,
         cpus_per_read=0.5,
         use_gpu=False,
         validate=None,

@@ -17,7 +17,10 @@ its logits are held whole."""
 
 
 def gathered(parts: Sequence[Embedded]) -> Embedded | None:
-    """The parts of every rank, in the order of the ranks, laid end to end: on rank 0 alone."""
+    """The parts of every rank, in the order of the ranks, laid end to end: on rank 0 alone.
+
+    None on the others, and where there is no part at all.
+    """
     everyone: list[Sequence[Embedded]] = [parts]
     if dist.is_initialized() and dist.get_world_size() > 1:
         rank = dist.get_rank()
@@ -25,7 +28,10 @@ def gathered(parts: Sequence[Embedded]) -> Embedded | None:
         dist.gather_object(parts, everyone if rank == 0 else None)
         if rank > 0:
             return None
-    images, texts = zip(*(part for rank in everyone for part in rank), strict=True)
+    every_part = [part for rank in everyone for part in rank]
+    if not every_part:
+        return None
+    images, texts = zip(*every_part, strict=True)
     return np.concatenate(images), np.concatenate(texts)
 
 
