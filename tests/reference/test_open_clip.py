@@ -12,7 +12,7 @@ from transformers import BertConfig, BertTokenizerFast
 
 from figclip.inputs.pixels import PixelConfig, eval_pixels
 from figclip.inputs.tokens import open_tokenizer, train_wordpiece
-from figclip.models.weights import load_open_clip
+from figclip.models.opening import open_model
 from figclip.store import Store
 
 pytestmark = pytest.mark.reference
@@ -117,7 +117,8 @@ def test_a_small_open_clip_model_embeds_the_same_in_ours(tmp_path):
         bert, timm_model="vit_tiny_patch16_224", embed_dim=32, context_length=40
     )
     write_checkpoint(tmp_path, peer, model)
-    clip, config = load_open_clip(tmp_path)
+    opened = open_model(tmp_path)
+    clip, config = opened.clip, opened.config
     assert (config.text.heads, config.text.context_length) == (4, 40)
     assert_same_embeddings(
         peer,
@@ -136,7 +137,8 @@ def test_the_released_biomedclip_shape_embeds_the_same_in_ours(tmp_path):
     model["text_cfg"]["hf_model_name"] = "nobody/a-bert-that-is-not-in-the-cache"
     num_keys = write_checkpoint(tmp_path, peer, model)
     assert num_keys == 351 + 1
-    clip, config = load_open_clip(tmp_path)
+    opened = open_model(tmp_path)
+    clip, config = opened.clip, opened.config
     assert config.text.heads == 12
     assert_same_embeddings(peer, clip, vocab_size=30_522, lengths=[256, 100, 3], context_length=256)
 
