@@ -27,6 +27,7 @@ DEMO = PretrainConfig(
     pixels=PixelConfig(size=96),
     optim=OptimConfig(lr=1e-3, weight_decay=0.1, warmup_steps=50),
     batch_size=32,
+    lanes=4,
     epochs=10,
     checkpoint_every_steps=100,
 )
@@ -51,6 +52,7 @@ SMOKE = PretrainConfig(
     pixels=PixelConfig(size=32),
     optim=OptimConfig(warmup_steps=2),
     batch_size=16,
+    lanes=2,
     epochs=3,
     checkpoint_every_steps=4,
 )
@@ -70,6 +72,7 @@ PAPER = PretrainConfig(
         }
     ),
     tokenizer=BIOMEDBERT,
+    lanes=64,
     batch_size=4_096,
     epochs=32,
 )

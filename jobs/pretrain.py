@@ -1,10 +1,11 @@
 """Pairs → an encoder: `python -m jobs.pretrain tiny --pairs pmc --optim.lr 1e-3`."""
 
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from figclip.evaluation.retrieval import validate
 from figclip.store import Manifest, Store
 from figclip.training.pretrain import PretrainConfig, pretrain
+from figclip.training.trackers import TrackerConfig
 from jobs.entry import Job, joined_ray, keep_config, run
 from jobs.presets import DEMO, PAPER
 
@@ -18,12 +19,19 @@ class PretrainJob(Job, PretrainConfig):
     """Name of the encoder artifact to publish."""
     num_workers: PositiveInt = 2
     """Training processes (ranks)."""
+    min_workers: PositiveInt | None = None
+    """Start with as few where there is no room for `num_workers`, and follow the cluster as it
+    grows and shrinks; `lanes` must be a multiple of every number between. Unset: just so many."""
     cpus_per_worker: NonNegativeFloat = 0.5
     """CPUs that Ray sets aside for each; leave some for reading."""
     cpus_per_read: NonNegativeFloat = 0.25
     """CPUs that Ray sets aside for one reading and decoding task."""
     use_gpu: bool = False
     """One GPU for each training process, and NCCL between them."""
+    max_failures: NonNegativeInt = 1
+    """Times that workers which fail, or are lost with their machine, are started again."""
+    trackers: TrackerConfig = TrackerConfig()
+    """Where the curves go besides TensorBoard's files."""
 
 
 PRESETS = {
@@ -45,6 +53,9 @@ def main(config: PretrainJob) -> Manifest:
             cpus_per_read=config.cpus_per_read,
             use_gpu=config.use_gpu,
             validate=validate,
+            min_workers=config.min_workers,
+            max_failures=config.max_failures,
+            trackers=config.trackers,
         )
     keep_config(store, "encoder", config.version, "pretrain", config)
     return manifest

@@ -50,6 +50,7 @@ CONFIG = PretrainConfig(
     pixels=PixelConfig(size=32),
     optim=OptimConfig(lr=1e-3, warmup_steps=5),
     batch_size=8,
+    lanes=4,
     epochs=2,
     checkpoint_every_steps=6,
     groups_per_window=2,
@@ -223,7 +224,7 @@ def test_too_few_pairs_for_a_batch_name_the_remedy(tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "remedy"),
     [
-        ({"batch_size": 9}, "--batch-size to a multiple of 2"),
+        ({"batch_size": 10}, r"--batch-size .* to multiples of 4"),
         ({"pixels.size": 64}, "--pixels.size or --model.vision.image-size"),
         ({"optim.warmup_steps": 50}, "--optim.warmup-steps below 40"),
     ],

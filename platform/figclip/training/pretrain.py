@@ -2,7 +2,9 @@
 
 import json
 import logging
+import math
 import os
+import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +16,7 @@ from ray.train.v2.api.exceptions import WorkerGroupError
 from ray.train.v2.api.result import Result
 
 from figclip.config import UsageError
-from figclip.inputs.order import RowGroup
+from figclip.inputs.order import RowGroup, SampleOrder
 from figclip.inputs.reader import captions, row_groups
 from figclip.inputs.tokens import FILE as TOKENIZER_FILE
 from figclip.inputs.tokens import Tokenizer, open_tokenizer, train_wordpiece
@@ -24,7 +26,8 @@ from figclip.resources import is_joined_cluster, require_resources
 from figclip.store import Folder, Manifest, Publication, Store
 from figclip.training.checkpoint import newest_checkpoint, read_checkpoint
 from figclip.training.loop import CHECKPOINTS, LoopConfig, Task, Validate, run_worker
-from figclip.training.optim import warmup_of
+from figclip.training.schedule import schedule_of, warmup_of
+from figclip.training.trackers import TrackerConfig
 
 log = logging.getLogger(__name__)
 
@@ -50,17 +53,21 @@ def pretrain(
     cpus_per_worker: float,
     use_gpu: bool,
     validate: Validate | None,
+    min_workers: int | None = None,
     cpus_per_read: float = 0.5,
     reads_per_worker: int = 1,
     max_failures: int = 1,
+    trackers: TrackerConfig | None = None,
 ) -> Manifest:
     """Train on the train split of `pairs@pairs_version`, publish `encoder@version`.
 
-    Called again after a kill, it goes on from the last checkpoint and ends with the same weights.
-    `validate` judges the embeddings of the validation split after every epoch. Besides the workers'
-    CPUs, reading needs `cpus_per_read` CPUs a task, and each worker has `reads_per_worker` of them
-    where there are so many. A worker group that fails is started again `max_failures` times.
-    `UsageError` names what to mend.
+    Called again after a kill, it goes on from the last checkpoint and ends with the same weights;
+    with another number of workers it sees the same samples in the same batches. Given
+    `min_workers`, it starts with as many workers as find room, down to so few, and takes more or
+    fewer as the cluster grows or shrinks. `validate` judges the embeddings of the validation split
+    after every epoch. Besides the workers' CPUs, reading needs `cpus_per_read` CPUs a task, and
+    each worker has `reads_per_worker` of them where there are so many. A worker group that fails is
+    started again `max_failures` times. `UsageError` names what to mend.
     """
     inputs = (f"pairs@{pairs_version}",)
     values = config.model_dump(mode="json")
@@ -70,13 +77,15 @@ def pretrain(
         return store.manifest(NAME, version)
     pairs = store.open("pairs", pairs_version)
     train, validation = row_groups(pairs, "train"), row_groups(pairs, "validation")
-    check_sizes(config, num_rows=_num_rows(train), num_workers=num_workers)
+    fewest = min_workers or num_workers
+    order = SampleOrder(train, config.seed, config.groups_per_window)
+    check_sizes(config, num_rows=order.num_rows, workers=range(fewest, num_workers + 1))
     if not validation:
         log.warning("pairs@%s has no validation split: the run is not validated", pairs_version)
     require_resources(
         {
-            "CPU": num_workers * cpus_per_worker + cpus_per_read,
-            "GPU": num_workers if use_gpu else 0,
+            "CPU": fewest * cpus_per_worker + cpus_per_read,
+            "GPU": fewest if use_gpu else 0,
         },
         ray.cluster_resources(),
         remedies={
@@ -85,7 +94,7 @@ def pretrain(
         },
         can_grow=is_joined_cluster(os.environ),
     )
-    claim(run, {"config": values, "inputs": list(inputs), "num_workers": num_workers})
+    claim(run, {"config": values, "inputs": list(inputs)})
     task = Task(
         config=LoopConfig(**{name: getattr(config, name) for name in LoopConfig.model_fields}),
         pairs=pairs,
@@ -96,9 +105,10 @@ def pretrain(
         validate=validate,
         cpus_per_read=cpus_per_read,
         reads_per_worker=reads_per_worker,
+        trackers=trackers or TrackerConfig(),
     )
     workers = ScalingConfig(
-        num_workers=num_workers,
+        num_workers=num_workers if min_workers is None else (min_workers, num_workers),  # type: ignore[arg-type]  # as Ray Train's own class says
         use_gpu=use_gpu,
         resources_per_worker={"CPU": cpus_per_worker, **({"GPU": 1} if use_gpu else {})},
     )
@@ -109,25 +119,33 @@ def pretrain(
     return store.manifest(NAME, version)
 
 
-def check_sizes(config: PretrainConfig, *, num_rows: int, num_workers: int) -> None:
-    """`UsageError` where batch, workers, pairs, pictures or warm-up do not fit one another."""
-    if config.batch_size % num_workers:
-        raise UsageError(
-            f"a batch of {config.batch_size} pairs cannot be shared evenly by {num_workers} "
-            f"workers: set --batch-size to a multiple of {num_workers}"
-        )
-    if num_rows < config.batch_size:
-        raise UsageError(
-            f"{num_rows} training pairs do not fill one batch of {config.batch_size}: "
-            f"set a smaller --batch-size, or ingest more articles"
-        )
+def check_sizes(config: PretrainConfig, *, num_rows: int, workers: range) -> None:
+    """`UsageError` where batch, lanes, workers, pairs, pictures or warm-up do not fit."""
+    for num_workers in workers:
+        if config.lanes % num_workers:
+            raise UsageError(
+                f"{config.lanes} lanes cannot be shared evenly by {num_workers} workers: set "
+                f"--lanes to a multiple of {math.lcm(*workers)}, or --num-workers otherwise"
+            )
+    for size in (config.batch_size, *(size for _, size in config.batch_schedule)):
+        if size % config.lanes:
+            raise UsageError(
+                f"a batch of {size} pairs cannot take as many of each of {config.lanes} lanes: set "
+                f"--batch-size (and --batch-schedule) to multiples of {config.lanes}, or --lanes "
+                f"to a divisor of them"
+            )
     if config.pixels.size != config.model.vision.image_size:
         raise UsageError(
             f"pictures of {config.pixels.size} px do not fit a tower for "
             f"{config.model.vision.image_size} px: set --pixels.size or --model.vision.image-size"
         )
-    steps = num_rows // config.batch_size * config.epochs
-    warmup_of(config.optim, batch_size=config.batch_size, total_samples=steps * config.batch_size)
+    schedule = schedule_of(
+        num_rows=num_rows,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        batch_schedule=config.batch_schedule,
+    )
+    warmup_of(config.optim, schedule)
 
 
 def _num_rows(groups: tuple[RowGroup, ...]) -> int:
@@ -216,9 +234,10 @@ def _fit(task: Task, workers: ScalingConfig, max_failures: int) -> dict[str, Any
     if result.return_value is not None:
         raise UsageError(result.return_value)
     if result.checkpoint is None:  # resumed at its end, where nothing is left to report
-        state = newest_checkpoint(task.run / CHECKPOINTS)
-        assert state is not None
-        return state
+        name = newest_checkpoint(task.run / CHECKPOINTS)
+        assert name is not None
+        with tempfile.TemporaryDirectory() as copy:
+            return read_checkpoint((task.run / CHECKPOINTS / name).download(Path(copy)))
     with result.checkpoint.as_directory() as folder:
         return read_checkpoint(Path(folder))
 
@@ -240,6 +259,7 @@ def _write_encoder(publication: Publication, task: Task, state: dict[str, Any]) 
         num_parameters=sum(parameter.numel() for parameter in clip.parameters()),
         num_steps=progress["steps_done"],
         num_epochs=last.pop("epoch"),
+        num_broken=progress["num_broken"],
         samples_seen=last.pop("samples"),
         final_loss=last.pop("loss"),
         validation=last,
