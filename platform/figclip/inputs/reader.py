@@ -67,9 +67,8 @@ class Reader:
     def __call__(self, item: WorkItem) -> Iterator[Columns]:
         """The item's samples in order, a few at a time: `pixels`, `ids`, `mask` as in `Batch`."""
         window = self.order.windows(item.epoch)[item.window]
-        tables = [
-            _read_group(self.pairs, group, ["pair_id", "image", "caption"]) for group in window
-        ]
+        columns = ["pair_id", "image", "caption"]
+        tables = [_read_group(self.pairs, part.group, columns).take(part.rows) for part in window]
         table = pa.concat_tables(tables)
         rows = self.order.rows(item)
         for start in range(0, len(rows), CHUNK_ROWS):

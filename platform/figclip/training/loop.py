@@ -114,7 +114,7 @@ class Worker:
         self.task, self.config = task, config
         num_ranks = context.get_world_size()
         self.share = Share(context.get_world_rank(), num_ranks, config.batch_size // num_ranks)
-        self.steps_per_epoch = self.share.num_steps(sum(group.num_rows for group in task.train))
+        self.steps_per_epoch = self.share.num_steps(sum(group.taken for group in task.train))
         self.num_steps = self.steps_per_epoch * config.epochs
         self.forward = Forward(config.pixels, config.precision)
         torch.manual_seed(config.seed)
