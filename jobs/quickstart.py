@@ -23,6 +23,7 @@ from figclip.embedding.bulk import embed
 from figclip.embedding.index import IndexConfig, build_index
 from figclip.evaluation.report import EvaluationConfig, evaluate
 from figclip.evaluation.retrieval import validate
+from figclip.inputs.corpora import CorpusShare
 from figclip.schema import SPLITS
 from figclip.sources.miniature import ELIGIBLE_LICENSES, MiniatureConfig, write_miniature
 from figclip.sources.source import Source, open_source
@@ -112,7 +113,7 @@ def main(config: QuickstartJob) -> None:
         log.info("2/5 pairs → encoder")
         pretrain(
             store,
-            pairs_version=v,
+            corpora=(CorpusShare(pairs=v),),
             version=v,
             config=fitted(config.train, num_train, config.num_workers),
             num_workers=config.num_workers,

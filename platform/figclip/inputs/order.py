@@ -113,12 +113,12 @@ class SampleOrder:
 
     def rows(self, item: WorkItem) -> NDArray[np.int64]:
         """The item's rows, as numbers into the rows of its window's parts laid end to end."""
-        return self.window_rows(item)[item.start : item.stop]
+        return self.window_rows(item.epoch, item.window)[item.start : item.stop]
 
-    def window_rows(self, item: WorkItem) -> NDArray[np.int64]:
-        """All rows of the item's window in the epoch's order, numbered in the same way."""
-        num_rows = sum(part.num_rows for part in self.windows(item.epoch)[item.window])
-        return self._permutation(num_rows, item.epoch, 1 + item.window)
+    def window_rows(self, epoch: int, window: int) -> NDArray[np.int64]:
+        """All rows of a window in the epoch's order, numbered in the same way."""
+        num_rows = sum(part.num_rows for part in self.windows(epoch)[window])
+        return self._permutation(num_rows, epoch, 1 + window)
 
     def items(self, epoch: int, start: int, stop: int) -> Iterator[WorkItem]:
         """What yields the samples `start` to `stop` of the epoch's order, one item a window."""

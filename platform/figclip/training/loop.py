@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import ray.train
@@ -15,6 +16,7 @@ from ray.train.torch import prepare_model
 
 from figclip.config import Config
 from figclip.inputs.batches import quieten_ray_data, train_batches
+from figclip.inputs.corpora import Corpus
 from figclip.inputs.order import RowGroup, SampleOrder, Share
 from figclip.inputs.pixels import PixelConfig
 from figclip.inputs.reader import Batch, Reader, eval_batches
@@ -44,6 +46,7 @@ log = logging.getLogger(__name__)
 
 Validate = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 """Image and text embeddings, float32 [n, dim] each, row beside row → named numbers."""
+T = TypeVar("T")
 Embedded = tuple[np.ndarray, np.ndarray]
 """Image and text embeddings of some pairs."""
 CHECKPOINTS = "train"
@@ -65,6 +68,8 @@ class LoopConfig(Config):
     """`bf16`: the towers run in bfloat16 autocast; weights, loss and optimiser stay float32."""
     seed: NonNegativeInt = 0
     """Decides initial weights, order, crops and dropout."""
+    texts_per_image: PositiveInt = 1
+    """Of a corpus whose images have several texts, so many are shown at once."""
     groups_per_window: PositiveInt = 8
     """Row groups whose pairs are shuffled together; each worker holds a few such windows."""
     checkpoint_every_steps: PositiveInt = 500
@@ -78,9 +83,11 @@ class Task:
     """All that a worker is handed."""
 
     config: LoopConfig
-    pairs: Folder
+    corpora: tuple[Corpus, ...]
+    """What is trained on; their pairs are mixed by the row groups of `train`."""
     train: tuple[RowGroup, ...]
     validation: tuple[RowGroup, ...]
+    """Of the first corpus, each pair with its caption."""
     tokenizer: Tokenizer
     run: Folder
     """Where TensorBoard files and, below `CHECKPOINTS`, checkpoints go."""
@@ -175,12 +182,13 @@ class Worker:
 
     def _reader(self, order: SampleOrder, *, augment: bool) -> Reader:
         return Reader(
-            pairs=self.task.pairs,
+            corpora=self.task.corpora if augment else (Corpus(self.task.corpora[0].pairs),),
             order=order,
             tokenizer=self.task.tokenizer,
             context_length=self.config.model.text.context_length,
             pixels=self.config.pixels,
             augment_seed=self.config.seed if augment else None,
+            texts_per_image=self.config.texts_per_image if augment else 1,
         )
 
     def _step(self, batch: Batch) -> None:
@@ -194,6 +202,7 @@ class Worker:
             rng_seed=step_seed(self.config.seed, step=step, rank=self.share.rank),
             max_grad_norm=self.config.optim.max_grad_norm,
         )
+        self.progress.leave_out(batch.left_out)
         self.progress.steps_done += 1
         self.progress.loss_sum = self.progress.loss_sum + metrics.loss.double()
         if self.recorder:
@@ -231,7 +240,7 @@ class Worker:
         ]
         self.model.train()
         gathered = [part for rank in _gathered(parts) for part in rank]
-        if self.share.rank > 0:
+        if self.share.rank > 0 or not gathered:
             return {}
         images, texts = (np.concatenate(side) for side in zip(*gathered, strict=True))
         return self.task.validate(images, texts)
@@ -249,6 +258,9 @@ class Worker:
     def _checkpoint(self) -> None:
         """Every rank reports, rank 0 with the state."""
         progress = self.progress
+        progress.left_out = dict(
+            sorted(pair for rank in _gathered(progress.left_out) for pair in rank.items())
+        )
         metrics = {"steps": progress.steps_done, **(progress.history or [{}])[-1]}
         if self.recorder is None:
             ray.train.report(metrics)
@@ -259,10 +271,10 @@ class Worker:
             ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
 
 
-def _gathered(parts: list[Embedded]) -> list[list[Embedded]]:
-    """The parts of every rank, in the order of the ranks."""
+def _gathered(part: T) -> list[T]:
+    """What every rank has, in the order of the ranks."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
-        return [parts]
-    everyone: list[list[Embedded]] = [[] for _ in range(dist.get_world_size())]
-    dist.all_gather_object(everyone, parts)
+        return [part]
+    everyone = [part] * dist.get_world_size()
+    dist.all_gather_object(everyone, part)
     return everyone
