@@ -16,6 +16,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from figclip.config import UsageError
+from figclip.inputs.corpora import CorpusShare
 from figclip.inputs.pixels import PixelConfig
 from figclip.models.clip import ClipConfig
 from figclip.models.text import TextConfig
@@ -74,7 +75,7 @@ def run(
 
     return pretrain(
         store,
-        pairs_version="small",
+        corpora=(CorpusShare(pairs="small"),),
         version=version,
         config=config,
         num_workers=num_workers,
