@@ -14,7 +14,17 @@ from figclip.store import Manifest, Store
 from figclip.training.pretrain import PretrainConfig, pretrain
 from figclip.training.trackers import TrackerConfig
 from jobs.entry import Job, joined_ray, keep_config, run
-from jobs.presets import DEMO, PAPER
+from jobs.presets import (
+    BATCH_4K_TO_64K,
+    DEMO,
+    RN50_CONTINUAL,
+    VIT_B16,
+    VIT_B16_384,
+    VIT_B16_CONTINUAL,
+    VIT_B16_GPT77,
+    VIT_M16,
+    VIT_S16,
+)
 
 WORDS = PrimitiveConstructorSpec(
     nargs=1,
@@ -54,9 +64,21 @@ class PretrainJob(Job, PretrainConfig):
     """Where the curves go besides TensorBoard's files."""
 
 
+def _on_16_gpus(recipe: PretrainConfig) -> PretrainJob:
+    """The machines of the paper: "up to 16 NVIDIA A100"."""
+    return PretrainJob(**dict(recipe), num_workers=16, cpus_per_worker=8, use_gpu=True)
+
+
 PRESETS = {
     "tiny": PretrainJob(**dict(DEMO), version="tiny"),
-    "biomedclip": PretrainJob(**dict(PAPER), num_workers=16, cpus_per_worker=8, use_gpu=True),
+    "biomedclip_vit_b16": _on_16_gpus(VIT_B16),
+    "biomedclip_vit_s16": _on_16_gpus(VIT_S16),
+    "biomedclip_vit_m16": _on_16_gpus(VIT_M16),
+    "biomedclip_vit_b16_384": _on_16_gpus(VIT_B16_384),
+    "biomedclip_vit_b16_gpt77": _on_16_gpus(VIT_B16_GPT77),
+    "biomedclip_vit_b16_continual": _on_16_gpus(VIT_B16_CONTINUAL),
+    "biomedclip_rn50_continual": _on_16_gpus(RN50_CONTINUAL),
+    "biomedclip_batch_4k_to_64k": _on_16_gpus(BATCH_4K_TO_64K),
 }
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from figclip.config import UsageError
 from figclip.inputs.pixels import PixelConfig, UnreadableImage, decode, eval_crop, normalise
-from figclip.inputs.tokens import Tokenizer, open_tokenizer
+from figclip.inputs.tokens import Tokenizer, told_tokenizer
 from figclip.models.clip import Clip
 from figclip.models.opening import Opened, open_model
 from figclip.resources import require_device
@@ -166,12 +166,8 @@ class Encoder:
 
 def feeding(opened: Opened) -> tuple[Tokenizer, PixelConfig]:
     """How texts and pictures are made ready for this model: as its source says."""
+    tokenizer = told_tokenizer(opened.folder, opened.vocabulary, origin=opened.origin)
     if opened.folder is not None:
-        return Tokenizer.load(opened.folder), PixelConfig.load(opened.folder)
-    if opened.vocabulary is None:
-        raise UsageError(
-            f"{opened.origin} has no vocabulary: lay its tokenizer.json, its vocab.txt or OpenAI's "
-            f"bpe_simple_vocab_16e6.txt.gz into that folder"
-        )
-    pixels = PixelConfig(size=opened.config.vision.image_size, mean=opened.mean, std=opened.std)
-    return open_tokenizer(opened.vocabulary), pixels
+        return tokenizer, PixelConfig.load(opened.folder)
+    size = opened.config.vision.image_size
+    return tokenizer, PixelConfig(size=size, mean=opened.mean, std=opened.std)

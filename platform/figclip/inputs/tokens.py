@@ -201,6 +201,17 @@ def open_tokenizer(source: str | Path, *, lowercase: bool = True) -> Tokenizer:
     return _from_hub(str(source))
 
 
+def told_tokenizer(folder: Folder | None, vocabulary: str | None, *, origin: str) -> Tokenizer:
+    """The tokenizer of an opened model: of one of our own folders, or the vocabulary it names."""
+    if folder is not None:
+        return Tokenizer.load(folder)
+    if vocabulary is None:
+        raise UsageError(
+            f"{origin} has no vocabulary: lay {' or '.join(VOCAB_FILES)} into that folder"
+        )
+    return open_tokenizer(vocabulary)
+
+
 def _read_json(path: Path) -> Tokenizer:
     try:
         json.loads(path.read_bytes())

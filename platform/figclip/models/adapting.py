@@ -125,4 +125,3 @@ def _text_groups(clip: Clip) -> list[list[nn.Parameter]]:
         return [embeddings, *layers[:-1], [*layers[-1], *text.ln_final.parameters()]]
     bert = text.transformer
     return [list(part.parameters()) for part in (bert.embeddings, *bert.encoder.layer)]
-

@@ -158,7 +158,7 @@ def _hf_names(native: str) -> list[str]:
 
 
 def hf_config_of(clip: Clip, config: ClipConfig, marks: tuple[int, int, int]) -> dict[str, Any]:
-    model = model_cfg_of(clip, config, bert_place="", end_id=None)
+    model = model_cfg_of(clip, config, place="", end_id=None)
     vision, text = model["vision_cfg"], model["text_cfg"]
     if "patch_size" not in vision or "vocab_size" not in text or config.initial_bias is not None:
         raise UsageError(

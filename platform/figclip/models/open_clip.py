@@ -82,7 +82,7 @@ def write_open_clip(
     config lies in the folder and is named by its place: who moves the folder, mends
     `hf_model_name`. `UsageError` where open_clip has no name for a tower.
     """
-    model = model_cfg_of(clip, config, bert_place=folder.path, end_id=end_id)
+    model = model_cfg_of(clip, config, place=folder.path, end_id=end_id)
     if config.text.architecture == "bert":
         text: Any = clip.text
         folder.write(

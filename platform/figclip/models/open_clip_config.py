@@ -173,9 +173,13 @@ def _num_heads(hf_model_name: str, hidden_size: int, folder: Path) -> int:
 
 
 def model_cfg_of(
-    clip: Clip, config: ClipConfig, *, bert_place: str, end_id: int | None
+    clip: Clip, config: ClipConfig, *, place: str, end_id: int | None
 ) -> dict[str, Any]:
-    """open_clip's `model_cfg` of this model; `UsageError` where it could not build the towers."""
+    """open_clip's `model_cfg` of this model; `UsageError` where it could not build the towers.
+
+    `place` is where a BERT's config and the tokenizer lie; `end_id` the last token of every text
+    where that is not OpenAI's, whose end has the highest id of all.
+    """
     family, text = family_of(config.vision.timm_model), config.text
     quick = {text.activation == "quick_gelu"} if text.architecture == "gpt" else set()
     if family == "vit":
@@ -185,7 +189,7 @@ def model_cfg_of(
     bias = {} if config.initial_bias is None else {"init_logit_bias": config.initial_bias}
     vision_cfg = _timm_cfg(config.vision) if family == "timm" else _native_cfg(clip, config.vision)
     is_bert = text.architecture == "bert"
-    text_cfg = _hf_cfg(text, bert_place) if is_bert else _text_cfg(text, end_id)
+    text_cfg = _hf_cfg(text, place) if is_bert else _text_cfg(text, place, end_id)
     return {
         "embed_dim": config.embed_dim,
         **({"quick_gelu": True} if quick == {True} else {}),
@@ -249,7 +253,8 @@ def _hf_cfg(text: TextConfig, place: str) -> dict[str, Any]:
     }
 
 
-def _text_cfg(text: TextConfig, end_id: int | None) -> dict[str, Any]:
+def _text_cfg(text: TextConfig, place: str, end_id: int | None) -> dict[str, Any]:
+    own = {"pool_type": "eos", "eos_id": end_id, "hf_tokenizer_name": place}
     return {
         "context_length": text.max_positions,
         "vocab_size": text.vocab_size,
@@ -257,5 +262,5 @@ def _text_cfg(text: TextConfig, end_id: int | None) -> dict[str, Any]:
         "heads": text.heads,
         "layers": text.layers,
         "mlp_ratio": text.intermediate_size / text.hidden_size,
-        **({} if end_id is None else {"pool_type": "eos", "eos_id": end_id}),
+        **({} if end_id is None else own),
     }

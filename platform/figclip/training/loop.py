@@ -24,7 +24,8 @@ from figclip.inputs.pixels import PixelConfig
 from figclip.inputs.reader import Batch, Reader
 from figclip.inputs.tokens import Tokenizer
 from figclip.log import configure_logging
-from figclip.models.clip import Clip, ClipConfig
+from figclip.models.adapting import AdaptConfig
+from figclip.models.clip import ClipConfig
 from figclip.models.flops import clip_flops, peak_flops
 from figclip.store import Folder
 from figclip.training.checkpoint import (
@@ -32,6 +33,7 @@ from figclip.training.checkpoint import (
     newest_checkpoint,
     restore,
 )
+from figclip.training.initial import initial_clip
 from figclip.training.optim import OptimConfig, build_optimizer, set_lr
 from figclip.training.recorder import Recorder, StepFacts
 from figclip.training.schedule import Epoch, Schedule, learning_rate, schedule_of
@@ -63,6 +65,10 @@ class Diverged(Exception):
 
 class LoopConfig(Config):
     model: ClipConfig = ClipConfig()
+    init: str | None = None
+    """Start from these weights, and its tokenizer: an encoder's folder, one of open_clip or of
+    transformers' CLIP, or its name on the hub. Position embeddings are resampled to `model`."""
+    adapt: AdaptConfig = AdaptConfig()
     pixels: PixelConfig = PixelConfig()
     optim: OptimConfig = OptimConfig()
     batch_size: PositiveInt = 4_096
@@ -149,7 +155,7 @@ class Worker:
         self.share = Share(context.get_world_rank(), context.get_world_size(), config.lanes)
         self.forward = Forward(config.pixels, config.precision)
         torch.manual_seed(config.seed)
-        self.model = prepare_model(Clip(config.model))
+        self.model = prepare_model(initial_clip(task.run, config.init, config.model, config.adapt))
         self.optimizer = build_optimizer(self.model, config.optim)
         self.flops = clip_flops(config.model)
         self.progress = self._resumed()

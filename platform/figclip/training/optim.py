@@ -8,7 +8,7 @@ from torch.optim import AdamW, Optimizer
 
 from figclip.config import Config
 
-UNDECAYED = ("logit_scale", "pos_embed", "cls_token")
+UNDECAYED = ("logit_scale", "pos_embed", "positional_embedding", "cls_token")
 """Last names of parameters that are neither norms nor biases, and yet are not to shrink."""
 
 

@@ -29,11 +29,16 @@ from figclip.inputs.corpora import (
 from figclip.inputs.order import RowGroup, SampleOrder
 from figclip.inputs.tokens import FILE as TOKENIZER_FILE
 from figclip.inputs.tokens import Tokenizer, open_tokenizer, train_wordpiece
+from figclip.models.adapting import plain
 from figclip.models.clip import Clip
+from figclip.models.model_card import FILE as CARD_FILE
+from figclip.models.model_card import model_card
+from figclip.models.opening import Opened
 from figclip.models.weights import clip_with, save_weights
 from figclip.resources import is_joined_cluster, require_resources
 from figclip.store import Folder, Manifest, Publication, Store
 from figclip.training.checkpoint import newest_checkpoint, read_checkpoint
+from figclip.training.initial import find_initial, initial_tokenizer, keep_initial
 from figclip.training.loop import CHECKPOINTS, LoopConfig, Task, Validate, run_worker
 from figclip.training.schedule import schedule_of, warmup_of
 from figclip.training.trackers import TrackerConfig
@@ -50,8 +55,9 @@ SNAPSHOT = "checkpoint_manager_snapshot.json"
 
 class PretrainConfig(LoopConfig):
     tokenizer: str | None = None
-    """A `vocab.txt`, `tokenizer.json`, folder or hub name; None trains a WordPiece on the texts of
-    the train split of all corpora, of `model.text.vocab_size` tokens."""
+    """A `vocab.txt`, `tokenizer.json`, folder or hub name, or OpenAI's byte pairs
+    (`bpe_simple_vocab_16e6.txt.gz`). None takes that of `init`, or else trains a WordPiece of
+    `model.text.vocab_size` tokens on the texts of the train split of all corpora."""
 
 
 def pretrain(
@@ -109,13 +115,15 @@ def pretrain(
         },
         can_grow=is_joined_cluster(os.environ),
     )
+    initial = find_initial(config.init, config.model, run)
     claim(run, {"config": values, "inputs": list(inputs)})
+    keep_initial(run, initial)
     task = Task(
         config=LoopConfig(**{name: getattr(config, name) for name in LoopConfig.model_fields}),
         corpora=opened,
         train=train,
         validation=validation,
-        tokenizer=_tokenizer(run, config, opened, train),
+        tokenizer=_tokenizer(run, config, opened, train, initial),
         run=run,
         validate=validate,
         cpus_per_read=cpus_per_read,
@@ -130,6 +138,14 @@ def pretrain(
     state = _fit(task, workers, max_failures)
     with store.publishing(NAME, version, config=values, inputs=inputs) as publication:
         _write_encoder(publication, task, state)
+        card = model_card(
+            f"{NAME}@{version}",
+            task.config.model.settled(),
+            inputs=inputs,
+            run=values,
+            counts=publication.counts,
+        )
+        publication.folder.write(CARD_FILE, card.encode())
     run.clear()
     return store.manifest(NAME, version)
 
@@ -206,14 +222,23 @@ def forget_torn_snapshot(run: Folder) -> None:
 
 
 def _tokenizer(
-    run: Folder, config: PretrainConfig, corpora: Sequence[Corpus], train: tuple[RowGroup, ...]
+    run: Folder,
+    config: PretrainConfig,
+    corpora: Sequence[Corpus],
+    train: tuple[RowGroup, ...],
+    initial: Opened | None,
 ) -> Tokenizer:
-    """The given one, or one trained on the texts; the run's folder keeps it for a resumption."""
+    """The given one, that of the initial model, or one trained on the texts.
+
+    The run's folder keeps it for a resumption.
+    """
     if run.exists(TOKENIZER_FILE):
         return Tokenizer.load(run)
     vocab_size = config.model.text.settled().vocab_size
     if config.tokenizer is not None:
         tokenizer = open_tokenizer(config.tokenizer)
+    elif initial is not None:
+        tokenizer = initial_tokenizer(initial)
     else:
         tokenizer = train_wordpiece(all_texts(corpora, train), vocab_size=vocab_size)
     if tokenizer.vocab_size > vocab_size:
@@ -259,7 +284,8 @@ def _fit(task: Task, workers: ScalingConfig, max_failures: int) -> dict[str, Any
 
 def _write_encoder(publication: Publication, task: Task, state: dict[str, Any]) -> None:
     config, folder, progress = task.config, publication.folder, state["progress"]
-    clip: Clip = clip_with(state["model"], config.model, origin="the last checkpoint")
+    weights = plain(state["model"], config.model, config.adapt)
+    clip: Clip = clip_with(weights, config.model, origin="the last checkpoint")
     save_weights(folder, clip, config.model)
     task.tokenizer.save(folder)
     config.pixels.save(folder)
