@@ -127,15 +127,18 @@ def test_an_encoder_of_figures_and_panels_is_trained_past_damage_and_judged_on_b
             num_actors=1,
             cpus_per_actor=0.5,
         )
-    evaluate(
-        store,
-        embeddings_version="figures",
-        pairs_version="figures",
-        version="v",
-        config=EvaluationConfig(num_queries=2),
-        beside=("panels",),
-    )
-    folder = store.open("evaluation", "v")
+    for pairs, beside in (("figures", ("panels",)), ("panels", ())):
+        evaluate(
+            store,
+            embeddings_version=pairs,
+            pairs_version=pairs,
+            version=pairs,
+            config=EvaluationConfig(num_queries=2),
+            beside=beside,
+        )
+    of_panels = store.open("evaluation", "panels").read("recall.md").decode()
+    assert of_panels.startswith("24 pairs of the test split")
+    folder = store.open("evaluation", "figures")
     lines = [line for line in folder.read("recall.md").decode().splitlines() if " of " in line]
     assert ["12 of figures" in lines[-2], "24 of panels" in lines[-1]] == [True, True]
     assert all("figures + panels" in line for line in lines[-2:])

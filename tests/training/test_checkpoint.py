@@ -134,3 +134,17 @@ def test_the_newest_checkpoint_that_is_whole_is_found(tmp_path):
     assert newest_checkpoint(run)["progress"]["steps_done"] == 2
     os.truncate(newest, 0)
     assert newest_checkpoint(run)["progress"]["steps_done"] == 2
+
+
+def test_a_pair_that_gives_nothing_is_named_once_and_kept_with_the_checkpoint(caplog, tmp_path):
+    model = Clip(CONFIG)
+    optimizer = build_optimizer(model, OptimConfig())
+    progress = Progress()
+    for _ in range(2):
+        progress.leave_out({"PMC1.1/F1/a.jpg": "broken_image: cut off"})
+    assert [record.message for record in caplog.records] == [
+        "pair PMC1.1/F1/a.jpg gives way to another one: broken_image: cut off"
+    ]
+    save_checkpoint(tmp_path, model, optimizer, progress)
+    found = load_checkpoint(read_checkpoint(tmp_path), model, optimizer)
+    assert found.left_out == {"PMC1.1/F1/a.jpg": "broken_image: cut off"}
