@@ -62,9 +62,9 @@ class QuickstartJob(Job):
     train: PretrainConfig = DEMO.with_overrides({"epochs": 5})
     """From pairs to an encoder. A batch larger than the corpus is cut to fit."""
     panel_share: Annotated[float, Field(ge=0, lt=1)] = 0.4
-    """Of the samples of the encoder's training, how many are panels. The second encoder, to compare
-    with, is trained on as many samples, all of them figures; with 0 there are neither panels nor a
-    second encoder."""
+    """Of the samples that the encoder is trained on, how many are panels; with 0 none is cut."""
+    compare: bool = True
+    """Train a second encoder on as many samples, all of them figures, and say what panels gain."""
     index: IndexConfig = IndexConfig()
     """From embeddings to an index."""
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -107,10 +107,10 @@ def main(config: QuickstartJob) -> None:
         pairs_to_encoders(store, config, pairs, panels)
         beside = encoders_to_embeddings(store, config)
     v = config.version
-    log.info("6/7 embeddings → index")
+    log.info("5/6 embeddings → index")
     build_index(store, embeddings_version=v, pairs_version=v, version=v, config=config.index)
     keep_config(store, "index", v, "quickstart", config)
-    log.info("7/7 embeddings → recall on held-out articles")
+    log.info("6/6 embeddings → recall on held-out articles")
     evaluate(
         store,
         embeddings_version=v,
@@ -131,7 +131,7 @@ def articles_to_pairs(store: Store, config: QuickstartJob) -> Manifest:
         source = open_source(
             config.source, endpoint=config.endpoint, anonymous=config.anonymous, layout="auto"
         )
-    log.info("1/7 articles → pairs")
+    log.info("1/6 articles → pairs")
     workers = Workers(config.cpus_per_task, config.max_tasks)
     pairs = ingest(source, store, v, config.corpus, workers=workers, name=config.source)
     keep_config(store, "pairs", v, "quickstart", config)
@@ -139,7 +139,7 @@ def articles_to_pairs(store: Store, config: QuickstartJob) -> Manifest:
 
 
 def pairs_to_panels(store: Store, config: QuickstartJob) -> Manifest:
-    log.info("2/7 pairs → panels")
+    log.info("2/6 pairs → panels")
     v = config.version
     workers = Workers(config.cpus_per_task, config.max_tasks)
     panels = split_panels(store, pairs_version=v, version=v + PANELS, workers=workers)
@@ -155,9 +155,10 @@ def pairs_to_encoders(
     recipes: dict[str, tuple[CorpusShare, ...]] = {v: (CorpusShare(pairs=v),)}
     if panels is not None:
         mixture = mixed(v, v + PANELS, config.panel_share, num_figures, num_train_pairs(panels))
-        recipes = {v + FIGURES: (CorpusShare(pairs=v),), v: mixture}
-    for step, (version, corpora) in zip(("3", "4"), recipes.items(), strict=False):
-        log.info("%s/7 %s → encoder %s", step, " + ".join(map(words_of, corpora)), version)
+        alone = {v + FIGURES: recipes[v]} if config.compare else {}
+        recipes = {**alone, v: mixture}
+    for version, corpora in recipes.items():
+        log.info("3/6 %s → encoder %s", " + ".join(map(words_of, corpora)), version)
         pretrain(
             store,
             corpora=corpora,
@@ -174,11 +175,12 @@ def pairs_to_encoders(
 
 def encoders_to_embeddings(store: Store, config: QuickstartJob) -> list[str]:
     """Versions of what is to stand beside the walk's own embeddings, which are of all splits."""
-    log.info("5/7 pairs, encoders → embeddings")
+    log.info("4/6 pairs, encoders → embeddings")
     v, split = config.version, config.evaluation.split
-    others = {v + FIGURES: (v, v + FIGURES)}
-    others |= {v + PANELS + FIGURES: (v + PANELS, v + FIGURES), v + PANELS: (v + PANELS, v)}
-    wanted = {v: (v, v)} | (others if config.panel_share else {})
+    wanted = {v: (v, v)}
+    if config.panel_share and config.compare:
+        wanted |= {v + FIGURES: (v, v + FIGURES)}
+        wanted |= {v + PANELS: (v + PANELS, v), v + PANELS + FIGURES: (v + PANELS, v + FIGURES)}
     for version, (pairs, encoder) in wanted.items():
         embed(
             store,

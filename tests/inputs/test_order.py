@@ -122,6 +122,7 @@ def test_consecutive_epochs_see_the_rows_of_a_group_equally_often(sizes, weight,
     for group in order.row_groups:
         times = [seen[group.index, row] for row in range(group.num_rows)]
         assert max(times) - min(times) <= 1
+        assert group.taken >= 1
         if num_epochs * group.taken >= group.num_rows:
             assert min(times) >= 1
 
