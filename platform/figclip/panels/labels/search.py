@@ -22,7 +22,7 @@ from figclip.schema import Box
 
 MOST_BLOBS = 800
 """That are compared with letters: the loneliest."""
-MOST_READ = 36
+MOST_READ = 60
 """Words that are read in one picture: most of the time goes into them."""
 ROUNDS = 6
 DOUBT = 0.6
@@ -77,13 +77,25 @@ class Search:
         self.base += 0.3 * _support(self.base, self.sizes, glyphs.brackets)
 
     def labels(self, reader: Reader) -> list[Label]:
-        """Read what looks most like the labels until nothing unread promises better."""
-        for _ in range(ROUNDS):
-            rows = self._next()
-            if not rows:
+        """Read what looks most like the labels until nothing unread promises better.
+
+        What was read before, with other eyes, may be print of the picture's own: the first round
+        does not go by its style.
+        """
+        for number in range(ROUNDS):
+            rows = self._next() if number else self._first()
+            if not rows and number:
                 break
             self._look(rows, reader)
         return choose_labels(list(self.read.values()), self.wanted)
+
+    def _first(self) -> list[int]:
+        """For each label the unread blob that looks most like it."""
+        ranks = np.where(self.like < LEAST_LIKE, -np.inf, self.base)
+        ranks[list(self.read)] = -np.inf
+        best = np.argsort(-ranks, axis=0)[:1]
+        rows = [int(row) for column, row in enumerate(best.ravel()) if ranks[row, column] > -np.inf]
+        return list(dict.fromkeys(rows))
 
     def _next(self) -> list[int]:
         """The blobs to read now: for each label, those that promise more than the one it has."""
