@@ -182,7 +182,9 @@ def _case(text: str) -> str:
 
 def _place(box: Box, where: Box) -> str:
     """`upper left` and so on: the third of the panel, each way, in which the label's middle is."""
-    x, y = ((_middle(where, axis) - box[axis]) / max(box[axis + 2] - box[axis], 1) for axis in (0, 1))
+    x, y = (
+        (_middle(where, axis) - box[axis]) / max(box[axis + 2] - box[axis], 1) for axis in (0, 1)
+    )
     down, across = int(min(max(3 * y, 0), 2)), int(min(max(3 * x, 0), 2))
     return f"{('upper', 'middle', 'lower')[down]} {('left', 'middle', 'right')[across]}"
 

@@ -37,7 +37,7 @@ class LabelStyle:
     """With `{}` for the bare label."""
     place: Place
     corner: str
-    """`upper left` and so on; of a label above or below its panel's picture only the side counts."""
+    """`upper left` and so on; above or below its panel's picture only the side counts."""
     size: int
     """Of the font, in pixels."""
     font: str
@@ -114,7 +114,7 @@ def picture_box(style: LabelStyle, box: Box) -> Box:
 
 def spot(style: LabelStyle, box: Box, ink: tuple[int, int]) -> tuple[int, int]:
     """Upper left of the ink."""
-    x0, y0, x1, y1 = box
+    x0, y0, _, y1 = box
     match style.place:
         case "above":
             return _across(style, box, ink, 0), y0
