@@ -106,7 +106,7 @@ def test_a_piece_that_kills_its_process_is_named() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     pieces = {name: name for name in ("poison", "one", "two")}
-    with pytest.raises(PoisonError, match="poison.* killed its process"):
+    with pytest.raises(PoisonError, match=r"poison.* killed its process"):
         list(run_pieces(work, pieces, WORKERS))
 
 

@@ -12,7 +12,14 @@ from jaxtyping import Int
 
 from figclip.panels.labels.alphabet import DRAWN, likeness
 from figclip.panels.labels.glyphs import LONGEST_SIDE, find_glyphs, find_more_glyphs, searched
-from figclip.panels.labels.label_boxes import IN_LINE, SAME_SIZE, Candidate, font_sizes
+from figclip.panels.labels.in_line import with_those_in_line
+from figclip.panels.labels.label_boxes import (
+    IN_LINE,
+    SAME_SIZE,
+    Candidate,
+    convinces,
+    font_sizes,
+)
 from figclip.panels.labels.nested import find_nested, is_nested
 from figclip.panels.labels.reader import Picture, Reader, shared_reader
 from figclip.panels.labels.search import Search, Sight, sight_of
@@ -64,10 +71,12 @@ def find_labels(
 def _expected(sight: Sight, wanted: str, reader: Reader) -> list[Label]:
     """Labels that the caption names; what is missing is looked for again, with other eyes."""
     read: dict[int, Candidate] = {}
-    labels = Search(sight, wanted, read).labels(reader)
-    if len(labels) < len(wanted):
+    likely = Search(sight, wanted, read).likely(reader)
+    if len(likely) < len(wanted):
         sight = sight.with_more(find_more_glyphs(sight.page))
-        labels = Search(sight, wanted, read).labels(reader)
+        likely = Search(sight, wanted, read).likely(reader)
+        likely = with_those_in_line(sight.image, likely, wanted, reader)
+    labels = likely if convinces(likely, wanted) else []
     if _sum(labels) < DOUBTFUL * len(wanted) and wanted != wanted.swapcase():
         # The caption says (A) where `a` is printed; sizes then betray the case.
         printed = Search(sight, wanted.swapcase(), read).labels(reader)

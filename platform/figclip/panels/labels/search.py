@@ -15,6 +15,7 @@ from figclip.panels.labels.label_boxes import (
     choose_labels,
     font_sizes,
     label_fits,
+    likely_labels,
 )
 from figclip.panels.labels.reader import Picture, Reader, crop_of
 from figclip.panels.parts import Label, Word
@@ -77,6 +78,16 @@ class Search:
         self.base += 0.3 * _support(self.base, self.sizes, glyphs.brackets)
 
     def labels(self, reader: Reader) -> list[Label]:
+        """Those that convince, all in all."""
+        self.look(reader)
+        return choose_labels(list(self.read.values()), self.wanted)
+
+    def likely(self, reader: Reader) -> list[Label]:
+        """Those that may be labels, if others are found."""
+        self.look(reader)
+        return likely_labels(list(self.read.values()), self.wanted)
+
+    def look(self, reader: Reader) -> None:
         """Read what looks most like the labels until nothing unread promises better.
 
         What was read before, with other eyes, may be print of the picture's own: the first round
@@ -86,8 +97,7 @@ class Search:
             rows = self._next() if number else self._first()
             if not rows and number:
                 break
-            self._look(rows, reader)
-        return choose_labels(list(self.read.values()), self.wanted)
+            self._read(rows, reader)
 
     def _first(self) -> list[int]:
         """For each label the unread blob that looks most like it."""
@@ -130,7 +140,7 @@ class Search:
         form = self.glyphs.brackets[:, None] == brackets
         return self.base + 0.5 * alike(self.sizes, float(size), heights) + 0.3 * form
 
-    def _look(self, rows: list[int], reader: Reader) -> None:
+    def _read(self, rows: list[int], reader: Reader) -> None:
         rows = rows[: MOST_READ - len(self.read)]
         boxes = [self._in_image(self.glyphs.outer[row]) for row in rows]
         texts = reader.read([crop_of(self.image, box) for box in boxes])

@@ -13,7 +13,7 @@ from figclip.panels.layout.sheet import Sheet, num_ink, trimmed
 from figclip.panels.scores import area
 from figclip.schema import Box
 
-SURE_OF_PHOTOGRAPHS = 0.6
+SURE_OF_PHOTOGRAPHS = 0.5
 """Mean probability along a line between photographs from which it is a border."""
 
 SURE = 0.75

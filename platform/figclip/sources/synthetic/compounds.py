@@ -133,7 +133,7 @@ def _draw_single(rng: random.Random, pixels: np.random.Generator, style: Style) 
 
 
 def _alone(rng: random.Random, family: Family, style: Style) -> Content:
-    """What a single figure shows: also columns of a table, drawings in parts, plots with pictures."""
+    """What a single figure shows: also columns of a table, and plots with pictures."""
     [content] = draw_contents(rng, family, 1, style)
     if rng.random() < 0.08:
         [small] = draw_contents(rng, rng.choice(("photo", "plot")), 1, style)
