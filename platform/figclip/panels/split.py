@@ -35,7 +35,7 @@ from figclip.schema import Box
 
 Picture = UInt8[np.ndarray, "height width 3"]
 
-MOST_PRINTED = 3
+MOST_PRINTED = 5
 """Characters of a label that can stand in a picture; longer ones say where a panel is."""
 
 ROWS = ({"top", "upper"}, {"middle", "center", "centre", "central"}, {"bottom", "lower"})
@@ -124,9 +124,11 @@ def _divided(image: Picture, found: Sequence[Label], expected: Sequence[str]) ->
 
     Borders that a network sees are asked for where labels are missing: they tell little besides.
     """
-    if len(found) >= len(expected):
+    if found and len(found) >= len(expected):
         return split_figure(image, labels=found, expected=expected)
     border = border_map(image)
+    if not expected:
+        return split_figure(image, border=border)
     boxes = split_figure(image, labels=found, expected=expected, border=border)
     if min(panel.confidence for panel in boxes) < (DOUBTFUL if found else UNSEEN):
         boxes = split_figure(image, labels=found)
