@@ -105,10 +105,10 @@ def test_tiles_of_any_size_give_the_plain_losses(
     tiled = {"present": present, "tile_rows": tile_rows}
     values = (image, text, scalar(scale))
     found = gradients(clip_loss, *values, **tiled, num_kept=num_kept)
-    for ours, plain in zip(found, gradients(plain_clip_loss, *values, present), strict=True):
+    for ours, plain in zip(found, gradients(plain_clip_loss, *values, present=present), strict=True):
         torch.testing.assert_close(ours, plain, rtol=1e-11, atol=1e-13)
     found = gradients(siglip_loss, *values, scalar(-10.0), **tiled)
-    truth = gradients(plain_siglip_loss, *values, scalar(-10.0), present)
+    truth = gradients(plain_siglip_loss, *values, scalar(-10.0), present=present)
     for ours, plain in zip(found, truth, strict=True):
         torch.testing.assert_close(ours, plain, rtol=1e-11, atol=1e-13)
 
@@ -191,7 +191,7 @@ def relative_error(found: Tensor, truth: Tensor) -> float:
 
 
 @pytest.mark.parametrize("scale", [14.0, 100.0])
-@pytest.mark.parametrize("closeness", [0.0, 3.0])
+@pytest.mark.parametrize("closeness", [0.0, 0.7])
 @pytest.mark.parametrize("tile_rows", [None, 70])
 def test_float32_gradients_are_as_true_as_those_of_the_plain_loss(scale, closeness, tile_rows):
     """Of pairs that are strangers, and of pairs as near to one another as a trained model's."""

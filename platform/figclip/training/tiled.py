@@ -120,8 +120,9 @@ class InfoNCE(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         image, text, scale, owner, by_row, by_column = ctx.saved_tensors
-        by_row, row_weight = _split(by_row, ctx.weights.row, image.dtype)
-        by_column, column_weight = _split(by_column, ctx.weights.column, image.dtype)
+        row_lse, row_rest = _in_two(by_row[:, None], image.dtype)
+        column_lse, column_rest = _in_two(by_column, image.dtype)
+        row_weight = ctx.weights.row[:, None].to(image.dtype)
         positive_weight = ctx.weights.positive.to(image.dtype)
         image_grad, text_grad = torch.zeros_like(image), torch.zeros_like(text)
         for number, tile in enumerate(ctx.tiling(len(image), len(text))):
@@ -129,15 +130,16 @@ class InfoNCE(torch.autograd.Function):
             logits = ctx.kept.pop(number, None)  # is overwritten: a second pass makes it again
             if logits is None:
                 logits = _logits(image, text, scale, tile)
-            grad = (logits - by_row[rows, None]).exp_().mul_(row_weight[rows, None])
-            grad += logits.sub_(by_column[columns]).exp_().mul_(column_weight[columns])
+            grad = (logits - row_lse[rows]).sub_(row_rest[rows]).exp_().mul_(row_weight[rows])
+            logits.sub_(column_lse[columns]).sub_(column_rest[columns]).exp_()
+            grad.add_(logits, alpha=ctx.weights.column)
             place, is_own = tile.own(owner)
             grad[place] -= torch.where(is_own, positive_weight[columns], 0)
             image_grad[rows].addmm_(grad, text[columns])
             text_grad[columns].addmm_(grad.T, image[rows])
-        scale_grad = (image_grad * image).sum() * gradients[0]
-        factor = scale * gradients[0]
-        return image_grad.mul_(factor), text_grad.mul_(factor), scale_grad, None, None, None
+        scale_grad = (image_grad * image).sum(dtype=torch.float64).to(image.dtype)
+        found = image_grad.mul_(scale), text_grad.mul_(scale), scale_grad
+        return *(grad.mul_(gradients[0]) for grad in found), None, None, None
 
 
 class SigLIP(torch.autograd.Function):
@@ -174,7 +176,7 @@ class SigLIP(torch.autograd.Function):
                 image_grad[rows].addmm_(grad, text[columns])
                 text_grad[columns].addmm_(grad.T, image[rows])
                 bias_grad += grad.sum(dtype=torch.float64)
-        scale_grad = (image_grad * image).sum()
+        scale_grad = (image_grad * image).sum(dtype=torch.float64)
         found = (image_grad.mul_(scale), text_grad.mul_(scale), scale_grad, bias_grad)
         ctx.save_for_backward(*(grad.div_(len(image)).to(image.dtype) for grad in found))
         return (value / len(image)).to(image.dtype)
@@ -189,16 +191,14 @@ def _logits(image: Tensor, text: Tensor, scale: Tensor, tile: Tile) -> Tensor:
     return (image[tile.rows] * scale) @ text[tile.columns].T
 
 
-def _split(
-    lse: Float64[Tensor, "lines"], weight: Tensor | float, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    """`rounded` and `factor` with `exp(x - rounded) * factor == exp(x - lse) * weight`.
+def _in_two(lse: Float64[Tensor, "..."], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """The number in so many bits, and what they lack of it.
 
     At scale 100 the rounding of a float32 lse is larger than what p lacks to 1 where a pair has
     found itself, and that is all that such a pair's gradient is made of.
     """
     rounded = lse.to(dtype)
-    return rounded, (weight * (rounded - lse).exp()).to(dtype)
+    return rounded, (lse - rounded).to(dtype)
 
 
 def _carry(
