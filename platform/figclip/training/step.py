@@ -11,7 +11,8 @@ from torch.optim import Optimizer
 from figclip.inputs.pixels import PixelConfig, normalise
 from figclip.inputs.reader import Batch
 from figclip.models.clip import Clip
-from figclip.training.loss import clip_loss, mean_over_ranks
+from figclip.training.gathering import mean_over_ranks
+from figclip.training.loss import clip_loss
 
 Precision = Literal["fp32", "bf16"]
 
