@@ -9,6 +9,7 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from figclip.config import Config, UsageError
+from figclip.models.pooled import pooled_state
 
 
 class VisionConfig(Config):
@@ -62,7 +63,7 @@ class VisionTower(nn.Module):
     def forward(
         self, pixels: Float[Tensor, "batch 3 side side"]
     ) -> Float[Tensor, "batch embed_dim"]:
-        features: Tensor = self.head(self.trunk(pixels))
+        features: Tensor = self.head(pooled_state(self.trunk, pixels))
         return features
 
 
