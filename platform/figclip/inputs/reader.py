@@ -28,9 +28,11 @@ class Batch:
     pixels: Tensor
     """uint8 [n, 3, side, side]."""
     ids: Tensor
-    """int64 [n, length]."""
+    """int64 [n * texts_per_image, length]: the texts of the first image, then of the second, ..."""
     mask: Tensor
-    """bool [n, length]: true where a token is no padding."""
+    """bool [n * texts_per_image, length]: true where a token is no padding. A row that is nowhere
+    true is of a text that its image lacks."""
+    texts_per_image: int = 1
 
 
 def row_groups(pairs: Folder, split: Split) -> tuple[RowGroup, ...]:

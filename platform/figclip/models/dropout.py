@@ -29,7 +29,7 @@ def dropout(x: Tensor, rate: float, *, training: bool) -> Tensor:
 
 
 def _kept(x: Tensor, dropped_levels: int) -> Tensor:
-    """`1 / (1 - rate)` where a number is kept and 0 where it is dropped, of `x`'s shape and type."""
+    """`1 / (1 - rate)` where a number is kept and 0 where it is not, of `x`'s shape and type."""
     bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64)
     bits.random_(torch.iinfo(torch.int64).min, None)
     levels = bits.view(torch.int16)[: x.numel()].view(x.shape)

@@ -5,7 +5,6 @@ The features are those of the whole block, at a twelfth of its work: keys and va
 
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from timm.layers import Attention, PatchDropout
 from timm.models import VisionTransformer, checkpoint_seq
