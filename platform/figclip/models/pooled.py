@@ -6,7 +6,8 @@ The features are those of the whole block, at a twelfth of its work: keys and va
 from typing import Any
 
 from jaxtyping import Float
-from timm.layers import Attention, PatchDropout
+from timm.layers.attention import Attention
+from timm.layers.patch_dropout import PatchDropout
 from timm.models import VisionTransformer, checkpoint_seq
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
@@ -45,7 +46,7 @@ def _pools_class_token(trunk: Any) -> bool:
 
 
 def _class_token_of(
-    block: Block, tokens: Float[Tensor, "batch tokens width"]
+    block: Any, tokens: Float[Tensor, "batch tokens width"]
 ) -> Float[Tensor, "batch 1 width"]:
     attended = block.attn.proj_drop(block.attn.proj(_attended(block.attn, block.norm1(tokens))))
     state = tokens[:, :1] + block.drop_path1(block.ls1(attended))

@@ -141,9 +141,9 @@ def _packed_attention(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, **options
         )
-    by_token = [x[0].transpose(0, 1) for x in (query, key, value)]
+    query, key, value = (x[0].transpose(0, 1) for x in (query, key, value))
     attend = attend_by_length if query.device.type == "cpu" else attend_jagged
-    return attend(*by_token, packing, dropout)[None], None
+    return attend(query, key, value, packing, dropout)[None], None
 
 
 def attend_by_length(
@@ -157,20 +157,26 @@ def attend_by_length(
     with torch.autocast("cpu", enabled=False):
         sizes = [texts * length for texts, length in packing.groups]
         parts = zip(*(_attendable(x).split(sizes) for x in (query, key, value)), strict=True)
-        attended = [
-            _attend(*(x.unflatten(0, group).transpose(1, 2) for x in part), rate)
-            .transpose(1, 2)
-            .flatten(0, 1)
-            for group, part in zip(packing.groups, parts, strict=True)
-        ]
-        return torch.cat(attended) if attended else query
+        return torch.cat(
+            [
+                _attend(*(x.unflatten(0, group) for x in part), rate=rate).flatten(0, 1)
+                for group, part in zip(packing.groups, parts, strict=True)
+            ]
+        )
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, rate: float) -> Tensor:
+def _attend(
+    query: Float[Tensor, "texts length heads head_dim"],
+    key: Float[Tensor, "texts length heads head_dim"],
+    value: Float[Tensor, "texts length heads head_dim"],
+    *,
+    rate: float,
+) -> Float[Tensor, "texts length heads head_dim"]:
+    query, key, value = (x.transpose(1, 2) for x in (query, key, value))
     if rate == 0:
-        return F.scaled_dot_product_attention(query, key, value)
-    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
-    return dropout(scores.softmax(dim=-1), rate, training=True) @ value
+        return F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
+    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(2, 3)
+    return (dropout(scores.softmax(dim=-1), rate, training=True) @ value).transpose(1, 2)
 
 
 def _attendable(x: Tensor) -> Tensor:
@@ -187,17 +193,18 @@ def attend_jagged(
 ) -> Float[Tensor, "tokens heads head_dim"]:
     """All texts at once, by torch's flash attention over jagged rows: for GPUs."""
     shortest, longest = packing.lengths[0], packing.lengths[-1]
-    jagged = (
+    query, key, value = (
         torch.nested.nested_tensor_from_jagged(
             x.contiguous(), packing.offsets, min_seqlen=shortest, max_seqlen=longest
         ).transpose(1, 2)
         for x in (query, key, value)
     )
-    return F.scaled_dot_product_attention(*jagged, dropout_p=rate).transpose(1, 2).values()
+    attended = F.scaled_dot_product_attention(query, key, value, dropout_p=rate)
+    return attended.transpose(1, 2).values()
 
 
 def _first_tokens_of_last(
-    layer: nn.Module, hidden: Float[Tensor, "tokens hidden"], packing: Packing
+    layer: Any, hidden: Float[Tensor, "tokens hidden"], packing: Packing
 ) -> Float[Tensor, "texts hidden"]:
     """The last layer: keys and values of all tokens, all else of the first ones.
 

@@ -67,13 +67,10 @@ def _joined(parts: list[Features]) -> Features:
 
 def _of_parts(features: Features, num_images: list[int]) -> list[Features]:
     """The gradients in `features`, cut into parts; those of the scalars go with every part."""
-    image, text, *scalars = (leaf.grad for leaf in features)
-    assert image is not None
-    assert text is not None
+    image, text, *scalars = (leaf.grad for leaf in features if leaf.grad is not None)
     texts_per_image = len(text) // len(image)
-    cut = zip(
-        image.split(num_images), text.split([n * texts_per_image for n in num_images]), strict=True
-    )
+    num_texts = [n * texts_per_image for n in num_images]
+    cut = zip(image.split(num_images), text.split(num_texts), strict=True)
     return [(*rows, *scalars) for rows in cut]
 
 

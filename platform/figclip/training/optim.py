@@ -1,6 +1,7 @@
 """AdamW by the paper's Supplementary Table 9, and a learning rate that follows the samples seen."""
 
 import math
+from typing import Any
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat
 from torch import nn
@@ -42,11 +43,10 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> AdamW:
             (decayed if is_decayed(name, parameter) else undecayed).append(parameter)
     parts = [parameter for parameter in undecayed if isinstance(parameter, DTensor)]
     whole = [parameter for parameter in undecayed if not isinstance(parameter, DTensor)]
+    groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": config.weight_decay}]
+    groups += [{"params": group, "weight_decay": 0.0} for group in (parts, whole) if group]
     return AdamW(
-        [
-            {"params": decayed, "weight_decay": config.weight_decay},
-            *({"params": group, "weight_decay": 0.0} for group in (parts, whole) if group),
-        ],
+        groups,
         lr=config.lr,
         betas=(config.beta1, config.beta2),
         eps=config.eps,

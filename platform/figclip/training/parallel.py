@@ -51,7 +51,8 @@ def _sharded(clip: Clip) -> nn.Module:
     for layers in stacks(clip):
         for layer in list(layers)[:-1]:
             fully_shard(layer)
-    return fully_shard(clip, ignored_params=set(scalars))
+    fully_shard(clip, ignored_params=set(scalars))
+    return clip
 
 
 def _average_gradient(parameter: Tensor) -> None:

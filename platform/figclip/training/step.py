@@ -47,7 +47,7 @@ class Forward:
     """Images of a rank that go through the towers at once in training; None: all."""
 
     def __call__(self, model: nn.Module, batch: Batch) -> Features:
-        """Image features, text features, inverse temperature; the batch is on the model's device."""
+        """Image features, text features, inverse temperature; the batch lies by the model."""
         with self.autocast(batch.pixels.device):
             features: Features = model(normalise(batch.pixels, self.pixels), batch.ids, batch.mask)
         return features
