@@ -1,6 +1,5 @@
 """A run on a cluster that shrinks and grows: fewer workers, then more, the same samples."""
 
-import os
 import threading
 import time
 from pathlib import Path
@@ -40,7 +39,7 @@ def test_a_run_that_loses_a_machine_goes_on_with_one_worker_and_sees_every_sampl
     assert found.counts["num_steps"] == 6 * 20
     samples = [sample for sample, _ in losses_by_sample(store, "elastic")]
     assert samples == [8 * (step + 1) for step in range(120)], "each step once"
-    assert os.listdir(tmp_path / "encoder") == ["elastic"]
+    assert [path.name for path in (tmp_path / "encoder").iterdir()] == ["elastic"]
 
 
 def lose(cluster: Cluster, node: object, store: Store) -> None:

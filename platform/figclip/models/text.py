@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, BertConfig, BertModel
 
 from figclip.config import Config, UsageError
+from figclip.models.unpadded import first_token_states
 
 log = logging.getLogger(__name__)
 
@@ -100,8 +101,7 @@ class TextTower(nn.Module):
         mask: Bool[Tensor, "batch length"] | Int[Tensor, "batch length"],
     ) -> Float[Tensor, "batch embed_dim"]:
         """`mask` is true, or 1, where a token is no padding."""
-        hidden = self.transformer(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-        features: Tensor = self.proj(hidden[:, 0])
+        features: Tensor = self.proj(first_token_states(self.transformer, ids, mask))
         return features
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from figclip.config import Config, UsageError
+from figclip.models.pooled import pooled_state
 
 PROJECTS_AS_IT_POOLS = re.compile(r"resnet\d+(x\d+)?_clip(\..+)?")
 """timm's names of CLIP's ResNets: the attention that pools them ends in the projection."""
@@ -74,7 +75,7 @@ class VisionTower(nn.Module):
     def forward(
         self, pixels: Float[Tensor, "batch 3 side side"]
     ) -> Float[Tensor, "batch embed_dim"]:
-        features: Tensor = self.head(self.trunk(pixels))
+        features: Tensor = self.head(pooled_state(self.trunk, pixels))
         return features
 
     def train(self, mode: bool = True) -> "VisionTower":
