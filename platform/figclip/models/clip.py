@@ -99,13 +99,13 @@ class Clip(nn.Module):
     def forward(
         self,
         pixels: Float[Tensor, "batch 3 side side"],
-        ids: Int[Tensor, "batch length"],
-        mask: Bool[Tensor, "batch length"] | Int[Tensor, "batch length"],
-    ) -> tuple[
-        Float[Tensor, "batch embed_dim"], Float[Tensor, "batch embed_dim"], Float[Tensor, ""]
-    ]:
-        """Embeddings of the images, embeddings of their captions, inverse temperature."""
-        return self.encode_image(pixels), self.encode_text(ids, mask), self.logit_scale.exp()
+        ids: Int[Tensor, "texts length"],
+        mask: Bool[Tensor, "texts length"] | Int[Tensor, "texts length"],
+    ) -> tuple[Tensor, ...]:
+        """Embeddings of images [batch, embed_dim] and of texts [texts, embed_dim], then what the
+        loss takes besides: the inverse temperature [] and, where there is one, the bias []."""
+        features = self.encode_image(pixels), self.encode_text(ids, mask), self.logit_scale.exp()
+        return features if self.logit_bias is None else (*features, self.logit_bias + 0)
 
     @torch.no_grad()
     def clamp_scale(self) -> None:
