@@ -53,7 +53,7 @@ class QuickstartJob(Job):
     """Ask S3 without credentials."""
     version: str = "quickstart"
     """Name of all artifacts of this walk."""
-    miniature: MiniatureConfig = MiniatureConfig(num_articles=700)
+    miniature: MiniatureConfig = MiniatureConfig(num_articles=600)
     """The generated PubMed Central."""
     corpus: CorpusConfig = CorpusConfig(
         licenses=ELIGIBLE_LICENSES, longest_side=512, articles_per_shard=50, test_fraction=0.13

@@ -23,7 +23,7 @@ def rows_of(order: SampleOrder, item: WorkItem) -> list[tuple[int, int]]:
     """`(row group, row)` of every sample of the item, read the plain way."""
     window = [
         (part.group.index, (part.start + i) % part.group.num_rows)
-        for part in order.windows(item.epoch)[item.window]
+        for part in order.window(item.epoch, item.window)
         for i in range(part.num_rows)
     ]
     return [window[row] for row in order.rows(item)]
@@ -49,7 +49,7 @@ def test_an_epoch_does_not_depend_on_the_epochs_before_it(order, epoch):
 @given(orders)
 def test_rows_of_different_windows_are_never_mixed(order):
     for item in order.items(0, 0, order.num_rows):
-        groups = {part.group.index for part in order.windows(0)[item.window]}
+        groups = {part.group.index for part in order.window(0, item.window)}
         assert {group for group, _ in rows_of(order, item)} <= groups
 
 
@@ -131,7 +131,8 @@ def test_consecutive_epochs_see_the_rows_of_a_group_equally_often(sizes, weight,
 def test_mixed_corpora_take_from_each_what_it_takes_alone(first, second, one, two, epoch):
     sides = [weighted(groups_of(first), one), weighted(groups_of(second, 1), two)]
     mixed = SampleOrder((*sides[0], *sides[1]), 5, 3)
-    parts = [part for window in mixed.windows(epoch) for part in window]
+    windows = (mixed.window(epoch, number) for number in range(mixed.num_windows))
+    parts = [part for window in windows for part in window]
     for number, groups in enumerate(sides):
         alone = Counter(part for group in groups for part in group.parts(epoch))
         assert Counter(part for part in parts if part.group.corpus == number) == alone

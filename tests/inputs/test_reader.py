@@ -127,9 +127,9 @@ def in_order(reader: Reader, rows: list[dict], epoch: int) -> list[list[dict]]:
     for group in reader.order.row_groups:
         first = len(numbers)
         numbers |= {(group, row): first + row for row in range(group.num_rows)}
-    windows = reader.order.windows(epoch)
     seen = []
-    for number, window in enumerate(windows):
+    for number in range(reader.order.num_windows):
+        window = reader.order.window(epoch, number)
         laid = [rows[numbers[part.group, row]] for part in window for row in part.rows.tolist()]
         seen.append([laid[row] for row in reader.order.window_rows(epoch, number)])
     return seen

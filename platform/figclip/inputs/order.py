@@ -102,28 +102,30 @@ class SampleOrder:
     @cached_property
     def num_rows(self) -> int:
         """Of an epoch."""
-        return sum(group.taken for group in self.row_groups)
+        return int(self._sizes.sum())
 
-    def windows(self, epoch: int) -> list[tuple[Part, ...]]:
-        """The epoch's windows, in order; the last one may hold fewer parts."""
-        taken = [part for group in self.row_groups for part in group.parts(epoch)]
-        parts = [taken[i] for i in self._permutation(len(taken), epoch, 0)]
-        size = self.groups_per_window
-        return [tuple(parts[i : i + size]) for i in range(0, len(parts), size)]
+    @property
+    def num_windows(self) -> int:
+        return -(-len(self._owners) // self.groups_per_window)
+
+    def window(self, epoch: int, number: int) -> tuple[Part, ...]:
+        """What one window of the epoch mixes; the last one may hold fewer parts."""
+        return tuple(self._part(epoch, part) for part in self._chosen(epoch, number).tolist())
 
     def rows(self, item: WorkItem) -> NDArray[np.int64]:
         """The item's rows, as numbers into the rows of its window's parts laid end to end."""
         return self.window_rows(item.epoch, item.window)[item.start : item.stop]
 
-    def window_rows(self, epoch: int, window: int) -> NDArray[np.int64]:
+    def window_rows(self, epoch: int, number: int) -> NDArray[np.int64]:
         """All rows of a window in the epoch's order, numbered in the same way."""
-        num_rows = sum(part.num_rows for part in self.windows(epoch)[window])
-        return self._permutation(num_rows, epoch, 1 + window)
+        num_rows = int(self._sizes[self._chosen(epoch, number)].sum())
+        return self._permutation(num_rows, epoch, 1 + number)
 
     def items(self, epoch: int, start: int, stop: int) -> Iterator[WorkItem]:
         """What yields the samples `start` to `stop` of the epoch's order, one item a window."""
-        sizes = [sum(part.num_rows for part in window) for window in self.windows(epoch)]
-        begins = [0, *accumulate(sizes)]
+        shuffled = self._sizes[self._permutation(len(self._sizes), epoch, 0)]
+        firsts = np.arange(0, len(shuffled), self.groups_per_window)
+        begins = [0, *np.add.reduceat(shuffled, firsts).cumsum().tolist()]
         position = start
         while position < stop:
             window = bisect_right(begins, position) - 1
@@ -131,6 +133,30 @@ class SampleOrder:
             first = begins[window]
             yield WorkItem(epoch, window, position - first, end - first, position)
             position = end
+
+    @cached_property
+    def _owners(self) -> NDArray[np.int64]:
+        """Which group each part of an epoch is of; every epoch has as many parts of each."""
+        counts = [group.passes + (group.extra > 0) for group in self.row_groups]
+        return np.repeat(np.arange(len(counts)), counts)
+
+    @cached_property
+    def _sizes(self) -> NDArray[np.int64]:
+        """Rows of each part: those of the whole group, but for a slice, which is its last part."""
+        groups = np.array([(g.num_rows, g.extra) for g in self.row_groups]).reshape(-1, 2)
+        sizes, extra = groups[self._owners].T
+        is_last = np.append(np.diff(self._owners) > 0, True)[: len(sizes)]
+        return np.where(is_last & (extra > 0), extra, sizes)
+
+    def _chosen(self, epoch: int, number: int) -> NDArray[np.int64]:
+        """The parts of a window."""
+        first = number * self.groups_per_window
+        shuffled = self._permutation(len(self._owners), epoch, 0)
+        return shuffled[first : first + self.groups_per_window]
+
+    def _part(self, epoch: int, part: int) -> Part:
+        owner = self._owners[part]
+        return self.row_groups[owner].parts(epoch)[part - np.searchsorted(self._owners, owner)]
 
     def _permutation(self, size: int, *key: int) -> NDArray[np.int64]:
         """Of `size` things; the key tells one shuffle of a seed from another."""

@@ -30,7 +30,7 @@ class Window:
 
 
 def read_window(corpora: Sequence[Corpus], order: SampleOrder, epoch: int, number: int) -> Window:
-    parts = order.windows(epoch)[number]
+    parts = order.window(epoch, number)
     tables = [_read(corpora[part.group.corpus], part) for part in parts]
     table = pa.concat_tables(tables, promote_options="default")
     return Window(table, order.window_rows(epoch, number))
@@ -47,9 +47,8 @@ def stand_ins(
     size = len(window.rows)
     for start in range(place + size // 2, place + size // 2 + size):
         yield from window.pairs(start, start + 1)
-    num_windows = len(order.windows(item.epoch))
-    for number in range(item.window + 1, item.window + num_windows):
-        other = read_window(corpora, order, item.epoch, number % num_windows)
+    for number in range(item.window + 1, item.window + order.num_windows):
+        other = read_window(corpora, order, item.epoch, number % order.num_windows)
         for start in range(len(other.rows)):
             yield from other.pairs(start, start + 1)
 
