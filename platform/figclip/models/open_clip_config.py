@@ -256,7 +256,7 @@ def _hf_cfg(text: TextConfig, place: str) -> dict[str, Any]:
 def _text_cfg(text: TextConfig, place: str, end_id: int | None) -> dict[str, Any]:
     own = {"pool_type": "eos", "eos_id": end_id, "hf_tokenizer_name": place}
     return {
-        "context_length": text.max_positions,
+        "context_length": text.context_length,
         "vocab_size": text.vocab_size,
         "width": text.hidden_size,
         "heads": text.heads,
