@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from figclip.models.clip import ClipConfig
@@ -33,16 +34,16 @@ PEAK_TFLOPS = {
 class ClipFlops:
     """Forward and backward, when every weight learns."""
 
-    image: float
+    image: int
     """Of one image."""
-    text: float
+    text: int
     """Of one text, whatever its length."""
-    token: float
+    token: int
     """Of one token."""
-    token_pair: float
+    token_pair: int
     """Of one token that attends to one other."""
 
-    def batch(self, num_images: int, lengths: Sequence[int]) -> float:
+    def batch(self, num_images: int, lengths: Sequence[int]) -> int:
         """Of a batch whose texts have so many tokens as are computed, padding among them."""
         return (
             num_images * self.image
@@ -58,7 +59,7 @@ def clip_flops(config: ClipConfig) -> ClipFlops:
     return _text_flops(config.text.settled(), config.embed_dim, image=_image_flops(config, tower))
 
 
-def _text_flops(text: TextConfig, embed_dim: int, *, image: float) -> ClipFlops:
+def _text_flops(text: TextConfig, embed_dim: int, *, image: int) -> ClipFlops:
     middle = (text.hidden_size + embed_dim) // 2
     layer = 4 * text.hidden_size**2 + 2 * text.hidden_size * text.intermediate_size
     both = 2 * (1 + BACKWARD)
@@ -70,7 +71,7 @@ def _text_flops(text: TextConfig, embed_dim: int, *, image: float) -> ClipFlops:
     )
 
 
-def _image_flops(config: ClipConfig, tower: VisionTower) -> float:
+def _image_flops(config: ClipConfig, tower: VisionTower) -> int:
     trunk: Any = tower.trunk
     side = config.vision.image_size
     if not isinstance(trunk, VisionTransformer):
@@ -84,18 +85,17 @@ def _image_flops(config: ClipConfig, tower: VisionTower) -> float:
     head = sum(weight.numel() for weight in tower.head.parameters())
     backward = BACKWARD * (tokens * per_token + attention + head)
     # Pixels need no gradient: of the patch embedding the backward pass has the weights' alone.
-    return 2 * (tokens * per_token + attention + head + patches * patch + backward) + (
-        2 * patches * patch
-    )
+    products = tokens * per_token + attention + head + backward + 2 * patches * patch
+    return 2 * products
 
 
-def _counted_flops(tower: VisionTower, side: int) -> float:
+def _counted_flops(tower: VisionTower, side: int) -> int:
     """Of any other trunk, as PyTorch counts them while it computes shapes alone."""
     with torch.device("meta"):
         pixels = torch.empty(2, 3, side, side)  # two, for a batch norm that trains
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         tower.train()(pixels).sum().backward()
-    return counter.get_total_flops() / 2
+    return counter.get_total_flops() // 2
 
 
 def peak_flops(device: torch.device, precision: str) -> float | None:

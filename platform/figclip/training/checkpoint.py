@@ -156,6 +156,8 @@ def newest_checkpoint(run: Folder) -> str | None:
 
 
 def _is_whole(folder: Folder) -> bool:
+    if folder.files()[FILE] == 0:
+        return False
     with folder.open(FILE) as file:
         if not zipfile.is_zipfile(file):  # torch.save's format, whose end is written last
             return False

@@ -149,7 +149,10 @@ class Worker:
         self.share = Share(context.get_world_rank(), context.get_world_size(), config.lanes)
         self.forward = Forward(config.pixels, config.precision)
         torch.manual_seed(config.seed)
-        self.model = prepare_model(initial_clip(task.run, config.init, config.model, config.adapt))
+        self.model = prepare_model(
+            initial_clip(task.run, config.init, config.model, config.adapt),
+            parallel_strategy_kwargs={"gradient_as_bucket_view": True},
+        )
         self.optimizer = build_optimizer(self.model, config.optim)
         self.flops = clip_flops(config.model)
         self.progress = self._resumed()
