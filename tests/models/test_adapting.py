@@ -115,7 +115,7 @@ def test_a_locked_resnet_keeps_the_statistics_of_its_batches():
 
 @pytest.mark.parametrize("config", [BERT, GPT], ids=["bert", "gpt"])
 def test_low_rank_updates_end_in_a_plain_model_that_embeds_the_same(config):
-    adapt = AdaptConfig(lora_rank=2, lora_alpha=4.0)
+    adapt = AdaptConfig(lora_rank=2, lora_alpha=4)
     start = Clip(config)
     state = {name: tensor.clone() for name, tensor in start.state_dict().items()}
     clip = adapted(start, adapt)

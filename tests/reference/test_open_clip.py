@@ -13,6 +13,7 @@ from transformers import AutoTokenizer, BertConfig, BertTokenizerFast
 
 from figclip.inputs.pixels import PixelConfig, eval_pixels
 from figclip.inputs.tokens import open_tokenizer, train_wordpiece
+from figclip.models.open_clip import by_open_clips_names
 from figclip.models.opening import open_model
 from figclip.store import Store
 
@@ -136,11 +137,13 @@ def test_the_released_biomedclip_shape_embeds_the_same_in_ours(tmp_path):
         bert, timm_model="vit_base_patch16_224", embed_dim=512, context_length=256
     )
     model["text_cfg"]["hf_model_name"] = "nobody/a-bert-that-is-not-in-the-cache"
-    num_keys = write_checkpoint(tmp_path, peer, model)
-    assert num_keys == 351 + 1
+    assert write_checkpoint(tmp_path, peer, model) == 351 + 1
     opened = open_model(tmp_path)
     clip, config = opened.clip, opened.config
     assert config.text.heads == 12
+    theirs, back = peer.state_dict(), by_open_clips_names(clip, config)
+    assert back.keys() == theirs.keys()
+    assert all(torch.equal(back[name], tensor) for name, tensor in theirs.items())
     assert_same_embeddings(peer, clip, vocab_size=30_522, lengths=[256, 100, 3], context_length=256)
 
 

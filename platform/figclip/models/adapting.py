@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import NonNegativeInt, PositiveFloat
+from pydantic import NonNegativeInt, PositiveInt
 from timm.models import group_parameters
 from torch import Tensor, nn
 
@@ -38,7 +38,7 @@ class AdaptConfig(Config):
     lora_rank: NonNegativeInt = 0
     """Above 0, towers that are not locked learn by updates of this rank to the linear maps of
     their transformer alone (LoRA, arXiv 2106.09685); what is published holds the sum."""
-    lora_alpha: PositiveFloat = 16.0
+    lora_alpha: PositiveInt = 16
     """The updates are multiplied by this over the rank."""
 
 
@@ -120,7 +120,7 @@ def _text_groups(clip: Clip) -> list[list[nn.Parameter]]:
     """The embeddings, each layer, and with the last layer the norm after it."""
     text: Any = clip.text
     if isinstance(text, GptTower):
-        embeddings = [text.token_embedding.weight, text.positional_embedding]
+        embeddings = [*text.token_embedding.parameters(), text.positional_embedding]
         layers = [list(block.parameters()) for block in text.blocks]
         return [embeddings, *layers[:-1], [*layers[-1], *text.ln_final.parameters()]]
     bert = text.transformer

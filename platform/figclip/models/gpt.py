@@ -25,7 +25,7 @@ class GptTower(nn.Module):
         super().__init__()
         width = config.hidden_size
         self.token_embedding = nn.Embedding(config.vocab_size, width)
-        self.positional_embedding = nn.Parameter(torch.empty(config.max_positions, width))
+        self.positional_embedding = nn.Parameter(torch.empty(config.context_length, width))
         self.blocks = nn.ModuleList(
             Block(
                 width,

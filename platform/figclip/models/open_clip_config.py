@@ -36,7 +36,7 @@ VITS = {
 UNDERSTOOD = {
     "vision_cfg": "image_size layers width head_width mlp_ratio patch_size patch_dropout",
     "text_cfg": "context_length vocab_size width heads layers mlp_ratio pool_type eos_id pad_id "
-    "hf_tokenizer_name tokenizer_kwargs",
+    "hf_tokenizer_name",
 }
 """What may be said of CLIP's own towers; all else would make another architecture."""
 
@@ -225,8 +225,9 @@ def _timm_cfg(vision: VisionConfig) -> dict[str, Any]:
 
 def _native_cfg(clip: Clip, vision: VisionConfig) -> dict[str, Any]:
     trunk: Any = clip.visual.trunk
+    name = vision.timm_model.partition(".")[0]
     if family_of(vision.timm_model) == "resnet":
-        *layers, width = next(sizes for sizes, n in RESNETS.items() if n == _bare(vision))
+        *layers, width = next(sizes for sizes, n in RESNETS.items() if n == name)
         return {"image_size": vision.image_size, "layers": layers, "width": width}
     width = trunk.embed_dim
     return {
@@ -236,10 +237,6 @@ def _native_cfg(clip: Clip, vision: VisionConfig) -> dict[str, Any]:
         "head_width": width // trunk.blocks[0].attn.num_heads,
         "patch_size": trunk.patch_embed.patch_size[0],
     }
-
-
-def _bare(vision: VisionConfig) -> str:
-    return vision.timm_model.partition(".")[0]
 
 
 def _hf_cfg(text: TextConfig, place: str) -> dict[str, Any]:
@@ -256,7 +253,7 @@ def _hf_cfg(text: TextConfig, place: str) -> dict[str, Any]:
 def _text_cfg(text: TextConfig, place: str, end_id: int | None) -> dict[str, Any]:
     own = {"pool_type": "eos", "eos_id": end_id, "hf_tokenizer_name": place}
     return {
-        "context_length": text.max_positions,
+        "context_length": text.context_length,
         "vocab_size": text.vocab_size,
         "width": text.hidden_size,
         "heads": text.heads,

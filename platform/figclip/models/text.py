@@ -30,9 +30,10 @@ class TextConfig(Config):
     """Attention heads; must divide `hidden_size`."""
     intermediate_size: PositiveInt = 3_072
     max_positions: PositiveInt = 512
-    """Rows of the position embedding."""
+    """Rows of BERT's position embedding; a `gpt` has as many as its `context_length`."""
     context_length: PositiveInt = 256
-    """Tokens that a text is cut to, first and last mark among them; at most `max_positions`."""
+    """Tokens that a text is cut to, first and last mark among them; of BERT at most
+    `max_positions`."""
     activation: Literal["gelu", "quick_gelu"] = "gelu"
     """Between the two halves of a layer; `quick_gelu` is OpenAI's, of `gpt` alone."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -42,7 +43,7 @@ class TextConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> "TextConfig":
-        if self.context_length > self.max_positions:
+        if self.architecture == "bert" and self.context_length > self.max_positions:
             raise ValueError(
                 f"context_length {self.context_length} exceeds max_positions {self.max_positions}"
             )
