@@ -105,7 +105,9 @@ def test_tiles_of_any_size_give_the_plain_losses(
     tiled = {"present": present, "tile_rows": tile_rows}
     values = (image, text, scalar(scale))
     found = gradients(clip_loss, *values, **tiled, num_kept=num_kept)
-    for ours, plain in zip(found, gradients(plain_clip_loss, *values, present=present), strict=True):
+    for ours, plain in zip(
+        found, gradients(plain_clip_loss, *values, present=present), strict=True
+    ):
         torch.testing.assert_close(ours, plain, rtol=1e-11, atol=1e-13)
     found = gradients(siglip_loss, *values, scalar(-10.0), **tiled)
     truth = gradients(plain_siglip_loss, *values, scalar(-10.0), present=present)
