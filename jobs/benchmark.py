@@ -8,11 +8,13 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from figclip.config import UsageError
 from figclip.panels.layout.figures import split_figure
 from jobs.benchmarks.figures import Figures, table
 from jobs.benchmarks.ingest import PARTS, ingest
+from jobs.benchmarks.loss import loss
 from jobs.benchmarks.panel_borders import panel_borders
 from jobs.benchmarks.panel_layouts import panel_layouts
 from jobs.benchmarks.panel_pictures import panel_pictures
@@ -32,6 +34,8 @@ class BenchmarkJob(Job):
     """The folder of real articles and peers; what needs it is not measured where it is missing."""
     parts: tuple[str, ...] | None = None
     """Of `ingest`, the parts to run; unset: all."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Of `loss`, where it is taken."""
 
 
 def _ingest(folder: Path, config: BenchmarkJob) -> Figures:
@@ -56,6 +60,7 @@ def _panel_pictures(folder: Path, config: BenchmarkJob) -> Figures:
 
 BENCHMARKS: dict[str, Callable[[Path, BenchmarkJob], Figures]] = {
     "walk": lambda folder, _: walk(folder),
+    "loss": lambda _, config: loss(config.device),
     "ingest": _ingest,
     "panels": _panels,
     "panel_pictures": _panel_pictures,
