@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 
 P = TypeVar("P")
 
+MOST_DEATHS = 3
+"""Processes or machines lost at one piece, after which it is given up."""
+
 MOST_NAMED = 5
 """Pieces that an error names."""
 
@@ -36,9 +39,9 @@ def run_pieces(
     """The names of the pieces as they are done, in any order; `task` keeps what it makes.
 
     Every piece is a block of its own, so that one is done again, and no other, where a process or
-    a machine is lost; a task must bear that. A `UsageError` or `OSError` is raised as it was. Of
-    any other fault the piece is named by a `PoisonError`, after all others were done: called again
-    with what is left, the work goes on from there.
+    a machine is lost, `MOST_DEATHS` times at most; a task must bear that. A `UsageError` or
+    `OSError` is raised as it was. Of any other fault the piece is named by a `PoisonError`, after
+    all others were done: called again with what is left, the work goes on from there.
     """
     if not pieces:
         return
@@ -76,6 +79,7 @@ def _answers(
         partial(_answer, pickled=cloudpickle.dumps(task)),
         num_cpus=workers.num_cpus_per_task,
         compute=ray.data.TaskPoolStrategy(size=min(workers.max_tasks, len(rows))),
+        max_retries=MOST_DEATHS,  # without it Ray Data would try for ever
     )
     done.context.enable_progress_bars = False
     yield from done.iter_rows()

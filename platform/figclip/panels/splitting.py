@@ -28,7 +28,7 @@ BATCH_ROWS = 16
 CHUNK_LINES = 32
 """Figures of a file that are split together: some seconds of work."""
 
-RECIPE = 1
+RECIPE = 2
 """Of the splitter: another number never goes on with the files of this one."""
 
 
