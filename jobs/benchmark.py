@@ -38,7 +38,7 @@ class BenchmarkJob(Job):
     shared: str = "../shared"
     """The folder of real articles and peers; what needs it is not measured where it is missing."""
     parts: tuple[str, ...] | None = None
-    """Of `ingest`, the parts to run; unset: all."""
+    """Of `ingest` and `train_step`, the parts to run; unset: all."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Of `train_step`: `cuda` takes BiomedCLIP's own steps on one GPU."""
     batch_size: PositiveInt = 256
@@ -70,7 +70,7 @@ def _panel_pictures(folder: Path, config: BenchmarkJob) -> Figures:
 def _train_step(folder: Path, config: BenchmarkJob) -> Figures:
     shared = Path(config.shared)
     if config.device == "cpu":
-        return train_step(shared.resolve(), folder)
+        return train_step(shared.resolve(), folder, config.parts)
     if not torch.cuda.is_available():
         raise UsageError("no GPU is to be seen here: run without --device cuda")
     lengths = shared / "bench" / "caption_lengths.txt"
