@@ -18,6 +18,7 @@ from figclip.panels.layout.figures import split_figure
 from figclip.training.step import Precision
 from jobs.benchmarks.figures import Figures, table
 from jobs.benchmarks.ingest import PARTS, ingest
+from jobs.benchmarks.loss import loss
 from jobs.benchmarks.panel_borders import panel_borders
 from jobs.benchmarks.panel_layouts import panel_layouts
 from jobs.benchmarks.panel_pictures import panel_pictures
@@ -40,7 +41,7 @@ class BenchmarkJob(Job):
     parts: tuple[str, ...] | None = None
     """Of `ingest` and `train_step`, the parts to run; unset: all."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Of `train_step`: `cuda` takes BiomedCLIP's own steps on one GPU."""
+    """Of `loss` and `train_step`, where they are taken; of the latter on a GPU, BiomedCLIP's own."""
     batch_size: PositiveInt = 256
     """Of `train_step` on a GPU."""
     precision: Precision = "bf16"
@@ -84,6 +85,7 @@ def _train_step(folder: Path, config: BenchmarkJob) -> Figures:
 
 BENCHMARKS: dict[str, Callable[[Path, BenchmarkJob], Figures]] = {
     "walk": lambda folder, _: walk(folder),
+    "loss": lambda _, config: loss(config.device),
     "ingest": _ingest,
     "panels": _panels,
     "panel_pictures": _panel_pictures,

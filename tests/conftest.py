@@ -17,7 +17,8 @@ hypothesis.settings.register_profile("full", max_examples=1_000, deadline=None)
 
 # Shape annotations of these rooms are checked as their code runs.
 install_import_hook(
-    ["figclip.training.loss", "figclip.models", "figclip.evaluation"], "beartype.beartype"
+    ["figclip.training.loss", "figclip.training.tiled", "figclip.models", "figclip.evaluation"],
+    "beartype.beartype",
 )
 
 

@@ -16,8 +16,9 @@ from figclip.inputs.pixels import PixelConfig, normalise
 from figclip.inputs.reader import Batch
 from figclip.models.clip import Clip
 from figclip.training.cached_gradients import Features, cached_backward
+from figclip.training.gathering import mean_over_ranks
 from figclip.training.gradients import cut_gradients
-from figclip.training.loss import clip_loss, mean_over_ranks
+from figclip.training.loss import clip_loss, siglip_loss
 
 Precision = Literal["fp32", "bf16", "fp16", "fp8"]
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp8": torch.bfloat16}
