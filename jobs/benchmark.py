@@ -41,7 +41,7 @@ class BenchmarkJob(Job):
     parts: tuple[str, ...] | None = None
     """Of `ingest` and `train_step`, the parts to run; unset: all."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Of `loss` and `train_step`, where they are taken; of the latter on a GPU, BiomedCLIP's own."""
+    """Of `loss` and `train_step`, where they are taken; on a GPU the step is BiomedCLIP's own."""
     batch_size: PositiveInt = 256
     """Of `train_step` on a GPU."""
     precision: Precision = "bf16"

@@ -1,6 +1,7 @@
 """Embeddings → recall on held-out articles: `python -m jobs.evaluate test --embeddings pmc`."""
 
 from figclip.evaluation.report import EvaluationConfig, evaluate
+from figclip.resources import require_device
 from figclip.store import Manifest, Store
 from jobs.entry import Job, keep_config, run
 
@@ -22,6 +23,7 @@ PRESETS = {"test": EvaluateJob(), "validation": EvaluateJob(split="validation")}
 
 
 def main(config: EvaluateJob) -> Manifest:
+    require_device(config.device)
     store = Store(config.store)
     manifest = evaluate(
         store,

@@ -186,17 +186,21 @@ def map_on_ray(
 def fitted(train: PretrainConfig, num_pairs: int, num_workers: int) -> PretrainConfig:
     """`train` as a small corpus allows it: a batch of half the pairs, a fifth of the steps to warm
     up, at the most."""
-    largest = max(num_pairs // 2 // num_workers, 1) * num_workers
-    batch_size = min(train.batch_size, largest)
+    fits = train.lanes % num_workers == 0 and train.lanes <= num_pairs // 2
+    lanes = train.lanes if fits else num_workers
+    largest = max(num_pairs // 2 // lanes, 1) * lanes
+    batch_size = min(train.batch_size // lanes * lanes, largest)
     num_steps = num_pairs // batch_size * train.epochs
     warmup_steps = min(train.optim.warmup_steps, num_steps // 5)
-    if (batch_size, warmup_steps) == (train.batch_size, train.optim.warmup_steps):
+    fitted = {"lanes": lanes, "batch_size": batch_size, "optim.warmup_steps": warmup_steps}
+    found = train.with_overrides(fitted)
+    if found == train:
         return train
     log.info(
         "%d training pairs: a batch of %d instead of %d, %d steps of warm-up instead of %d",
         *(num_pairs, batch_size, train.batch_size, warmup_steps, train.optim.warmup_steps),
     )
-    return train.with_overrides({"batch_size": batch_size, "optim.warmup_steps": warmup_steps})
+    return found
 
 
 def summary(store: Store, pairs: Manifest, version: str) -> str:

@@ -16,15 +16,20 @@ PLACES = ("left", "right", "top", "bottom")
 
 
 def publish_pairs(
-    root: Path, *, num_train: int, num_validation: int = 0, rows_per_file: int = 40
+    root: Path,
+    *,
+    num_train: int,
+    num_validation: int = 0,
+    rows_per_file: int = 40,
+    num_sentences: int = 1,
 ) -> Store:
-    """A store with `pairs@small`; row groups of eight rows."""
+    """A store with `pairs@small`; row groups of eight rows, captions of `num_sentences`."""
     store = Store(root)
     with store.publishing("pairs", "small", config={}) as publication:
         folder = Path(publication.folder.path)
         sizes = {"train": num_train, "validation": num_validation}
         for split, size in sizes.items():
-            rows = [pair(i, split) for i in range(size)]
+            rows = [pair(i, split, num_sentences) for i in range(size)]
             for start in range(0, size, rows_per_file):
                 path = folder / split / f"{start // rows_per_file:05d}.parquet"
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +38,7 @@ def publish_pairs(
     return store
 
 
-def pair(number: int, split: str) -> dict:
+def pair(number: int, split: str, num_sentences: int = 1) -> dict:
     """The row of a picture with a coloured patch on one side; its caption says which."""
     random = np.random.default_rng([number, len(split)])
     colour, place = str(random.choice([*COLOURS])), str(random.choice(PLACES))
@@ -42,7 +47,9 @@ def pair(number: int, split: str) -> dict:
         "pair_id": f"PMC{number}.1/f1/f1.png",
         "pmcid": f"PMC{number}",
         "version": 1,
-        "caption": f"A {colour} patch at the {place} of picture {number}.",
+        "caption": " ".join(
+            [f"A {colour} patch at the {place} of picture {number}."] * num_sentences
+        ),
         "image": drawn(colour, place, number),
         "width": 48,
         "height": 40,

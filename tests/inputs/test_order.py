@@ -1,9 +1,9 @@
-"""Laws of the sample order, for any list of row groups and any number of ranks."""
+"""Laws of the sample order, for any list of row groups."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from figclip.inputs.order import RowGroup, SampleOrder, Share, WorkItem, remaining_items
+from figclip.inputs.order import RowGroup, SampleOrder, WorkItem
 
 orders = st.builds(
     SampleOrder,
@@ -13,8 +13,6 @@ orders = st.builds(
     seed=st.integers(0, 2**32),
     groups_per_window=st.integers(1, 5),
 )
-num_ranks = st.integers(1, 4)
-batch_sizes = st.integers(1, 6)
 
 
 def rows_of(order: SampleOrder, item: WorkItem) -> list[tuple[int, int]]:
@@ -27,48 +25,13 @@ def rows_of(order: SampleOrder, item: WorkItem) -> list[tuple[int, int]]:
     return [window[row] for row in order.rows(item)]
 
 
-def samples(order: SampleOrder, share: Share, num_epochs: int, steps_done: int = 0) -> list:
-    items = remaining_items(order, share, num_epochs=num_epochs, steps_done=steps_done)
-    return [
-        (item.epoch, item.position + i, *row)
-        for item in items
-        for i, row in enumerate(rows_of(order, item))
-    ]
-
-
-@given(orders, num_ranks, batch_sizes)
-def test_an_epoch_shows_every_row_at_most_once_and_misses_less_than_one_batch(order, ranks, size):
-    seen = [
-        (group, row)
-        for rank in range(ranks)
-        for _, _, group, row in samples(order, Share(rank, ranks, size), 1)
-    ]
-    assert len(set(seen)) == len(seen)
-    assert order.num_rows - len(seen) < ranks * size
-
-
-@given(orders, num_ranks, batch_sizes)
-def test_every_rank_reads_the_same_number_of_whole_batches(order, ranks, size):
-    counts = {len(samples(order, Share(rank, ranks, size), 1)) for rank in range(ranks)}
-    assert len(counts) == 1
-    assert counts.pop() % size == 0
-
-
-@given(orders, num_ranks, batch_sizes)
-def test_no_two_ranks_read_the_same_positions(order, ranks, size):
-    positions = [
-        position
-        for rank in range(ranks)
-        for _, position, _, _ in samples(order, Share(rank, ranks, size), 1)
-    ]
-    assert len(set(positions)) == len(positions)
-
-
-@given(orders, st.integers(0, 3), batch_sizes, st.integers(0, 40))
-def test_resuming_at_a_step_yields_the_rest_of_the_uninterrupted_order(order, rank, size, step):
-    share = Share(rank, 4, size)
-    whole = samples(order, share, 3)
-    assert samples(order, share, 3, steps_done=step) == whole[step * size :]
+@given(orders, st.integers(0, 60), st.integers(0, 60))
+def test_items_yield_the_range_of_the_order_that_was_asked_for(order, start, length):
+    stop = min(start + length, order.num_rows)
+    whole = [row for item in order.items(0, 0, order.num_rows) for row in rows_of(order, item)]
+    found = [row for item in order.items(0, start, stop) for row in rows_of(order, item)]
+    assert found == whole[start:stop]
+    assert len(set(whole)) == order.num_rows
 
 
 @given(orders, st.integers(0, 5))
@@ -77,12 +40,6 @@ def test_an_epoch_does_not_depend_on_the_epochs_before_it(order, epoch):
     for earlier in range(epoch):
         list(order.items(earlier, 0, order.num_rows))
     assert [rows_of(order, item) for item in order.items(epoch, 0, order.num_rows)] == alone
-
-
-@given(orders, num_ranks)
-def test_full_ranges_leave_out_no_row(order, ranks):
-    ranges = [Share(rank, ranks, 1).full_range(order.num_rows) for rank in range(ranks)]
-    assert [i for start, stop in ranges for i in range(start, stop)] == list(range(order.num_rows))
 
 
 @given(orders)
@@ -94,10 +51,11 @@ def test_rows_of_different_windows_are_never_mixed(order):
 
 def test_epochs_and_seeds_shuffle_differently():
     groups = tuple(RowGroup("a", i, 50) for i in range(8))
-    share = Share(0, 1, 1)
 
     def rows(seed: int) -> list:
-        return [sample[2:] for sample in samples(SampleOrder(groups, seed, 2), share, 2)]
+        order = SampleOrder(groups, seed, 2)
+        items = [item for epoch in (0, 1) for item in order.items(epoch, 0, 400)]
+        return [row for item in items for row in rows_of(order, item)]
 
     first, second = rows(0)[:400], rows(0)[400:]
     assert sorted(first) == sorted(second)
@@ -111,8 +69,3 @@ def test_without_a_seed_rows_come_as_they_lie():
         [(0, 1), (0, 2)],
         [(1, 0), (1, 1)],
     ]
-
-
-def test_too_few_rows_for_one_batch_give_no_step():
-    order = SampleOrder((RowGroup("a", 0, 3),), 0, 1)
-    assert list(remaining_items(order, Share(0, 2, 2), num_epochs=5, steps_done=0)) == []

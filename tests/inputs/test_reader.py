@@ -11,9 +11,11 @@ import small_pairs
 import torch
 from PIL import Image
 
-from figclip.inputs.order import SampleOrder, Share
+from figclip.inputs.batches import assembled, read_bundle
+from figclip.inputs.lanes import Share, bundles, whole_span
+from figclip.inputs.order import SampleOrder
 from figclip.inputs.pixels import PixelConfig, UnreadableImage, eval_crop, train_crop
-from figclip.inputs.reader import Reader, captions, eval_batches, row_groups
+from figclip.inputs.reader import Reader, batch_of, captions, row_groups
 from figclip.inputs.tokens import train_wordpiece
 from figclip.store import Folder
 
@@ -95,8 +97,15 @@ def test_a_part_of_an_epoch_reads_as_it_does_in_the_whole(reader):
 def test_two_ranks_evaluate_every_row_once(reader, rows):
     order = dataclasses.replace(reader.order, seed=None, groups_per_window=1)
     plain = dataclasses.replace(reader, order=order, augment_seed=None)
-    batches = [batch for rank in range(2) for batch in eval_batches(plain, Share(rank, 2, 1))]
+    batches = []
+    for rank in range(2):
+        span = whole_span(Share(rank, 2, 2), num_rows=NUM_ROWS, batch_size=7, order=0)
+        blocks = (
+            rows for bundle in bundles([span], (order,)) for rows in read_bundle([plain], bundle)
+        )
+        batches += [batch_of(columns) for columns in assembled(blocks, span.sizes)]
     expected = reader.tokenizer([row["caption"] for row in rows], 24)
+    assert [len(batch.ids) for batch in batches] == [7, 7, 7, 4] * 2
     assert torch.equal(torch.cat([batch.ids for batch in batches]), expected.ids)
     assert torch.equal(torch.cat([batch.mask for batch in batches]), expected.mask)
     assert {batch.pixels.dtype for batch in batches} == {torch.uint8}

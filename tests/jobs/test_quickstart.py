@@ -2,7 +2,7 @@
 
 import pytest
 
-from figclip.training.optim import warmup_of
+from figclip.training.pretrain import check_sizes
 from jobs.presets import DEMO
 from jobs.quickstart import fitted, map_on_ray
 
@@ -13,8 +13,7 @@ def test_the_recipe_fits_every_corpus_of_two_pairs_and_more(num_pairs: int, num_
     train = fitted(DEMO, num_pairs, num_workers)
     assert train.batch_size % num_workers == 0
     assert train.batch_size <= num_pairs
-    total = num_pairs // train.batch_size * train.epochs * train.batch_size
-    assert warmup_of(train.optim, batch_size=train.batch_size, total_samples=total) < total
+    check_sizes(train, num_rows=num_pairs, workers=range(num_workers, num_workers + 1))
 
 
 def test_a_corpus_that_is_large_enough_changes_nothing():

@@ -115,3 +115,18 @@ def test_several_texts_an_image_stay_with_their_image(texts_per_image):
     loss_of((image @ c, text @ d, (c * d).sum())).backward()
     torch.testing.assert_close(a.grad, c.grad)
     torch.testing.assert_close(b.grad, d.grad)
+
+
+def test_a_locked_tower_takes_no_gradient_and_the_other_one_its_own():
+    clip = small_clip(dropout=0.2)
+    clip.visual.requires_grad_(False)
+    _, truth = gradients_at_once(copy.deepcopy(clip))
+    still = torch.optim.SGD(clip.parameters(), lr=0.0)
+    train_step(clip, still, noise(SIZE), Forward(PIXELS, "fp32", PART), rng_seed=SEED)
+    ours = gradients(clip)
+    assert {name for name, gradient in ours.items() if gradient is None} == {
+        name for name in ours if name.startswith("visual.")
+    }
+    for name, gradient in truth.items():
+        if gradient is not None:
+            assert (ours[name] - gradient).norm() <= 1e-5 * gradient.norm() + 1e-7, name

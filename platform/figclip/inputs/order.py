@@ -1,8 +1,8 @@
 """The order of the samples: a pure function of seed, epoch and position over a list of row groups.
 
 Every epoch permutes the row groups, cuts them into windows of a few groups, and permutes the rows
-inside each window; the epoch's order is the windows one after another. A rank reads a contiguous
-range of it, so each row group is read by one rank (or two at a border), and a run that was stopped
+inside each window; the epoch's order is the windows one after another. Ranks read contiguous ranges
+of it (`lanes`), so each row group is read once (or twice at a border), and a run that was stopped
 goes on at the very sample where it stopped.
 """
 
@@ -80,39 +80,3 @@ class SampleOrder:
         if self.seed is None:
             return np.arange(size)
         return np.random.default_rng([self.seed, *key]).permutation(size)
-
-
-@dataclass(frozen=True)
-class Share:
-    """What one rank reads of every epoch, in whole batches of its own."""
-
-    rank: int
-    num_ranks: int
-    batch_size: int
-    """Of this rank."""
-
-    def num_steps(self, num_rows: int) -> int:
-        """Steps of an epoch, the same on every rank; less than one step of rows is left out."""
-        return num_rows // (self.num_ranks * self.batch_size)
-
-    def training_range(self, num_rows: int) -> tuple[int, int]:
-        """Of the epoch's order: equally long on every rank, disjoint, whole batches."""
-        start, _ = self.full_range(num_rows)
-        return start, start + self.num_steps(num_rows) * self.batch_size
-
-    def full_range(self, num_rows: int) -> tuple[int, int]:
-        """Of the epoch's order: no row is left out, lengths differ by at most one row."""
-        start = self.rank * num_rows // self.num_ranks
-        return start, (self.rank + 1) * num_rows // self.num_ranks
-
-
-def remaining_items(
-    order: SampleOrder, share: Share, *, num_epochs: int, steps_done: int
-) -> Iterator[WorkItem]:
-    """What this rank still has to read after `steps_done` steps, counted over all epochs."""
-    num_steps = share.num_steps(order.num_rows)
-    start, stop = share.training_range(order.num_rows)
-    first_epoch, steps_into = divmod(steps_done, num_steps) if num_steps else (num_epochs, 0)
-    for epoch in range(first_epoch, num_epochs):
-        done = steps_into * share.batch_size if epoch == first_epoch else 0
-        yield from order.items(epoch, start + done, stop)

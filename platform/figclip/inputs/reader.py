@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from figclip.inputs.order import RowGroup, SampleOrder, Share, WorkItem
+from figclip.inputs.order import RowGroup, SampleOrder, WorkItem
 from figclip.inputs.pixels import PixelConfig, UnreadableImage, decode, eval_crop, train_crop
 from figclip.inputs.tokens import Tokenizer
 from figclip.schema import Split
@@ -96,14 +96,6 @@ class Reader:
             return eval_crop(image, self.pixels).numpy()
         random = np.random.default_rng([self.augment_seed, epoch, position])
         return train_crop(image, self.pixels, random).numpy()
-
-
-def eval_batches(reader: Reader, share: Share) -> Iterator[Batch]:
-    """This rank's part of all rows, each once, read in this very process."""
-    start, stop = share.full_range(reader.order.num_rows)
-    for item in reader.order.items(0, start, stop):
-        for columns in reader(item):
-            yield batch_of(columns)
 
 
 def batch_of(columns: Columns) -> Batch:

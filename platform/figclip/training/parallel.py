@@ -53,7 +53,8 @@ def _sharded(clip: Clip) -> nn.Module:
     """
     scalars = [parameter for parameter in clip.parameters() if parameter.ndim == 0]
     for parameter in scalars:  # there is nothing to cut: whole on every rank, as under DDP
-        parameter.register_post_accumulate_grad_hook(_average_gradient)
+        if parameter.requires_grad:
+            parameter.register_post_accumulate_grad_hook(_average_gradient)
     for layers in stacks(clip):
         for layer in list(layers)[:-1]:
             fully_shard(layer)

@@ -124,9 +124,17 @@ def _backward(
     def encode(part: int) -> Features:
         return forward(model, parts[part])
 
+    present = (
+        torch.cat([part.mask.any(dim=1) for part in parts])
+        if parts[0].texts_per_image > 1
+        else None
+    )
+
     def loss_of(features: Features) -> Tensor:
-        image, text, scale = features
-        return clip_loss(image, text, scale)
+        image, text, scale, *bias = features
+        if bias:
+            return siglip_loss(image, text, scale, *bias, present=present)
+        return clip_loss(image, text, scale, present=present)
 
     if len(parts) == 1:
         torch.manual_seed(rng_seed)
