@@ -26,43 +26,49 @@ log = logging.getLogger(__name__)
 
 ROUNDS = 3
 """In each both sides take turns, so that what disturbs the machine disturbs both."""
-STEPS, WARMUP = 4, 1
+STEPS, WARMUP = 3, 1
 THREADS = 1
 """CPU seconds of one thread: several would count their waiting for one another."""
 TEXT_LEN = 256
+PRECISIONS = ("fp32", "bf16")
 
 
 @dataclass(frozen=True)
 class Setting:
     """What both sides do, and the arguments by which open_clip's side is told so."""
 
-    name: str
-    arguments: tuple[str, ...]
-    precisions: tuple[str, ...] = ("fp32", "bf16")
+    arguments: tuple[str, ...] = ()
+    is_natural: bool = True
+    """Captions as long as real ones, or all as long as texts may be."""
 
 
-def settings(shared: Path) -> tuple[Setting, ...]:
-    lengths = str(shared / "bench" / "caption_lengths.txt")
-    long, real = ("--text-len", str(TEXT_LEN)), ("--lengths", lengths)
-    return (
-        Setting("ratio_natural", (*long, *real)),
-        Setting("ratio_full", (*long, "--lengths", "FULL")),
-        Setting("cached_ratio", (*long, *real, "--accum", "4", "--batch", "8"), ("fp32",)),
-    )
+SETTINGS = {
+    "ratio_natural": Setting(is_natural=True),
+    "ratio_full": Setting(is_natural=False),
+    "cached_ratio": Setting(("--accum", "4", "--batch", "8"), is_natural=True),
+}
 
 
-def train_step(shared: Path, folder: Path) -> Figures:
-    """Samples per CPU second of ours over those of open_clip; the rates besides."""
+def train_step(shared: Path, folder: Path, names: Sequence[str] | None = None) -> Figures:
+    """Samples per CPU second of ours over those of open_clip; the rates besides.
+
+    `names` of `SETTINGS`; None: all.
+    """
     peer = shared / "bench" / "bench_openclip.py"
     if not peer.is_file():
         raise UsageError(f"no {peer}: name the folder that has the peer's script with --shared")
+    unknown = set(names or ()) - SETTINGS.keys()
+    if unknown:
+        raise UsageError(f"{', '.join(sorted(unknown))}: no part; parts are {', '.join(SETTINGS)}")
     full = folder / "full_lengths.txt"
     full.write_text(f"{TEXT_LEN}\n")
     figures: Figures = {}
-    for setting in settings(shared):
-        arguments = [str(full) if word == "FULL" else word for word in setting.arguments]
-        for precision in setting.precisions:
-            figures |= _compared(peer, folder, setting.name, arguments, precision)
+    for name in names or SETTINGS:
+        setting = SETTINGS[name]
+        lengths = shared / "bench" / "caption_lengths.txt" if setting.is_natural else full
+        arguments = (*setting.arguments, "--text-len", str(TEXT_LEN), "--lengths", str(lengths))
+        for precision in PRECISIONS:
+            figures |= _compared(peer, folder, name, arguments, precision)
     return figures
 
 

@@ -98,14 +98,14 @@ class Clip(nn.Module):
 
     def forward(
         self,
-        pixels: Float[Tensor, "batch 3 side side"],
+        pixels: Float[Tensor, "images 3 side side"],
         ids: Int[Tensor, "texts length"],
         mask: Bool[Tensor, "texts length"] | Int[Tensor, "texts length"],
     ) -> tuple[Tensor, ...]:
-        """Embeddings of images [batch, embed_dim] and of texts [texts, embed_dim], then what the
-        loss takes besides: the inverse temperature [] and, where there is one, the bias []."""
+        """Embeddings [images, embed_dim] and [texts, embed_dim], inverse temperature and, where
+        there is one, the bias of the logits."""
         features = self.encode_image(pixels), self.encode_text(ids, mask), self.logit_scale.exp()
-        return features if self.logit_bias is None else (*features, self.logit_bias + 0)
+        return features if self.logit_bias is None else (*features, self.logit_bias.clone())
 
     @torch.no_grad()
     def clamp_scale(self) -> None:

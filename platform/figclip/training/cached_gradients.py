@@ -76,6 +76,8 @@ def _of_parts(features: Features, num_images: list[int]) -> list[Features]:
 
 def _send(gradients: Features, features: Features, *, with_scalars: bool) -> None:
     """The scalars' gradients are of the whole batch: one part sends them on, or they would count
-    once a part."""
+    once a part. What comes from a locked tower takes none."""
     num = len(features) if with_scalars else 2
-    torch.autograd.backward(features[:num], gradients[:num])
+    pairs = zip(features[:num], gradients[:num], strict=True)
+    learning = [(feature, gradient) for feature, gradient in pairs if feature.requires_grad]
+    torch.autograd.backward(*zip(*learning, strict=True))

@@ -18,17 +18,23 @@ FIRST_FP8 = (8, 9)
 
 
 def place(
-    clip: Clip, device: torch.device, *, parallel: Parallel = "ddp", compiled: bool = False
+    clip: Clip,
+    device: torch.device,
+    *,
+    parallel: Parallel = "ddp",
+    is_compiled: bool = False,
+    is_fp8: bool = False,
 ) -> nn.Module:
     """The model to train on this rank's device; where there is only one rank, `clip` itself.
 
     Every rank must call it, with the same weights or, for `ddp`, rank 0 with those that count.
     """
     clip.to(device)
-    if compiled:
-        for layers in stacks(clip):
-            for layer in layers:
-                layer.compile()
+    if is_fp8:
+        _use_fp8(clip, device)
+    if is_compiled:
+        for layer in (layer for layers in stacks(clip) for layer in layers):
+            layer.compile()
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return clip
     if parallel == "fsdp":
@@ -47,7 +53,8 @@ def _sharded(clip: Clip) -> nn.Module:
     """
     scalars = [parameter for parameter in clip.parameters() if parameter.ndim == 0]
     for parameter in scalars:  # there is nothing to cut: whole on every rank, as under DDP
-        parameter.register_post_accumulate_grad_hook(_average_gradient)
+        if parameter.requires_grad:
+            parameter.register_post_accumulate_grad_hook(_average_gradient)
     for layers in stacks(clip):
         for layer in list(layers)[:-1]:
             fully_shard(layer)
@@ -70,7 +77,7 @@ def stacks(clip: nn.Module) -> Iterator[Any]:
             yield module
 
 
-def use_fp8(clip: Clip, device: torch.device) -> None:
+def _use_fp8(clip: Clip, device: torch.device) -> None:
     """Let the wide linear layers multiply in float8, by torchao; `UsageError` where none can.
 
     Micikevicius et al. 2022, https://arxiv.org/abs/2209.05433.
