@@ -10,6 +10,7 @@ import small_pairs
 from ray.cluster_utils import Cluster
 from small_runs import ALONE, losses_by_sample, registered_steps
 
+from figclip.inputs.corpora import CorpusShare
 from figclip.store import Store
 from figclip.training.pretrain import pretrain
 
@@ -50,7 +51,7 @@ def lose(cluster: Cluster, node: object, store: Store) -> None:
 def elastic(store: Store, version: str):
     return pretrain(
         store,
-        pairs_version="small",
+        corpora=(CorpusShare(pairs="small"),),
         version=version,
         config=CONFIG,
         num_workers=2,

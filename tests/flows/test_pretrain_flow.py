@@ -21,8 +21,10 @@ from small_runs import (
     registered_steps,
     weights,
 )
+from tiny import TINY_CLIP, publish_tiny_encoder
 
 from figclip.config import UsageError
+from figclip.inputs.corpora import CorpusShare
 from figclip.store import Manifest, Store
 from figclip.training.pretrain import PretrainConfig, pretrain
 
@@ -51,7 +53,7 @@ def run(
 
     return pretrain(
         store,
-        pairs_version="small",
+        corpora=(CorpusShare(pairs="small"),),
         version=version,
         config=config,
         num_workers=num_workers,
@@ -91,7 +93,7 @@ def quick_controller(monkeypatch):
 
 
 @pytest.mark.ray
-@pytest.mark.slow  # the kill in training is in every run: tests/flows/test_kills.py
+@pytest.mark.slow  # the kill in training is in every run: tests/cluster/test_walks.py
 @pytest.mark.timeout(290)
 def test_a_killed_and_resumed_run_ends_where_an_uninterrupted_run_ends(ray_cluster, tmp_path):
     whole, killed = publish_pairs(tmp_path / "whole"), publish_pairs(tmp_path / "killed")
@@ -140,6 +142,37 @@ def test_a_run_that_loses_a_worker_ends_bit_for_bit_like_an_undisturbed_one(ray_
     assert [sample for sample, _ in curve] == [*range(8, 161, 8), *range(176, 321, 16)]
     [first, second] = json.loads(store.open("encoder", "calm").read("history.json"))
     assert second["validation_loss"] < first["validation_loss"]
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(200)
+def test_a_run_from_another_encoder_learns_low_ranks_and_publishes_a_plain_model(
+    ray_cluster, tmp_path
+):
+    store = publish_pairs(tmp_path)
+    publish_tiny_encoder(store, "tiny")
+    config = CONFIG.with_overrides(
+        {
+            "model": TINY_CLIP.with_overrides({"vision.image_size": 64}).model_dump(mode="json"),
+            "pixels.size": 64,
+            "init": store.open("encoder", "tiny").path,
+            "adapt.lora_rank": 2,
+            "adapt.lock_text": True,
+            "epochs": 1,
+        }
+    )
+    run(store, "v", config)
+    before, after = weights(store, "tiny"), weights(store, "v")
+    assert after.keys() == before.keys()
+    moved = {name for name in after if not torch.equal(after[name], before[name])}
+    assert {name.split(".")[0] for name in moved} == {"visual", "text", "logit_scale"}
+    assert "visual.trunk.blocks.1.attn.qkv.weight" in moved
+    assert not any(name.startswith("text.transformer.") for name in moved)
+    folder = store.open("encoder", "v")
+    assert folder.read("tokenizer.json") == store.open("encoder", "tiny").read("tokenizer.json")
+    card = folder.read("README.md").decode()
+    assert "`pairs@small`" in card
+    assert config.init in card
 
 
 @pytest.mark.ray

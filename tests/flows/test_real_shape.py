@@ -11,6 +11,7 @@ import pytest
 import small_pairs
 from small_runs import registered_steps
 
+from figclip.inputs.corpora import CorpusShare
 from figclip.models.clip import BIOMEDCLIP
 from figclip.store import Store
 from figclip.training.optim import OptimConfig
@@ -59,7 +60,7 @@ if __name__ == "__main__":
     ray.init(num_cpus=4, object_store_memory=300 * 2**20, include_dashboard=False)
     pretrain(
         Store(sys.argv[1]),
-        pairs_version="small",
+        corpora=(CorpusShare(pairs="small"),),
         version="v",
         config=CONFIG,
         num_workers=2,

@@ -29,9 +29,9 @@ Sample = tuple[int, int, int]
 def sample_names(order: SampleOrder, piece: Piece) -> np.ndarray:
     """`Sample` of every row of the piece, read the plain way."""
     window = [
-        (piece.item.epoch, group.index, row)
-        for group in order.windows(piece.item.epoch)[piece.item.window]
-        for row in range(group.num_rows)
+        (piece.item.epoch, part.group.index, row)
+        for part in order.windows(piece.item.epoch)[piece.item.window]
+        for row in part.rows.tolist()
     ]
     return np.array([window[row] for row in order.rows(piece.item)])
 

@@ -1,24 +1,20 @@
-"""The loss against its definition in plain loops, and its gradients across two processes."""
+"""The losses against their definitions, and the laws that they keep, in one process."""
 
 import math
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
-from torch import Tensor, nn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from plain_losses import plain_clip_loss, plain_siglip_loss, scalar, unit_vectors
+from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.parallel import DistributedDataParallel
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from figclip.training.loss import clip_loss
-
-INPUT, DIM, BATCH = 24, 16, 32
-
-
-def unit_vectors(n: int, dim: int, *, seed: int = 0, dtype=torch.float64) -> Tensor:
-    noise = torch.randn(n, dim, generator=torch.Generator().manual_seed(seed), dtype=dtype)
-    return F.normalize(noise, dim=-1)
+from figclip.training.loss import clip_loss, siglip_loss
 
 
 def loss_by_definition(image: Tensor, text: Tensor, scale: float) -> float:
@@ -29,10 +25,6 @@ def loss_by_definition(image: Tensor, text: Tensor, scale: float) -> float:
     columns = list(zip(*similarity, strict=True))
     by_text = [math.log(sum(map(math.exp, col))) - col[i] for i, col in enumerate(columns)]
     return (sum(by_image) + sum(by_text)) / (2 * n)
-
-
-def scalar(value: float, dtype=torch.float64) -> Tensor:
-    return torch.tensor(value, dtype=dtype)
 
 
 @pytest.mark.parametrize("scale", [1.0, 14.3, 100.0])
@@ -67,105 +59,155 @@ def test_clip_loss_does_not_mind_which_side_is_called_image():
     )
 
 
+def test_a_text_that_every_image_has_k_times_costs_log_k_more():
+    image, text = unit_vectors(6, 8), unit_vectors(6, 8, seed=1)
+    once = clip_loss(image, text, scalar(14.0))
+    thrice = clip_loss(image, text.repeat_interleave(3, dim=0), scalar(14.0))
+    torch.testing.assert_close(thrice, once + math.log(3) / 2)
+
+
+def test_absent_texts_leave_no_trace():
+    image, text = unit_vectors(6, 8), unit_vectors(12, 8, seed=1)
+    present = torch.tensor([True, False] * 6)
+    alone = clip_loss(image, text[present], scalar(14.0))
+    text[~present] = math.nan
+    assert torch.equal(clip_loss(image, text, scalar(14.0), present=present), alone)
+
+
+def test_texts_must_be_as_many_for_every_image():
+    with pytest.raises(ValueError, match="7 texts are no whole number for each of 3 images"):
+        clip_loss(unit_vectors(3, 4), unit_vectors(7, 4), scalar(1.0))
+
+
+def gradients(loss: Any, *values: Tensor, **options: Any) -> list[Tensor]:
+    leaves = [value.detach().clone().requires_grad_() for value in values]
+    value = loss(*leaves, **options)
+    value.backward()
+    return [value.detach(), *(leaf.grad for leaf in leaves)]
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    num_images=st.integers(1, 9),
+    texts_per_image=st.integers(1, 3),
+    tile_rows=st.integers(1, 7),
+    scale=st.sampled_from([1.0, 14.0, 100.0]),
+    num_kept=st.sampled_from([0, 20, 2**20]),
+    seed=st.integers(0, 2**16),
+)
+def test_tiles_of_any_size_give_the_plain_losses(
+    num_images, texts_per_image, tile_rows, scale, num_kept, seed
+):
+    image = unit_vectors(num_images, 8, seed=seed)
+    text = unit_vectors(num_images * texts_per_image, 8, seed=seed + 1)
+    present = torch.rand(len(text), generator=torch.Generator().manual_seed(seed)) < 0.7
+    present[0] = True
+    tiled = {"present": present, "tile_rows": tile_rows}
+    values = (image, text, scalar(scale))
+    found = gradients(clip_loss, *values, **tiled, num_kept=num_kept)
+    for ours, plain in zip(
+        found, gradients(plain_clip_loss, *values, present=present), strict=True
+    ):
+        torch.testing.assert_close(ours, plain, rtol=1e-11, atol=1e-13)
+    found = gradients(siglip_loss, *values, scalar(-10.0), **tiled)
+    truth = gradients(plain_siglip_loss, *values, scalar(-10.0), present=present)
+    for ours, plain in zip(found, truth, strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("num_kept", [0, 2**20])
+def test_a_graph_that_is_kept_gives_its_gradients_twice(num_kept):
+    image, text = (unit_vectors(9, 8, seed=seed).requires_grad_() for seed in (0, 1))
+    loss = clip_loss(image, text, scalar(50.0), tile_rows=2, num_kept=num_kept)
+    first, again = (torch.autograd.grad(loss, image, retain_graph=True)[0] for _ in range(2))
+    torch.testing.assert_close(again, first, rtol=1e-12, atol=0)
+
+
+def test_nothing_changes_where_no_gradient_is_wanted():
+    image, text = unit_vectors(9, 8), unit_vectors(9, 8, seed=1)
+    wanted = [image.clone().requires_grad_(), text, scalar(14.0)]
+    with torch.no_grad():
+        without = clip_loss(*wanted), siglip_loss(*wanted, scalar(-1.0))
+    assert not any(loss.requires_grad for loss in without)
+    torch.testing.assert_close(without, (clip_loss(*wanted), siglip_loss(*wanted, scalar(-1.0))))
+
+
+class Largest(TorchDispatchMode):
+    """Elements of the largest tensor that any operation gives."""
+
+    num_elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        found = func(*args, **(kwargs or {}))
+        if isinstance(found, Tensor):
+            self.num_elements = max(self.num_elements, found.numel())
+        return found
+
+
+@contextmanager
+def watching() -> Iterator[Largest]:
+    with Largest() as largest:
+        yield largest
+
+
+def test_no_tensor_is_larger_than_the_features_or_a_tile():
+    image, text = (unit_vectors(128, 4, seed=seed).requires_grad_() for seed in (0, 1))
+    for loss in (
+        lambda: clip_loss(image, text, scalar(14.0), tile_rows=16, num_kept=0),
+        lambda: siglip_loss(image, text, scalar(14.0), scalar(-10.0), tile_rows=16),
+    ):
+        with watching() as largest:
+            loss().backward()
+        assert 0 < largest.num_elements <= 128 * 4
+    with watching() as largest:
+        plain_clip_loss(image, text, scalar(14.0)).backward()
+    assert largest.num_elements == 128 * 128
+
+
 def test_autocast_does_not_touch_the_logits():
-    image, text = (
-        unit_vectors(64, 32, dtype=torch.float32),
-        unit_vectors(64, 32, seed=1, dtype=torch.float32),
-    )
-    outside = clip_loss(image, text, scalar(100.0, torch.float32))
+    image, text = (unit_vectors(64, 32, seed=seed, dtype=torch.float32) for seed in (0, 1))
+    values = image, text, scalar(100.0, torch.float32)
+    outside = gradients(clip_loss, *values)
     with torch.autocast("cpu", torch.bfloat16):
-        inside = clip_loss(image, text, scalar(100.0, torch.float32))
-    assert torch.equal(inside, outside)
-    assert inside.dtype == torch.float32
+        inside = gradients(clip_loss, *values)
+    assert all(map(torch.equal, inside, outside))
+    assert inside[0].dtype == torch.float32
 
 
-def test_bfloat16_features_lose_nothing_beyond_their_own_rounding():
+@pytest.mark.parametrize("scale", [14.0, 100.0])
+def test_bfloat16_features_lose_nothing_beyond_their_own_rounding(scale):
     image, text = (
         unit_vectors(64, 32, seed=seed, dtype=torch.float32).bfloat16() for seed in (0, 1)
     )
-    truth = clip_loss(image.double(), text.double(), scalar(100.0))
-    found = clip_loss(image, text, scalar(100.0, torch.float32))
-    assert found.item() == pytest.approx(truth.item(), rel=1e-6)
+    truth = gradients(plain_clip_loss, image.double(), text.double(), scalar(scale))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = gradients(clip_loss, image, text, scalar(scale, torch.float32))
+    assert found[0].item() == pytest.approx(truth[0].item(), rel=1e-6)
+    for ours, exact in zip(found[1:3], truth[1:3], strict=True):
+        assert ours.dtype == torch.bfloat16
+        assert relative_error(ours, exact) <= relative_error(exact.bfloat16(), exact) + 1e-4
 
 
-class Towers(nn.Module):
-    """A linear tower each and a learnable temperature, in the shape of the real model."""
-
-    def __init__(self, dtype: torch.dtype) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.image = nn.Linear(INPUT, DIM, dtype=dtype)
-        self.text = nn.Linear(INPUT, DIM, dtype=dtype)
-        self.logit_scale = nn.Parameter(torch.tensor(math.log(50.0), dtype=dtype))
-
-    def forward(self, pixels: Tensor, words: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        image, text = F.normalize(self.image(pixels), dim=-1), F.normalize(self.text(words), dim=-1)
-        return image, text, self.logit_scale.exp()
+def relative_error(found: Tensor, truth: Tensor) -> float:
+    return float((found.double() - truth.double()).norm() / truth.double().norm())
 
 
-def inputs(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(3)
-    pixels, words = torch.randn(2, BATCH, INPUT, generator=generator, dtype=torch.float64)
-    return pixels.to(dtype), words.to(dtype)
-
-
-def gradients(model: nn.Module) -> dict[str, Tensor]:
-    return {
-        name.removeprefix("module."): parameter.grad.double()
-        for name, parameter in model.named_parameters()
-        if parameter.grad is not None
-    }
-
-
-def plain_gradients(dtype: torch.dtype) -> dict[str, Tensor]:
-    """The whole batch in one process, by torch's own cross-entropy."""
-    model = Towers(dtype)
-    image, text, scale = model(*inputs(dtype))
-    logits = scale * image @ text.T
-    pairs = torch.arange(BATCH)
-    ((F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2).backward()
-    return gradients(model)
-
-
-def one_rank(rank: int, folder: str, num_ranks: int) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group(
-        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=num_ranks
-    )
-    for dtype in (torch.float64, torch.float32):
-        model = DistributedDataParallel(Towers(dtype))
-        pixels, words = (x.chunk(num_ranks)[rank] for x in inputs(dtype))
-        clip_loss(*model(pixels, words)).backward()
-        torch.save(gradients(model), Path(folder) / f"{dtype}-{rank}.pt")
-    dist.destroy_process_group()
-
-
-@pytest.fixture(scope="module")
-def sharded(tmp_path_factory) -> Path:
-    """Gradients that each of two processes ended with, in both precisions."""
-    folder = tmp_path_factory.mktemp("ranks")
-    mp.spawn(one_rank, args=(str(folder), 2), nprocs=2)
-    return folder
-
-
-def distance(found: dict[str, Tensor], truth: dict[str, Tensor], name: str) -> float:
-    return float((found[name] - truth[name]).norm() / truth[name].norm())
-
-
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("rank", [0, 1])
-def test_sharded_gradients_equal_the_full_batch(sharded, rank):
-    truth = plain_gradients(torch.float64)
-    found = torch.load(sharded / f"torch.float64-{rank}.pt", weights_only=True)
-    assert found.keys() == truth.keys()
-    assert max(distance(found, truth, name) for name in truth) <= 1e-12
-
-
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("rank", [0, 1])
-def test_sharded_float32_gradients_are_as_true_as_a_plain_float32_loss(sharded, rank):
-    truth, plain = plain_gradients(torch.float64), plain_gradients(torch.float32)
-    found = torch.load(sharded / f"torch.float32-{rank}.pt", weights_only=True)
-    rounding = torch.finfo(torch.float32).eps  # a scalar's plain error may be nil by luck
-    for name in truth:
-        assert distance(found, truth, name) <= 2 * max(distance(plain, truth, name), rounding)
+@pytest.mark.parametrize("scale", [14.0, 100.0])
+@pytest.mark.parametrize("closeness", [0.0, 0.7])
+@pytest.mark.parametrize("tile_rows", [None, 70])
+def test_float32_gradients_are_as_true_as_those_of_the_plain_loss(scale, closeness, tile_rows):
+    """Of pairs that are strangers, and of pairs as near to one another as a trained model's."""
+    image = unit_vectors(300, 64)
+    text = F.normalize(closeness * image + unit_vectors(300, 64, seed=1), dim=-1)
+    rounded = (image.float(), text.float(), scalar(scale, torch.float32))
+    for tiled, plain, more in (
+        (clip_loss, plain_clip_loss, ()),
+        (siglip_loss, plain_siglip_loss, (-10.0,)),
+    ):
+        values = (*rounded, *(scalar(value, torch.float32) for value in more))
+        truth = gradients(plain, *(value.double() for value in values))
+        theirs = gradients(plain, *values)
+        ours = gradients(tiled, *values, tile_rows=tile_rows)
+        for found, peer, exact in zip(ours, theirs, truth, strict=True):
+            bound = 2 * max(relative_error(peer, exact), torch.finfo(torch.float32).eps)
+            assert relative_error(found, exact) <= bound

@@ -17,6 +17,7 @@ from figclip.training.optim import OptimConfig, build_optimizer, is_decayed
         ("text.encoder.layer.0.output.LayerNorm.bias", (2,), False),
         ("visual.trunk.pos_embed", (1, 5, 2), False),
         ("visual.trunk.cls_token", (1, 1, 2), False),
+        ("text.positional_embedding", (5, 2), False),
         ("logit_scale", (), False),
     ],
 )

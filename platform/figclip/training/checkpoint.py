@@ -54,6 +54,13 @@ class Progress:
     """The first step whose loss was not finite, counted from 1; 0 while there is none."""
     history: History = field(default_factory=list)
     """One row an epoch: `epoch`, `samples`, `loss`, and what validation found."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Pairs in whose places others stood: pair id → why. Of this rank; in a checkpoint, of all."""
+
+    def leave_out(self, pairs: dict[str, str]) -> None:
+        for pair_id in pairs.keys() - self.left_out.keys():
+            log.warning("pair %s gives way to another one: %s", pair_id, pairs[pair_id])
+        self.left_out |= pairs
 
 
 def is_sharded(model: nn.Module) -> bool:

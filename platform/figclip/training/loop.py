@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import ray.train
@@ -16,13 +17,15 @@ from ray.train.torch import prepare_model
 
 from figclip.config import Config
 from figclip.inputs.batches import quieten_ray_data, read_batches
+from figclip.inputs.corpora import Corpus
 from figclip.inputs.lanes import Share, Span, training_span, whole_span
 from figclip.inputs.order import RowGroup, SampleOrder
 from figclip.inputs.pixels import PixelConfig
 from figclip.inputs.reader import Batch, Reader
 from figclip.inputs.tokens import Tokenizer
 from figclip.log import configure_logging
-from figclip.models.clip import Clip, ClipConfig
+from figclip.models.adapting import AdaptConfig
+from figclip.models.clip import ClipConfig
 from figclip.models.flops import clip_flops, peak_flops
 from figclip.store import Folder
 from figclip.training.checkpoint import (
@@ -30,6 +33,7 @@ from figclip.training.checkpoint import (
     newest_checkpoint,
     restore,
 )
+from figclip.training.initial import initial_clip
 from figclip.training.optim import OptimConfig, build_optimizer, set_lr
 from figclip.training.recorder import Recorder, StepFacts
 from figclip.training.schedule import Epoch, Schedule, learning_rate, schedule_of
@@ -43,7 +47,7 @@ from figclip.training.step import (
 )
 from figclip.training.trackers import TrackerConfig, open_trackers
 from figclip.training.uploads import Uploads
-from figclip.training.validation import gathered, validation_loss
+from figclip.training.validation import gathered, of_all_ranks, validation_loss
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +65,10 @@ class Diverged(Exception):
 
 class LoopConfig(Config):
     model: ClipConfig = ClipConfig()
+    init: str | None = None
+    """Start from these weights, and its tokenizer: an encoder's folder, one of open_clip or of
+    transformers' CLIP, or its name on the hub. Position embeddings are resampled to `model`."""
+    adapt: AdaptConfig = AdaptConfig()
     pixels: PixelConfig = PixelConfig()
     optim: OptimConfig = OptimConfig()
     batch_size: PositiveInt = 4_096
@@ -75,6 +83,8 @@ class LoopConfig(Config):
     """`bf16`: the towers run in bfloat16 autocast; weights, loss and optimiser stay float32."""
     seed: NonNegativeInt = 0
     """Decides initial weights, order, crops and dropout."""
+    texts_per_image: PositiveInt = 1
+    """Of a corpus whose images have several texts, so many are shown at once."""
     groups_per_window: PositiveInt = 2
     """Row groups whose pairs are shuffled together, in each lane."""
     checkpoint_every_steps: PositiveInt = 500
@@ -88,9 +98,11 @@ class Task:
     """All that a worker is handed."""
 
     config: LoopConfig
-    pairs: Folder
+    corpora: tuple[Corpus, ...]
+    """What is trained on; their pairs are mixed by the row groups of `train`."""
     train: tuple[RowGroup, ...]
     validation: tuple[RowGroup, ...]
+    """Of the first corpus, each pair with its caption."""
     tokenizer: Tokenizer
     run: Folder
     """Where TensorBoard files and, below `CHECKPOINTS`, checkpoints go."""
@@ -144,7 +156,8 @@ class Worker:
         self.forward = Forward(config.pixels, config.precision)
         torch.manual_seed(config.seed)
         self.model = prepare_model(
-            Clip(config.model), parallel_strategy_kwargs={"gradient_as_bucket_view": True}
+            initial_clip(task.run, config.init, config.model, config.adapt),
+            parallel_strategy_kwargs={"gradient_as_bucket_view": True},
         )
         self.optimizer = build_optimizer(self.model, config.optim)
         self.flops = clip_flops(config.model)
@@ -209,18 +222,27 @@ class Worker:
     def _readers(self) -> tuple[Reader, Reader]:
         """Of the training pairs and of those for validation: a span's `order` says which."""
         task, config = self.task, self.config
-        train, validation = (
+        common: dict[str, Any] = {
+            "tokenizer": task.tokenizer,
+            "context_length": config.model.text.context_length,
+            "pixels": config.pixels,
+        }
+        train, validation = task.orders
+        return (
             Reader(
-                pairs=task.pairs,
-                order=order,
-                tokenizer=task.tokenizer,
-                context_length=config.model.text.context_length,
-                pixels=config.pixels,
-                augment_seed=None if order.seed is None else config.seed,
-            )
-            for order in task.orders
+                corpora=task.corpora,
+                order=train,
+                augment_seed=config.seed,
+                texts_per_image=config.texts_per_image,
+                **common,
+            ),
+            Reader(
+                corpora=(Corpus(task.corpora[0].pairs),),
+                order=validation,
+                augment_seed=None,
+                **common,
+            ),
         )
-        return train, validation
 
     def _spans(self, epoch: Epoch) -> list[Span]:
         """What is left of the epoch, and the validation after it."""
@@ -269,6 +291,7 @@ class Worker:
             max_grad_norm=self.config.optim.max_grad_norm,
         )
         progress = self.progress
+        progress.leave_out(batch.left_out)
         progress.steps_done += 1
         progress.samples_seen = self.schedule.samples(progress.steps_done)
         progress.loss_sum = progress.loss_sum + metrics.loss.double()
@@ -300,9 +323,12 @@ class Worker:
             return {}
         num_batches = len(self._validation_span().sizes)
         self.model.eval()
-        parts = [
-            embed_batch(self.model, batch, self.forward) for batch in islice(batches, num_batches)
-        ]
+        parts = []
+        for batch in islice(batches, num_batches):
+            for pair_id, why in batch.left_out.items():
+                log.warning("pair %s is left out of the validation: %s", pair_id, why)
+            if (usable := batch.with_texts()).num_images:
+                parts.append(embed_batch(self.model, usable, self.forward))
         self.model.train()
         scale = unwrapped(self.model).logit_scale.detach().exp().item()
         if (whole := gathered(parts)) is None:
@@ -328,7 +354,11 @@ class Worker:
     def _checkpoint(self) -> None:
         """Copy the state and go on training while it is written; every rank must call it."""
         self._refuse_divergence()
+        progress = self.progress
+        progress.left_out = dict(
+            sorted(pair for rank in of_all_ranks(progress.left_out) for pair in rank.items())
+        )
         if self.recorder:
             self.recorder.save()
-        metrics = {"steps": self.progress.steps_done, **(self.progress.history or [{}])[-1]}
-        self.uploads.send(metrics, self.model, self.optimizer, self.progress)
+        metrics = {"steps": progress.steps_done, **(progress.history or [{}])[-1]}
+        self.uploads.send(metrics, self.model, self.optimizer, progress)

@@ -1,14 +1,15 @@
 """AdamW by the paper's Supplementary Table 9."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat
 from torch import nn
+from torch.distributed.tensor import DTensor
 from torch.optim import AdamW, Optimizer
 
 from figclip.config import Config
 
-UNDECAYED = ("logit_scale", "pos_embed", "cls_token")
+UNDECAYED = ("logit_scale", "pos_embed", "positional_embedding", "cls_token")
 """Last names of parameters that are neither norms nor biases, and yet are not to shrink."""
 
 
@@ -32,17 +33,22 @@ class OptimConfig(Config):
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> AdamW:
-    """AdamW over the parameters that learn, in two groups: with and without weight decay."""
+    """AdamW over the parameters that learn, in groups: with and without weight decay.
+
+    Under FSDP those that every rank has whole (the temperature) are a third group, without decay:
+    torch steps no group of both kinds.
+    """
     decayed: list[nn.Parameter] = []
     undecayed: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             (decayed if is_decayed(name, parameter) else undecayed).append(parameter)
+    parts = [parameter for parameter in undecayed if isinstance(parameter, DTensor)]
+    whole = [parameter for parameter in undecayed if not isinstance(parameter, DTensor)]
+    groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": config.weight_decay}]
+    groups += [{"params": group, "weight_decay": 0.0} for group in (parts, whole) if group]
     return AdamW(
-        [
-            {"params": decayed, "weight_decay": config.weight_decay},
-            {"params": undecayed, "weight_decay": 0.0},
-        ],
+        groups,
         lr=config.lr,
         betas=(config.beta1, config.beta2),
         eps=config.eps,
