@@ -39,8 +39,9 @@ from figclip.resources import is_joined_cluster, require_resources
 from figclip.store import Folder, Manifest, Publication, Store
 from figclip.training.checkpoint import newest_checkpoint, read_checkpoint
 from figclip.training.initial import find_initial, initial_tokenizer, keep_initial
-from figclip.training.loop import CHECKPOINTS, LoopConfig, Task, Validate, run_worker
+from figclip.training.loop import CHECKPOINTS, run_worker
 from figclip.training.schedule import schedule_of, warmup_of
+from figclip.training.task import LoopConfig, Task, Validate
 from figclip.training.trackers import TrackerConfig
 
 log = logging.getLogger(__name__)
@@ -284,7 +285,8 @@ def _fit(task: Task, workers: ScalingConfig, max_failures: int) -> dict[str, Any
 
 def _write_encoder(publication: Publication, task: Task, state: dict[str, Any]) -> None:
     config, folder, progress = task.config, publication.folder, state["progress"]
-    weights = plain(state["model"], config.model, config.adapt)
+    learned = state["model"] | state["others"].get("average", {})
+    weights = plain(learned, config.model, config.adapt)
     clip: Clip = clip_with(weights, config.model, origin="the last checkpoint")
     save_weights(folder, clip, config.model)
     task.tokenizer.save(folder)
