@@ -10,7 +10,7 @@ from figclip.inputs.reader import Batch
 from figclip.models.clip import Clip
 from figclip.models.pooled import set_patch_dropout
 from figclip.training.average import WeightAverage
-from figclip.training.checkpoint import Stateful
+from figclip.training.checkpoint import Stateful, is_sharded
 from figclip.training.optim import OptimConfig, build_optimizer, set_lr
 from figclip.training.parallel import place
 from figclip.training.step import (
@@ -78,13 +78,29 @@ class Learner:
             self.average.update(self.model)
         return metrics
 
-    def embed(self, batches: Iterable[Batch]) -> list[Embedded]:
-        """As the model, or its average, stands; every rank must call it."""
+    def embed(self, batches: Iterable[Batch], *, num_passes: int) -> list[Embedded]:
+        """As the model, or its average, stands; every rank must call it.
+
+        `num_passes` is the most batches that any rank has: parts of a sharded model come together
+        in every pass, so that a rank with fewer batches has to go on for the others.
+        """
         self.model.eval()
         with self._at_its_best():
             found = [embed_batch(self.model, batch, self._forward) for batch in batches]
+            if is_sharded(self.model):
+                for _ in range(num_passes - len(found)):
+                    embed_batch(self.model, self._filler(), self._forward)
         self.model.train()
         return found
+
+    def _filler(self) -> Batch:
+        """One black picture with a word."""
+        side = self._forward.pixels.size
+        return Batch(
+            pixels=torch.zeros(1, 3, side, side, dtype=torch.uint8),
+            ids=torch.zeros(1, 1, dtype=torch.int64),
+            mask=torch.ones(1, 1, dtype=torch.bool),
+        )
 
     def is_finite(self) -> bool:
         weights = [weight.detach().sum() for weight in unwrapped(self.model).parameters()]

@@ -193,8 +193,8 @@ class Worker:
         """Every rank embeds its part; rank 0 judges the whole, the others learn nothing."""
         if self.task.validate is None or not self.task.validation:
             return {}
-        num_batches = len(self.task.validation_span(self.share).sizes)
-        parts = self.learner.embed(_usable(islice(batches, num_batches)))
+        own, most = self.task.num_validation_batches(self.share)
+        parts = self.learner.embed(_usable(islice(batches, own)), num_passes=most)
         if (whole := gathered(parts)) is None:
             return {}
         loss = validation_loss(*whole, scale=self.learner.scale, batch_size=self.config.batch_size)

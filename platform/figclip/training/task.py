@@ -1,7 +1,7 @@
 """What a worker is handed: the recipe, the pairs, and what follows from both."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -129,5 +129,11 @@ class Task:
     def validation_span(self, share: Share) -> Span:
         num_rows = self.orders[1].num_rows if self.validate else 0
         # Without gradients a batch takes less memory than one to train on.
-        size = self.config.batch_size // share.num_ranks
+        size = self.config.micro_batch_size or self.config.batch_size // share.num_ranks
         return whole_span(share, num_rows=num_rows, batch_size=size, order=1)
+
+    def num_validation_batches(self, share: Share) -> tuple[int, int]:
+        """Of this rank, and of that which has the most."""
+        shares = [replace(share, rank=rank) for rank in range(share.num_ranks)]
+        every = [len(self.validation_span(one).sizes) for one in shares]
+        return every[share.rank], max(every)
