@@ -13,6 +13,9 @@ class EvaluateJob(Job, EvaluationConfig):
     """Version of the embeddings artifact."""
     pairs: str = "pmc"
     """Version of the pairs artifact that the embeddings were made from."""
+    beside: tuple[str, ...] = ()
+    """Versions of other embeddings, of another encoder or of panels, whose recall on the same split
+    stands in a second table."""
     version: str = "pmc"
     """Name of the evaluation artifact to publish."""
     device: str = "cpu"
@@ -31,6 +34,7 @@ def main(config: EvaluateJob) -> Manifest:
         pairs_version=config.pairs,
         version=config.version,
         config=config.part(EvaluationConfig),
+        beside=config.beside,
         device=config.device,
     )
     keep_config(store, "evaluation", config.version, "evaluate", config)

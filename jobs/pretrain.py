@@ -1,8 +1,15 @@
-"""Pairs → an encoder: `python -m jobs.pretrain tiny --pairs pmc --optim.lr 1e-3`."""
+"""Pairs → an encoder: `python -m jobs.pretrain tiny --pairs pmc --optim.lr 1e-3`.
+
+`--corpora pmc pmc-panels=0.5 pmc:mentions=0.25` mixes figures, panels and mentions by weights.
+"""
+
+from typing import Annotated
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+from tyro.constructors import PrimitiveConstructorSpec
 
 from figclip.evaluation.retrieval import validate
+from figclip.inputs.corpora import CorpusShare, share_of, words_of
 from figclip.store import Manifest, Store
 from figclip.training.pretrain import PretrainConfig, pretrain
 from figclip.training.trackers import TrackerConfig
@@ -19,12 +26,25 @@ from jobs.presets import (
     VIT_S16,
 )
 
+WORDS = PrimitiveConstructorSpec(
+    nargs=1,
+    metavar="VERSION[:TEXT][=WEIGHT]",
+    instance_from_str=lambda words: share_of(words[0]),
+    is_instance=lambda value: isinstance(value, CorpusShare),
+    str_from_instance=lambda share: [words_of(share)],
+)
+"""How a corpus is written on the command line."""
+
 
 class PretrainJob(Job, PretrainConfig):
-    """Train on `pairs/{pairs}` and publish `encoder/{version}`."""
+    """Train on `pairs/{pairs}`, or on `corpora`, and publish `encoder/{version}`."""
 
     pairs: str = "pmc"
-    """Version of the pairs artifact to train on."""
+    """Version of the pairs artifact to train on, once an epoch, with its captions."""
+    corpora: tuple[Annotated[CorpusShare, WORDS], ...] = ()
+    """Pairs artifacts, of figures or of panels, to mix instead. TEXT is `caption`, `mentions` or
+    `caption_and_mentions`; WEIGHT is how often an epoch shows each image, in whole and parts. The
+    first one is validated on."""
     version: str = "biomedclip"
     """Name of the encoder artifact to publish."""
     num_workers: PositiveInt = 2
@@ -67,7 +87,7 @@ def main(config: PretrainJob) -> Manifest:
     with joined_ray(config):
         manifest = pretrain(
             store,
-            pairs_version=config.pairs,
+            corpora=config.corpora or (CorpusShare(pairs=config.pairs),),
             version=config.version,
             config=config.part(PretrainConfig),
             num_workers=config.num_workers,

@@ -1,6 +1,7 @@
 """A pairs artifact of drawn shapes, written by hand in the layout that ingestion publishes."""
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from figclip.schema import PAIR_SCHEMA
-from figclip.store import Store
+from figclip.store import Folder, Store
 
 COLOURS = {"red": (200, 40, 30), "green": (40, 180, 60), "blue": (30, 60, 200), "grey": (90,) * 3}
 PLACES = ("left", "right", "top", "bottom")
@@ -38,6 +39,21 @@ def publish_pairs(
     return store
 
 
+def damage(
+    folder: Folder, name: str, *, broken: int | Iterable[int] = (), silent: int | None = None
+) -> None:
+    """Break the pictures of some rows of a file, and take the words of one."""
+    with folder.open(name) as file:
+        rows = pq.read_table(file).to_pylist()
+    for row in [broken] if isinstance(broken, int) else broken:
+        rows[row]["image"] = b"no picture"
+    if silent is not None:
+        rows[silent] |= {"caption": " ", "mentions": []}
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, PAIR_SCHEMA), buffer, row_group_size=8)
+    folder.write(name, buffer.getvalue())
+
+
 def pair(number: int, split: str, num_sentences: int = 1) -> dict:
     """The row of a picture with a coloured patch on one side; its caption says which."""
     random = np.random.default_rng([number, len(split)])
@@ -47,9 +63,11 @@ def pair(number: int, split: str, num_sentences: int = 1) -> dict:
         "pair_id": f"PMC{number}.1/f1/f1.png",
         "pmcid": f"PMC{number}",
         "version": 1,
+        "label": "Figure 1",
         "caption": " ".join(
             [f"A {colour} patch at the {place} of picture {number}."] * num_sentences
         ),
+        "mentions": [f"Mention {i} of {colour} (Fig. 1)." for i in range(number % 4)],
         "image": drawn(colour, place, number),
         "width": 48,
         "height": 40,

@@ -8,13 +8,14 @@ import pytest
 import ray
 import small_pairs
 from ray.cluster_utils import Cluster
-from test_pretrain_flow import ALONE, losses_by_sample, registered_steps
+from small_runs import ALONE, losses_by_sample, registered_steps
 
+from figclip.inputs.corpora import CorpusShare
 from figclip.store import Store
 from figclip.training.pretrain import pretrain
 
 CONFIG = ALONE.with_overrides({"epochs": 6, "checkpoint_every_steps": 4})
-CPUS = 1.5  # a worker and one reading task: no machine has room for a second worker
+CPUS = 3  # a worker of two and a reading task: no machine has room for a second worker
 
 
 @pytest.mark.cluster
@@ -50,12 +51,12 @@ def lose(cluster: Cluster, node: object, store: Store) -> None:
 def elastic(store: Store, version: str):
     return pretrain(
         store,
-        pairs_version="small",
+        corpora=(CorpusShare(pairs="small"),),
         version=version,
         config=CONFIG,
         num_workers=2,
         min_workers=1,
-        cpus_per_worker=1,
+        cpus_per_worker=2,
         cpus_per_read=0.5,
         use_gpu=False,
         validate=None,

@@ -1,6 +1,5 @@
 """The released model's own shape, killed and resumed: what fits and goes on at size, if slowly."""
 
-import json
 import os
 import signal
 import subprocess
@@ -10,7 +9,9 @@ from pathlib import Path
 
 import pytest
 import small_pairs
+from small_runs import registered_steps
 
+from figclip.inputs.corpora import CorpusShare
 from figclip.models.clip import BIOMEDCLIP
 from figclip.store import Store
 from figclip.training.optim import OptimConfig
@@ -30,14 +31,6 @@ CONFIG = PretrainConfig(
 )
 
 
-def registered_steps(store: Store) -> list[int]:
-    snapshot = store.root / "runs" / "encoder-v" / "train"
-    if not snapshot.exists("checkpoint_manager_snapshot.json"):
-        return []
-    found = json.loads(snapshot.read("checkpoint_manager_snapshot.json"))
-    return [result["metrics"]["steps"] for result in found["checkpoint_results"]]
-
-
 @pytest.mark.cluster
 @pytest.mark.slow
 @pytest.mark.timeout(3_600)
@@ -49,7 +42,7 @@ def test_vit_b16_with_bert_base_of_256_tokens_is_killed_and_ends_after_all_steps
     command = [sys.executable, __file__, store.url]
     with (tmp_path / "driver.log").open("ab") as out:
         driver = subprocess.Popen(command, stdout=out, stderr=out, env=environment)
-        while KILLED_AFTER not in registered_steps(store):
+        while KILLED_AFTER not in registered_steps(store, "v"):
             assert driver.poll() is None, (tmp_path / "driver.log").read_text()
             time.sleep(0.2)
         driver.send_signal(signal.SIGKILL)
@@ -67,7 +60,7 @@ if __name__ == "__main__":
     ray.init(num_cpus=4, object_store_memory=300 * 2**20, include_dashboard=False)
     pretrain(
         Store(sys.argv[1]),
-        pairs_version="small",
+        corpora=(CorpusShare(pairs="small"),),
         version="v",
         config=CONFIG,
         num_workers=2,

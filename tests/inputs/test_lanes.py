@@ -29,9 +29,9 @@ Sample = tuple[int, int, int]
 def sample_names(order: SampleOrder, piece: Piece) -> np.ndarray:
     """`Sample` of every row of the piece, read the plain way."""
     window = [
-        (piece.item.epoch, group.index, row)
-        for group in order.windows(piece.item.epoch)[piece.item.window]
-        for row in range(group.num_rows)
+        (piece.item.epoch, part.group.index, row)
+        for part in order.windows(piece.item.epoch)[piece.item.window]
+        for row in part.rows.tolist()
     ]
     return np.array([window[row] for row in order.rows(piece.item)])
 
@@ -133,8 +133,10 @@ def test_batches_are_put_together_from_rows_in_any_order(seed):
             "batch": np.array([b for b, _ in block]),
             "place": np.array([p for _, p in block]),
             "x": np.array([[b * 10 + p] for b, p in block]),
+            "name": np.array([f"{p}" * (b + 1) for b, p in block]),
         }
         for block in blocks
     ]
-    found = [batch["x"].tolist() for batch in assembled(rows, sizes)]
-    assert found == [[[b * 10 + p] for p in range(size)] for b, size in enumerate(sizes)]
+    for b, batch in enumerate(assembled(rows, sizes)):
+        assert batch["x"].tolist() == [[b * 10 + p] for p in range(sizes[b])]
+        assert batch["name"].tolist() == [f"{p}" * (b + 1) for p in range(sizes[b])]

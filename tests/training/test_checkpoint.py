@@ -227,3 +227,15 @@ def test_a_sharded_checkpoint_is_whole_and_any_number_of_ranks_goes_on_with_it(t
     assert newest_checkpoint(run) == "at-2"
     next((tmp_path / "at-2").glob("__1_*.distcp")).unlink()  # of the other rank
     assert newest_checkpoint(run) is None
+
+
+def test_a_pair_that_gives_nothing_is_named_once_and_kept_with_the_checkpoint(caplog, tmp_path):
+    process = Process()
+    for _ in range(2):
+        process.progress.leave_out({"PMC1.1/F1/a.jpg": "broken_image: cut off"})
+    assert [record.message for record in caplog.records] == [
+        "pair PMC1.1/F1/a.jpg gives way to another one: broken_image: cut off"
+    ]
+    process.save(tmp_path)
+    found = read_checkpoint(tmp_path)["progress"]["left_out"]
+    assert found == {"PMC1.1/F1/a.jpg": "broken_image: cut off"}

@@ -40,3 +40,4 @@ def test_parts_of_one_process_are_laid_end_to_end():
     images, texts = gathered(parts)
     np.testing.assert_array_equal(images, np.concatenate([parts[0][0], parts[1][0]]))
     assert texts.shape == (6, 3)
+    assert gathered([]) is None

@@ -111,15 +111,18 @@ def assembled(blocks: Iterable[Columns], sizes: Sequence[int]) -> Iterator[Colum
             for run in _runs(batch, place):
                 at = int(batch[run.start])
                 if at not in begun:
-                    begun[at] = {
-                        name: np.empty((sizes[at], *column.shape[1:]), column.dtype)
-                        for name, column in rows.items()
-                    }
+                    begun[at] = {name: _empty(sizes[at], like) for name, like in rows.items()}
                 first, length = int(place[run.start]), run.stop - run.start
                 for name, column in rows.items():
                     begun[at][name][first : first + length] = column[run]
                 num_placed[at] += length
         yield begun.pop(number)
+
+
+def _empty(num_rows: int, like: np.ndarray) -> np.ndarray:
+    """For columns of other blocks, too: strings may be longer there."""
+    dtype = object if like.dtype.kind in "SU" else like.dtype
+    return np.empty((num_rows, *like.shape[1:]), dtype)
 
 
 def _runs(batch: np.ndarray, place: np.ndarray) -> list[slice]:

@@ -80,4 +80,6 @@ def _send(gradients: Features, features: Features, *, with_scalars: bool) -> Non
     num = len(features) if with_scalars else 2
     pairs = zip(features[:num], gradients[:num], strict=True)
     learning = [(feature, gradient) for feature, gradient in pairs if feature.requires_grad]
-    torch.autograd.backward([feature for feature, _ in learning], [own for _, own in learning])
+    torch.autograd.backward(
+        [feature for feature, _ in learning], [gradient for _, gradient in learning]
+    )

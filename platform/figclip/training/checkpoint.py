@@ -48,14 +48,19 @@ class Progress:
 
     steps_done: int = 0
     samples_seen: int = 0
-    num_broken: int = 0
-    """Pairs that could not be read and were replaced, all ranks together."""
     loss_sum: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
     """Of the steps since the epoch began; on the device, for reading it would wait for that."""
     first_bad_step: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64))
     """The first step whose loss was not finite, counted from 1; 0 while there is none."""
     history: History = field(default_factory=list)
     """One row an epoch: `epoch`, `samples`, `loss`, and what validation found."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Pairs in whose places others stood: pair id → why. Of this rank; in a checkpoint, of all."""
+
+    def leave_out(self, pairs: dict[str, str]) -> None:
+        for pair_id in pairs.keys() - self.left_out.keys():
+            log.warning("pair %s gives way to another one: %s", pair_id, pairs[pair_id])
+        self.left_out |= pairs
 
 
 def is_sharded(model: nn.Module) -> bool:

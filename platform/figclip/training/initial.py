@@ -47,9 +47,5 @@ def initial_tokenizer(opened: Opened) -> Tokenizer:
 
 def initial_clip(run: Folder, init: str | None, model: ClipConfig, adapt: AdaptConfig) -> Clip:
     """The model at its first step, in training mode; what is not to learn is locked."""
-    if init is None:
-        return adapted(Clip(model), adapt)
-    kept, _ = load_clip(run / PLACE)
-    clip = Clip(model.settled())
-    clip.load_state_dict(kept.state_dict())
+    clip = Clip(model) if init is None else load_clip(run / PLACE)[0].train()
     return adapted(clip, adapt)

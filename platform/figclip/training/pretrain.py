@@ -5,6 +5,8 @@ import logging
 import math
 import os
 import tempfile
+from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -16,8 +18,15 @@ from ray.train.v2.api.exceptions import WorkerGroupError
 from ray.train.v2.api.result import Result
 
 from figclip.config import UsageError
+from figclip.inputs.corpora import (
+    Corpus,
+    CorpusShare,
+    all_texts,
+    mixed_row_groups,
+    open_corpora,
+    row_groups,
+)
 from figclip.inputs.order import RowGroup, SampleOrder
-from figclip.inputs.reader import captions, row_groups
 from figclip.inputs.tokens import FILE as TOKENIZER_FILE
 from figclip.inputs.tokens import Tokenizer, open_tokenizer, train_wordpiece
 from figclip.models.adapting import plain
@@ -30,14 +39,17 @@ from figclip.resources import is_joined_cluster, require_resources
 from figclip.store import Folder, Manifest, Publication, Store
 from figclip.training.checkpoint import newest_checkpoint, read_checkpoint
 from figclip.training.initial import find_initial, initial_tokenizer, keep_initial
-from figclip.training.loop import CHECKPOINTS, LoopConfig, Task, Validate, run_worker
+from figclip.training.loop import CHECKPOINTS, run_worker
 from figclip.training.schedule import schedule_of, warmup_of
+from figclip.training.task import LoopConfig, Task, Validate
 from figclip.training.trackers import TrackerConfig
 
 log = logging.getLogger(__name__)
 
 NAME = "encoder"
 RUN_FILE = "run.json"
+LEFT_OUT_FILE = "left_out.json"
+"""Pairs of the train split that gave nothing: pair id → why."""
 SNAPSHOT = "checkpoint_manager_snapshot.json"
 """Ray Train's list of the checkpoints of a run."""
 
@@ -46,13 +58,13 @@ class PretrainConfig(LoopConfig):
     tokenizer: str | None = None
     """A `vocab.txt`, `tokenizer.json`, folder or hub name, or OpenAI's byte pairs
     (`bpe_simple_vocab_16e6.txt.gz`). None takes that of `init`, or else trains a WordPiece of
-    `model.text.vocab_size` tokens on the captions of the train split."""
+    `model.text.vocab_size` tokens on the texts of the train split of all corpora."""
 
 
 def pretrain(
     store: Store,
     *,
-    pairs_version: str,
+    corpora: Sequence[CorpusShare],
     version: str,
     config: PretrainConfig,
     num_workers: int,
@@ -65,29 +77,33 @@ def pretrain(
     max_failures: int = 1,
     trackers: TrackerConfig | None = None,
 ) -> Manifest:
-    """Train on the train split of `pairs@pairs_version`, publish `encoder@version`.
+    """Train on the train splits of some corpora, mixed by weights, publish `encoder@version`.
 
     Called again after a kill, it goes on from the last checkpoint and ends with the same weights;
     with another number of workers it sees the same samples in the same batches. Given
     `min_workers`, it starts with as many workers as find room, down to so few, and takes more or
-    fewer as the cluster grows or shrinks. `validate` judges the embeddings of the validation split
-    after every epoch. Besides the workers' CPUs, reading needs `cpus_per_read` CPUs a task, and
-    each worker has `reads_per_worker` of them where there are so many. A worker group that fails is
-    started again `max_failures` times. `UsageError` names what to mend.
+    fewer as the cluster grows or shrinks. `validate` judges the embeddings of the first corpus's
+    validation split after every epoch: of its images and their captions. Pairs that give nothing
+    are left out, counted, and named in the encoder's `left_out.json`. Besides the workers' CPUs,
+    reading needs `cpus_per_read` CPUs a task, and each worker has `reads_per_worker` of them where
+    there are so many. A worker group that fails is started again `max_failures` times. `UsageError`
+    names what to mend.
     """
-    inputs = (f"pairs@{pairs_version}",)
-    values = config.model_dump(mode="json")
+    inputs = tuple(dict.fromkeys(share.artifact for share in corpora))
+    shares = [share.model_dump(mode="json") for share in corpora]
+    values = config.model_dump(mode="json") | {"corpora": shares}
     run = store.root / "runs" / f"{NAME}-{version}"
     if store.already_published(NAME, version, values, inputs):
         clear_leftovers(run, {"config": values, "inputs": list(inputs)})
         return store.manifest(NAME, version)
-    pairs = store.open("pairs", pairs_version)
-    train, validation = row_groups(pairs, "train"), row_groups(pairs, "validation")
+    opened = open_corpora(store, corpora)
+    train = mixed_row_groups(opened, corpora, "train")
+    validation = row_groups(opened[0].pairs, "validation")
     fewest = min_workers or num_workers
     order = SampleOrder(train, config.seed, config.groups_per_window)
     check_sizes(config, num_rows=order.num_rows, workers=range(fewest, num_workers + 1))
     if not validation:
-        log.warning("pairs@%s has no validation split: the run is not validated", pairs_version)
+        log.warning("%s has no validation split: the run is not validated", inputs[0])
     require_resources(
         {
             "CPU": fewest * cpus_per_worker + cpus_per_read,
@@ -105,10 +121,10 @@ def pretrain(
     keep_initial(run, initial)
     task = Task(
         config=LoopConfig(**{name: getattr(config, name) for name in LoopConfig.model_fields}),
-        pairs=pairs,
+        corpora=opened,
         train=train,
         validation=validation,
-        tokenizer=_tokenizer(run, config, pairs, train, initial),
+        tokenizer=_tokenizer(run, config, opened, train, initial),
         run=run,
         validate=validate,
         cpus_per_read=cpus_per_read,
@@ -209,11 +225,11 @@ def forget_torn_snapshot(run: Folder) -> None:
 def _tokenizer(
     run: Folder,
     config: PretrainConfig,
-    pairs: Folder,
+    corpora: Sequence[Corpus],
     train: tuple[RowGroup, ...],
     initial: Opened | None,
 ) -> Tokenizer:
-    """The given one, that of the initial model, or one trained on the captions.
+    """The given one, that of the initial model, or one trained on the texts.
 
     The run's folder keeps it for a resumption.
     """
@@ -225,7 +241,7 @@ def _tokenizer(
     elif initial is not None:
         tokenizer = initial_tokenizer(initial)
     else:
-        tokenizer = train_wordpiece(captions(pairs, train), vocab_size=vocab_size)
+        tokenizer = train_wordpiece(all_texts(corpora, train), vocab_size=vocab_size)
     if tokenizer.vocab_size > vocab_size:
         raise UsageError(
             f"the tokenizer's {tokenizer.vocab_size} tokens exceed the model's {vocab_size}: "
@@ -269,7 +285,8 @@ def _fit(task: Task, workers: ScalingConfig, max_failures: int) -> dict[str, Any
 
 def _write_encoder(publication: Publication, task: Task, state: dict[str, Any]) -> None:
     config, folder, progress = task.config, publication.folder, state["progress"]
-    weights = plain(state["model"], config.model, config.adapt)
+    learned = state["model"] | state["others"].get("average", {})
+    weights = plain(learned, config.model, config.adapt)
     clip: Clip = clip_with(weights, config.model, origin="the last checkpoint")
     save_weights(folder, clip, config.model)
     task.tokenizer.save(folder)
@@ -278,6 +295,8 @@ def _write_encoder(publication: Publication, task: Task, state: dict[str, Any]) 
     curves = task.run / "tensorboard"
     for name in curves.files():
         (folder / "_tensorboard").write(name, curves.read(name))
+    left_out: dict[str, str] = progress["left_out"]
+    folder.write(LEFT_OUT_FILE, json.dumps(left_out, indent=1).encode())
     last = dict(progress["history"][-1])
     publication.counts.update(
         num_train_pairs=_num_rows(task.train),
@@ -285,8 +304,8 @@ def _write_encoder(publication: Publication, task: Task, state: dict[str, Any]) 
         num_parameters=sum(parameter.numel() for parameter in clip.parameters()),
         num_steps=progress["steps_done"],
         num_epochs=last.pop("epoch"),
-        num_broken=progress["num_broken"],
         samples_seen=last.pop("samples"),
         final_loss=last.pop("loss"),
+        left_out=dict(Counter(why.partition(":")[0] for why in left_out.values())),
         validation=last,
     )

@@ -124,18 +124,7 @@ def _backward(
     def encode(part: int) -> Features:
         return forward(model, parts[part])
 
-    present = (
-        torch.cat([part.mask.any(dim=1) for part in parts])
-        if parts[0].texts_per_image > 1
-        else None
-    )
-
-    def loss_of(features: Features) -> Tensor:
-        image, text, scale, *bias = features
-        if bias:
-            return siglip_loss(image, text, scale, *bias, present=present)
-        return clip_loss(image, text, scale, present=present)
-
+    loss_of = _loss_of(parts)
     if len(parts) == 1:
         torch.manual_seed(rng_seed)
         loss = loss_of(encode(0))
@@ -149,6 +138,21 @@ def _backward(
         unsynced=model.no_sync if isinstance(model, DistributedDataParallel) else nullcontext,
         scaled=scaled,
     )
+
+
+def _loss_of(parts: list[Batch]) -> Callable[[Features], Tensor]:
+    """A model with a bias learns by SigLIP's loss, any other by InfoNCE."""
+    # Whether texts may be absent every rank must say alike: it decides what travels between them.
+    masks = [part.mask for part in parts] if parts[0].texts_per_image > 1 else []
+    present = torch.cat([mask.any(dim=1) for mask in masks]) if masks else None
+
+    def loss_of(features: Features) -> Tensor:
+        image, text, scale, *bias = features
+        if bias:
+            return siglip_loss(image, text, scale, *bias, present=present)
+        return clip_loss(image, text, scale, present=present)
+
+    return loss_of
 
 
 def _as_it_is(loss: Tensor) -> Tensor:

@@ -10,8 +10,6 @@ from typing import Any
 
 import ray.train
 from ray.train import Checkpoint, CheckpointUploadMode
-from torch import nn
-from torch.optim import Optimizer
 
 from figclip.store import Folder
 from figclip.training.checkpoint import (
@@ -21,6 +19,7 @@ from figclip.training.checkpoint import (
     save_shards,
     snapshot,
 )
+from figclip.training.learner import Learner
 
 Write = Callable[[Folder], None]
 
@@ -36,9 +35,7 @@ class Uploads:
         self._target, self._rank = target, rank
         self._free = threading.Semaphore()
 
-    def send(
-        self, metrics: dict[str, Any], model: nn.Module, optimizer: Optimizer, progress: Progress
-    ) -> None:
+    def send(self, metrics: dict[str, Any], learner: Learner, progress: Progress) -> None:
         """Copy the state and return; every rank must call it, after the same step.
 
         It waits while an earlier checkpoint is still being written: a second copy would take as
@@ -46,12 +43,12 @@ class Uploads:
         """
         self._free.acquire()
         write: Write | None = None
-        if is_sharded(model):
+        if is_sharded(learner.model):
             local = Path(tempfile.mkdtemp(prefix="figclip-shards-"))
-            save_shards(local, snapshot(model, optimizer, progress), rank=self._rank)
+            save_shards(local, _state(learner, progress), rank=self._rank)
             write = partial(_move, local)
         elif self._rank == 0:
-            write = partial(save_checkpoint, state=snapshot(model, optimizer, progress))
+            write = partial(save_checkpoint, state=_state(learner, progress))
         if write is None:
             self._free.release()
             ray.train.report(metrics, checkpoint_upload_mode=CheckpointUploadMode.ASYNC)
@@ -69,6 +66,10 @@ class Uploads:
         finally:
             self._free.release()
         return Checkpoint(f"{self._target.path}/{name}", self._target.fs)
+
+
+def _state(learner: Learner, progress: Progress) -> dict[str, Any]:
+    return snapshot(learner.model, learner.optimizer, progress, learner.others)
 
 
 def _move(local: Path, target: Folder) -> None:

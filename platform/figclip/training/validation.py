@@ -1,6 +1,7 @@
 """What is found out about the validation pairs, once every rank has embedded its part."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ import torch.distributed as dist
 from jaxtyping import Float
 from torch.nn import functional as F
 
+T = TypeVar("T")
 Embedded = tuple[np.ndarray, np.ndarray]
 """Image and text embeddings of some pairs."""
 
@@ -17,7 +19,10 @@ its logits are held whole."""
 
 
 def gathered(parts: Sequence[Embedded]) -> Embedded | None:
-    """The parts of every rank, in the order of the ranks, laid end to end: on rank 0 alone."""
+    """The parts of every rank, in the order of the ranks, laid end to end: on rank 0 alone.
+
+    None elsewhere, and where there are no parts.
+    """
     everyone: list[Sequence[Embedded]] = [parts]
     if dist.is_initialized() and dist.get_world_size() > 1:
         rank = dist.get_rank()
@@ -25,8 +30,20 @@ def gathered(parts: Sequence[Embedded]) -> Embedded | None:
         dist.gather_object(parts, everyone if rank == 0 else None)
         if rank > 0:
             return None
-    images, texts = zip(*(part for rank in everyone for part in rank), strict=True)
+    together = [part for rank in everyone for part in rank]
+    if not together:
+        return None
+    images, texts = zip(*together, strict=True)
     return np.concatenate(images), np.concatenate(texts)
+
+
+def of_all_ranks(part: T) -> list[T]:
+    """What every rank has, in the order of the ranks; all of them must call it."""
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return [part]
+    everyone = [part] * dist.get_world_size()
+    dist.all_gather_object(everyone, part)
+    return everyone
 
 
 def validation_loss(
