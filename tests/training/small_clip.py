@@ -12,7 +12,11 @@ PIXELS = PixelConfig(size=32)
 
 
 def small_clip(
-    *, dropout: float = 0.1, patch_dropout: float = 0.5, gradient_checkpointing: bool = False
+    *,
+    dropout: float = 0.1,
+    patch_dropout: float = 0.5,
+    gradient_checkpointing: bool = False,
+    initial_bias: float | None = None,
 ) -> Clip:
     """The same weights whenever it is called."""
     torch.manual_seed(0)
@@ -37,7 +41,8 @@ def small_clip(
         dropout=dropout,
         gradient_checkpointing=gradient_checkpointing,
     )
-    return Clip(ClipConfig(vision=vision, text=text, embed_dim=16)).train()
+    config = ClipConfig(vision=vision, text=text, embed_dim=16, initial_bias=initial_bias)
+    return Clip(config).train()
 
 
 def noise(n: int, seed: int = 0) -> Batch:

@@ -8,6 +8,7 @@ from small_clip import PIXELS, noise, rows, small_clip
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from figclip.inputs.reader import Batch
 from figclip.training.cached_gradients import cached_backward, part_seed
 from figclip.training.step import Forward, train_step
 
@@ -55,6 +56,42 @@ def test_gradients_are_those_of_the_whole_batch_with_all_that_it_drops(gradient_
     assert off / whole <= 1e-6
     ratio = ours["logit_scale"] / truth["logit_scale"]
     assert ratio.item() == pytest.approx(1, abs=1e-6)
+
+
+def step_gradients(clip: nn.Module, batch: Batch, part: int | None) -> dict[str, Tensor]:
+    still = torch.optim.SGD(clip.parameters(), lr=0.0)
+    train_step(clip, still, batch, Forward(PIXELS, "fp32", part), rng_seed=SEED)
+    return gradients(clip)
+
+
+def with_absent_texts(seed: int, present: list[bool]) -> Batch:
+    """Two texts an image, of which every second one is there or is not."""
+    batch = noise(SIZE)
+    ids = torch.randint(1, 50, (2 * SIZE, 12), generator=torch.Generator().manual_seed(seed))
+    mask = torch.ones_like(ids, dtype=torch.bool)
+    ids[::2], mask[::2] = batch.ids, batch.mask
+    mask[1::2] &= torch.tensor(present)[:, None]
+    return Batch(batch.pixels, ids, mask, texts_per_image=2)
+
+
+@pytest.mark.parametrize("initial_bias", [None, -10.0])
+def test_several_texts_and_either_loss_are_divided_without_a_difference(initial_bias):
+    clip = small_clip(dropout=0.0, patch_dropout=0.0, initial_bias=initial_bias)
+    batch = with_absent_texts(1, [True, False] * (SIZE // 2))
+    truth = step_gradients(copy.deepcopy(clip), batch, None)
+    ours = step_gradients(clip, batch, PART)
+    assert ("logit_bias" in truth) == (initial_bias is not None)
+    for name, gradient in truth.items():
+        assert (ours[name] - gradient).norm() <= 1e-5 * gradient.norm() + 1e-6, name
+
+
+@pytest.mark.parametrize("part", [None, PART])
+def test_texts_that_are_absent_change_nothing(part):
+    clip = small_clip(dropout=0.0, patch_dropout=0.0)
+    truth = step_gradients(copy.deepcopy(clip), noise(SIZE), None)
+    ours = step_gradients(clip, with_absent_texts(1, [False] * SIZE), part)
+    for name, gradient in truth.items():
+        assert (ours[name] - gradient).norm() <= 1e-5 * gradient.norm() + 1e-6, name
 
 
 def test_parts_draw_different_masks():

@@ -104,7 +104,8 @@ class Clip(nn.Module):
     ) -> tuple[Tensor, ...]:
         """Embeddings [images, embed_dim] and [texts, embed_dim], inverse temperature and, where
         there is one, the bias of the logits."""
-        features = self.encode_image(pixels), self.encode_text(ids, mask), self.logit_scale.exp()
+        text = self.encode_text(ids, mask)  # first: to pack it waits for what the device has to do
+        features = self.encode_image(pixels), text, self.logit_scale.exp()
         return features if self.logit_bias is None else (*features, self.logit_bias.clone())
 
     @torch.no_grad()
