@@ -87,7 +87,7 @@ class Reader:
 
     def _crop(self, pair: dict[str, Any], epoch: int, position: int) -> np.ndarray:
         try:
-            image = decode(pair["image"], size=self.pixels.size)
+            image = decode(pair["image"])
         except UnreadableImage as error:
             raise UnreadableImage(f"pair {pair['pair_id']}: {error}") from error
         if self.augment_seed is None:
