@@ -10,8 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+import torch
+from pydantic import PositiveInt
+
 from figclip.config import UsageError
 from figclip.panels.layout.figures import split_figure
+from figclip.training.step import Precision
 from jobs.benchmarks.figures import Figures, table
 from jobs.benchmarks.ingest import PARTS, ingest
 from jobs.benchmarks.loss import loss
@@ -19,6 +23,8 @@ from jobs.benchmarks.panel_borders import panel_borders
 from jobs.benchmarks.panel_layouts import panel_layouts
 from jobs.benchmarks.panel_pictures import panel_pictures
 from jobs.benchmarks.panels import panels
+from jobs.benchmarks.train_step import train_step
+from jobs.benchmarks.train_step_gpu import train_step_on
 from jobs.benchmarks.walk import walk
 from jobs.entry import Job, run
 
@@ -33,9 +39,13 @@ class BenchmarkJob(Job):
     shared: str = "../shared"
     """The folder of real articles and peers; what needs it is not measured where it is missing."""
     parts: tuple[str, ...] | None = None
-    """Of `ingest`, the parts to run; unset: all."""
+    """Of `ingest` and `train_step`, the parts to run; unset: all."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Of `loss`, where it is taken."""
+    """Of `loss` and `train_step`, where they are taken; on a GPU the step is BiomedCLIP's own."""
+    batch_size: PositiveInt = 256
+    """Of `train_step` on a GPU."""
+    precision: Precision = "bf16"
+    """Of `train_step` on a GPU."""
 
 
 def _ingest(folder: Path, config: BenchmarkJob) -> Figures:
@@ -58,6 +68,21 @@ def _panel_pictures(folder: Path, config: BenchmarkJob) -> Figures:
     return panel_pictures(Path(config.shared), split_figure, drawings=folder)
 
 
+def _train_step(folder: Path, config: BenchmarkJob) -> Figures:
+    shared = Path(config.shared)
+    if config.device == "cpu":
+        return train_step(shared.resolve(), folder, config.parts)
+    if not torch.cuda.is_available():
+        raise UsageError("no GPU is to be seen here: run without --device cuda")
+    lengths = shared / "bench" / "caption_lengths.txt"
+    return train_step_on(
+        torch.device("cuda"),
+        batch_size=config.batch_size,
+        precision=config.precision,
+        lengths=lengths if lengths.is_file() else None,
+    )
+
+
 BENCHMARKS: dict[str, Callable[[Path, BenchmarkJob], Figures]] = {
     "walk": lambda folder, _: walk(folder),
     "loss": lambda _, config: loss(config.device),
@@ -66,6 +91,7 @@ BENCHMARKS: dict[str, Callable[[Path, BenchmarkJob], Figures]] = {
     "panel_pictures": _panel_pictures,
     "panel_borders": lambda _, config: panel_borders(Path(config.shared)),
     "panel_layouts": lambda _, config: panel_layouts(Path(config.shared)),
+    "train_step": _train_step,
 }
 PRESETS = {name: BenchmarkJob(benchmark=name) for name in BENCHMARKS}
 

@@ -1,34 +1,84 @@
-"""Pairs → an encoder: `python -m jobs.pretrain tiny --pairs pmc --optim.lr 1e-3`."""
+"""Pairs → an encoder: `python -m jobs.pretrain tiny --pairs pmc --optim.lr 1e-3`.
 
-from pydantic import NonNegativeFloat, PositiveInt
+`--corpora pmc pmc-panels=0.5 pmc:mentions=0.25` mixes figures, panels and mentions by weights.
+"""
+
+from typing import Annotated
+
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+from tyro.constructors import PrimitiveConstructorSpec
 
 from figclip.evaluation.retrieval import validate
+from figclip.inputs.corpora import CorpusShare, share_of, words_of
 from figclip.store import Manifest, Store
 from figclip.training.pretrain import PretrainConfig, pretrain
+from figclip.training.trackers import TrackerConfig
 from jobs.entry import Job, joined_ray, keep_config, run
-from jobs.presets import DEMO, PAPER
+from jobs.presets import (
+    BATCH_4K_TO_64K,
+    DEMO,
+    RN50_CONTINUAL,
+    VIT_B16,
+    VIT_B16_384,
+    VIT_B16_CONTINUAL,
+    VIT_B16_GPT77,
+    VIT_M16,
+    VIT_S16,
+)
+
+WORDS = PrimitiveConstructorSpec(
+    nargs=1,
+    metavar="VERSION[:TEXT][=WEIGHT]",
+    instance_from_str=lambda words: share_of(words[0]),
+    is_instance=lambda value: isinstance(value, CorpusShare),
+    str_from_instance=lambda share: [words_of(share)],
+)
+"""How a corpus is written on the command line."""
 
 
 class PretrainJob(Job, PretrainConfig):
-    """Train on `pairs/{pairs}` and publish `encoder/{version}`."""
+    """Train on `pairs/{pairs}`, or on `corpora`, and publish `encoder/{version}`."""
 
     pairs: str = "pmc"
-    """Version of the pairs artifact to train on."""
+    """Version of the pairs artifact to train on, once an epoch, with its captions."""
+    corpora: tuple[Annotated[CorpusShare, WORDS], ...] = ()
+    """Pairs artifacts, of figures or of panels, to mix instead. TEXT is `caption`, `mentions` or
+    `caption_and_mentions`; WEIGHT is how often an epoch shows each image, in whole and parts. The
+    first one is validated on."""
     version: str = "biomedclip"
     """Name of the encoder artifact to publish."""
     num_workers: PositiveInt = 2
     """Training processes (ranks)."""
+    min_workers: PositiveInt | None = None
+    """Start with as few where there is no room for `num_workers`, and follow the cluster as it
+    grows and shrinks; `lanes` must be a multiple of every number between. Unset: just so many."""
     cpus_per_worker: NonNegativeFloat = 0.5
     """CPUs that Ray sets aside for each; leave some for reading."""
     cpus_per_read: NonNegativeFloat = 0.25
     """CPUs that Ray sets aside for one reading and decoding task."""
     use_gpu: bool = False
     """One GPU for each training process, and NCCL between them."""
+    max_failures: NonNegativeInt = 1
+    """Times that workers which fail, or are lost with their machine, are started again."""
+    trackers: TrackerConfig = TrackerConfig()
+    """Where the curves go besides TensorBoard's files."""
+
+
+def _on_16_gpus(recipe: PretrainConfig) -> PretrainJob:
+    """The machines of the paper: "up to 16 NVIDIA A100"."""
+    return PretrainJob(**dict(recipe), num_workers=16, cpus_per_worker=8, use_gpu=True)
 
 
 PRESETS = {
     "tiny": PretrainJob(**dict(DEMO), version="tiny"),
-    "biomedclip": PretrainJob(**dict(PAPER), num_workers=16, cpus_per_worker=8, use_gpu=True),
+    "biomedclip_vit_b16": _on_16_gpus(VIT_B16),
+    "biomedclip_vit_s16": _on_16_gpus(VIT_S16),
+    "biomedclip_vit_m16": _on_16_gpus(VIT_M16),
+    "biomedclip_vit_b16_384": _on_16_gpus(VIT_B16_384),
+    "biomedclip_vit_b16_gpt77": _on_16_gpus(VIT_B16_GPT77),
+    "biomedclip_vit_b16_continual": _on_16_gpus(VIT_B16_CONTINUAL),
+    "biomedclip_rn50_continual": _on_16_gpus(RN50_CONTINUAL),
+    "biomedclip_batch_4k_to_64k": _on_16_gpus(BATCH_4K_TO_64K),
 }
 
 
@@ -37,7 +87,7 @@ def main(config: PretrainJob) -> Manifest:
     with joined_ray(config):
         manifest = pretrain(
             store,
-            pairs_version=config.pairs,
+            corpora=config.corpora or (CorpusShare(pairs=config.pairs),),
             version=config.version,
             config=config.part(PretrainConfig),
             num_workers=config.num_workers,
@@ -45,6 +95,9 @@ def main(config: PretrainJob) -> Manifest:
             cpus_per_read=config.cpus_per_read,
             use_gpu=config.use_gpu,
             validate=validate,
+            min_workers=config.min_workers,
+            max_failures=config.max_failures,
+            trackers=config.trackers,
         )
     keep_config(store, "encoder", config.version, "pretrain", config)
     return manifest

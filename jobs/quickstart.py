@@ -1,21 +1,18 @@
-"""The whole walk, one command: articles → pairs → encoder → embeddings → recall → index.
+"""The whole walk, one command: articles → pairs → panels → encoders → embeddings → index → recall.
 
 `python -m jobs.quickstart` makes a small PubMed Central of its own to walk through;
-`--source FOLDER` or `--source s3://pmc-oa-opendata` takes real articles.
+`--source FOLDER` or `--source s3://pmc-oa-opendata` takes real articles. Two encoders are trained
+on equally many samples, one on figures alone and one on figures and their panels, and a table says
+what each of them finds.
 """
 
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
-from urllib.parse import parse_qs, urlsplit
+from typing import Annotated
 
-import pyarrow.fs as pafs
-import ray
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from figclip.corpus.ingest import ingest
 from figclip.corpus.rules import CorpusConfig
@@ -23,21 +20,26 @@ from figclip.embedding.bulk import embed
 from figclip.embedding.index import IndexConfig, build_index
 from figclip.evaluation.report import EvaluationConfig, evaluate
 from figclip.evaluation.retrieval import validate
+from figclip.inputs.corpora import CorpusShare, words_of
+from figclip.panels.splitting import split_panels
 from figclip.schema import SPLITS
-from figclip.sources.miniature import ELIGIBLE_LICENSES, MiniatureConfig, write_miniature
-from figclip.sources.source import Source, open_source
+from figclip.sources.miniature import ELIGIBLE_LICENSES, MiniatureConfig
+from figclip.sources.source import open_source
 from figclip.store import Manifest, Store
 from figclip.tasks import Workers
 from figclip.training.pretrain import PretrainConfig, pretrain
 from jobs.entry import Job, joined_ray, keep_config, run
+from jobs.miniature import open_miniature
 from jobs.presets import DEMO, SMOKE
+from jobs.recipes import fitted, mixed
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 FEWEST_TO_LEARN_FROM = 1_000
 """Training pairs; with fewer the summary says what to expect of an encoder from scratch."""
+
+FIGURES, PANELS = "-figures", "-panels"
+"""Behind the walk's version: what was learned from figures alone, and the panels of its figures."""
 
 
 class QuickstartJob(Job):
@@ -51,14 +53,18 @@ class QuickstartJob(Job):
     """Ask S3 without credentials."""
     version: str = "quickstart"
     """Name of all artifacts of this walk."""
-    miniature: MiniatureConfig = MiniatureConfig(num_articles=700)
+    miniature: MiniatureConfig = MiniatureConfig(num_articles=600)
     """The generated PubMed Central."""
     corpus: CorpusConfig = CorpusConfig(
         licenses=ELIGIBLE_LICENSES, longest_side=512, articles_per_shard=50, test_fraction=0.13
     )
     """From articles to pairs."""
-    train: PretrainConfig = DEMO
+    train: PretrainConfig = DEMO.with_overrides({"epochs": 5})
     """From pairs to an encoder. A batch larger than the corpus is cut to fit."""
+    panel_share: Annotated[float, Field(ge=0, lt=1)] = 0.4
+    """Of the samples that the encoder is trained on, how many are panels; with 0 none is cut."""
+    compare: bool = True
+    """Train a second encoder on as many samples, all of them figures, and say what panels gain."""
     index: IndexConfig = IndexConfig()
     """From embeddings to an index."""
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -95,111 +101,107 @@ PRESETS = {
 
 def main(config: QuickstartJob) -> None:
     store = Store(config.store)
-    v = config.version
     with joined_ray(config):
-        source = opened_source(store, config)
-        log.info("1/5 articles → pairs")
-        pairs = ingest(
-            source,
-            store,
-            v,
-            config.corpus,
-            workers=Workers(config.cpus_per_task, config.max_tasks),
-            name=config.source,
+        pairs = articles_to_pairs(store, config)
+        panels = pairs_to_panels(store, config) if config.panel_share else None
+        pairs_to_encoders(store, config, pairs, panels)
+        beside = encoders_to_embeddings(store, config)
+    v = config.version
+    log.info("5/6 embeddings → index")
+    build_index(store, embeddings_version=v, pairs_version=v, version=v, config=config.index)
+    keep_config(store, "index", v, "quickstart", config)
+    log.info("6/6 embeddings → recall on held-out articles")
+    evaluate(
+        store,
+        embeddings_version=v,
+        pairs_version=v,
+        version=v,
+        config=config.evaluation,
+        beside=beside,
+    )
+    keep_config(store, "evaluation", v, "quickstart", config)
+    print(summary(store, pairs, panels, v), flush=True)
+
+
+def articles_to_pairs(store: Store, config: QuickstartJob) -> Manifest:
+    v = config.version
+    if config.source == "miniature":
+        source = open_miniature(store, v, config.miniature, num_cpus=config.cpus_per_task)
+    else:
+        source = open_source(
+            config.source, endpoint=config.endpoint, anonymous=config.anonymous, layout="auto"
         )
-        keep_config(store, "pairs", v, "quickstart", config)
-        num_train = pairs.counts["splits"]["train"]["pairs"]
-        log.info("2/5 pairs → encoder")
+    log.info("1/6 articles → pairs")
+    workers = Workers(config.cpus_per_task, config.max_tasks)
+    pairs = ingest(source, store, v, config.corpus, workers=workers, name=config.source)
+    keep_config(store, "pairs", v, "quickstart", config)
+    return pairs
+
+
+def pairs_to_panels(store: Store, config: QuickstartJob) -> Manifest:
+    log.info("2/6 pairs → panels")
+    v = config.version
+    workers = Workers(config.cpus_per_task, config.max_tasks)
+    panels = split_panels(store, pairs_version=v, version=v + PANELS, workers=workers)
+    keep_config(store, "pairs", v + PANELS, "quickstart", config)
+    return panels
+
+
+def pairs_to_encoders(
+    store: Store, config: QuickstartJob, pairs: Manifest, panels: Manifest | None
+) -> None:
+    """The walk's own encoder last, for a service that is told no name takes the newest."""
+    v, num_figures = config.version, num_train_pairs(pairs)
+    recipes: dict[str, tuple[CorpusShare, ...]] = {v: (CorpusShare(pairs=v),)}
+    if panels is not None:
+        mixture = mixed(v, v + PANELS, config.panel_share, num_figures, num_train_pairs(panels))
+        alone = {v + FIGURES: recipes[v]} if config.compare else {}
+        recipes = {**alone, v: mixture}
+    for version, corpora in recipes.items():
+        log.info("3/6 %s → encoder %s", " + ".join(map(words_of, corpora)), version)
         pretrain(
             store,
-            pairs_version=v,
-            version=v,
-            config=fitted(config.train, num_train, config.num_workers),
+            corpora=corpora,
+            version=version,
+            config=fitted(config.train, num_figures, config.num_workers),
             num_workers=config.num_workers,
             cpus_per_worker=config.cpus_per_worker,
             cpus_per_read=config.cpus_per_read,
             use_gpu=config.use_gpu,
             validate=validate,
         )
-        keep_config(store, "encoder", v, "quickstart", config)
-        log.info("3/5 pairs, encoder → embeddings")
+        keep_config(store, "encoder", version, "quickstart", config)
+
+
+def encoders_to_embeddings(store: Store, config: QuickstartJob) -> list[str]:
+    """Versions of what is to stand beside the walk's own embeddings, which are of all splits."""
+    log.info("4/6 pairs, encoders → embeddings")
+    v, split = config.version, config.evaluation.split
+    wanted = {v: (v, v)}
+    if config.panel_share and config.compare:
+        wanted |= {v + FIGURES: (v, v + FIGURES)}
+        wanted |= {v + PANELS: (v + PANELS, v), v + PANELS + FIGURES: (v + PANELS, v + FIGURES)}
+    for version, (pairs, encoder) in wanted.items():
         embed(
             store,
-            pairs_version=v,
-            encoder_version=v,
-            version=v,
-            splits=SPLITS,
+            pairs_version=pairs,
+            encoder_version=encoder,
+            version=version,
+            splits=SPLITS if version == v else (split,),
             batch_size=64,
             num_actors=1,
             cpus_per_actor=config.cpus_per_task,
             gpus_per_actor=1.0 if config.use_gpu else 0.0,
         )
-        keep_config(store, "embeddings", v, "quickstart", config)
-    log.info("4/5 embeddings → index")
-    build_index(store, embeddings_version=v, pairs_version=v, version=v, config=config.index)
-    keep_config(store, "index", v, "quickstart", config)
-    log.info("5/5 embeddings → recall on held-out articles")
-    evaluate(store, embeddings_version=v, pairs_version=v, version=v, config=config.evaluation)
-    keep_config(store, "evaluation", v, "quickstart", config)
-    print(summary(store, pairs, v), flush=True)
+        keep_config(store, "embeddings", version, "quickstart", config)
+    return [version for version in wanted if version != v]
 
 
-def opened_source(store: Store, config: QuickstartJob) -> Source:
-    """The source to read articles from; the miniature is generated on the first run."""
-    if config.source != "miniature":
-        return open_source(
-            config.source, endpoint=config.endpoint, anonymous=config.anonymous, layout="auto"
-        )
-    made = config.miniature.model_dump(mode="json")
-    if not store.already_published("miniature", config.version, made):
-        log.info("0/5 drawing a PubMed Central of %d articles", config.miniature.num_articles)
-        with (
-            store.publishing("miniature", config.version, config=made) as publication,
-            publication.folder.built_locally() as folder,
-        ):
-            mapped = partial(map_on_ray, num_cpus=config.cpus_per_task)
-            publication.counts.update(write_miniature(folder, config.miniature, mapped=mapped))
-    path = store.folder("miniature", config.version).path
-    if isinstance(store.root.fs, pafs.LocalFileSystem):
-        return open_source(path)
-    query = parse_qs(urlsplit(store.url).query)
-    host = query.get("endpoint_override", [None])[0]
-    endpoint = f"{query.get('scheme', ['https'])[0]}://{host}" if host else None
-    return open_source(f"s3://{path}", endpoint=endpoint, anonymous=False)
+def num_train_pairs(pairs: Manifest) -> int:
+    return pairs.counts["splits"]["train"]["pairs"]
 
 
-def map_on_ray(
-    function: Callable[[int], T], items: Iterable[int], *, num_cpus: float, chunk: int = 8
-) -> Iterator[T]:
-    """Like `map`, in tasks of `chunk` items that reserve `num_cpus` each."""
-
-    @ray.remote(num_cpus=num_cpus)
-    def values(some: list[int]) -> list[T]:
-        return [function(item) for item in some]
-
-    listed = list(items)
-    tasks = [values.remote(listed[start : start + chunk]) for start in range(0, len(listed), chunk)]
-    for task in tasks:
-        yield from ray.get(task)
-
-
-def fitted(train: PretrainConfig, num_pairs: int, num_workers: int) -> PretrainConfig:
-    """`train` as a small corpus allows it: a batch of half the pairs, a fifth of the steps to warm
-    up, at the most."""
-    largest = max(num_pairs // 2 // num_workers, 1) * num_workers
-    batch_size = min(train.batch_size, largest)
-    num_steps = num_pairs // batch_size * train.epochs
-    warmup_steps = min(train.optim.warmup_steps, num_steps // 5)
-    if (batch_size, warmup_steps) == (train.batch_size, train.optim.warmup_steps):
-        return train
-    log.info(
-        "%d training pairs: a batch of %d instead of %d, %d steps of warm-up instead of %d",
-        *(num_pairs, batch_size, train.batch_size, warmup_steps, train.optim.warmup_steps),
-    )
-    return train.with_overrides({"batch_size": batch_size, "optim.warmup_steps": warmup_steps})
-
-
-def summary(store: Store, pairs: Manifest, version: str) -> str:
+def summary(store: Store, pairs: Manifest, panels: Manifest | None, version: str) -> str:
     """What the walk found, as text for the terminal."""
     counts = pairs.counts
     table = store.open("evaluation", version).read("recall.md").decode()
@@ -214,7 +216,13 @@ def summary(store: Store, pairs: Manifest, version: str) -> str:
     numbers = {kind: f"{counts[f'num_{kind}']:,}" for kind in kinds}
     serve = os.path.relpath(Path(sys.executable).with_name("serve"))
     grid = store.folder("evaluation", version).path + "/grid.png"
-    num_train = counts["splits"]["train"]["pairs"]
+    num_train = num_train_pairs(pairs)
+    cut = (
+        f"{panels.counts['num_figures']:,} figures, {panels.counts['num_compound']:,} of them "
+        f"compound → {panels.counts['num_pairs']:,} panels\n"
+        if panels
+        else ""
+    )
     expectation = (
         f"\nFrom scratch, {num_train:,} training pairs teach next to nothing: expect chance.\n"
         if num_train < FEWEST_TO_LEARN_FROM
@@ -225,7 +233,7 @@ def summary(store: Store, pairs: Manifest, version: str) -> str:
 ({splits})
 {numbers["rejections"]} rejections, each with its reason:
 {rejections or "  none"}
-
+{cut}
 {table}{expectation}
 Queries and what they find: {grid}
 The search page, on http://127.0.0.1:8000/ :

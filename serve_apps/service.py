@@ -18,7 +18,8 @@ class ServiceArgs(BaseModel):
     store: str = "./artifacts"
     """A folder, or s3://bucket/prefix. A relative one counts from where the command is run."""
     encoder: str | None = None
-    """Version of the encoder."""
+    """Version of the encoder. The embeddings service takes any other model as well: a folder of
+    open_clip's or of transformers' CLIP (`./FOLDER`), or its name on the hub (`OWNER/NAME`)."""
     replicas: PositiveInt = 1
     """Encoders that share the load."""
     cpus: PositiveFloat = 1

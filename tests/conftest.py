@@ -8,7 +8,6 @@ from typing import Any
 
 import hypothesis
 import pytest
-import walking
 from fault_proxy import FaultPlan, FaultProxy
 from jaxtyping import install_import_hook
 from s3_process import running_s3
@@ -113,10 +112,3 @@ def fault_proxy() -> Iterator[Callable[[str, FaultPlan], FaultProxy]]:
     """`fault_proxy(url, plan)`: a proxy in front of a server; all of them end with the session."""
     with ExitStack() as stack:
         yield lambda url, plan: stack.enter_context(FaultProxy(url, plan))
-
-
-@pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A small walk that nobody disturbed: its store, and what it printed."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    return folder / "store", walking.finish(folder / "store", log=folder / "walk.log")

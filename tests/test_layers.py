@@ -27,8 +27,10 @@ FLOORS = [
 SHELLS = {
     "tasks.py",
     "inputs/batches.py",
+    "panels/pieces.py",
     "training/loop.py",
     "training/pretrain.py",
+    "training/uploads.py",
     "embedding/bulk.py",
     "serving/deployments.py",
 }

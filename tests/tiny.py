@@ -142,12 +142,18 @@ def unit_vectors(n: int, dim: int, seed: int = 0) -> np.ndarray:
 
 
 def publish_tiny_embeddings(
-    store: Store, version: str, pairs_version: str, images: np.ndarray, texts: np.ndarray
+    store: Store,
+    version: str,
+    pairs_version: str,
+    images: np.ndarray,
+    texts: np.ndarray,
+    *,
+    encoder: str = "none",
 ) -> None:
     """`embeddings/{version}` of the given vectors [n, dim], in the order of the pairs' files."""
     pairs = store.open("pairs", pairs_version)
     dim, start = images.shape[1], 0
-    inputs = (f"pairs@{pairs_version}", "encoder@none")
+    inputs = (f"pairs@{pairs_version}", f"encoder@{encoder}")
     with store.publishing("embeddings", version, config={}, inputs=inputs) as publication:
         for name in split_files(pairs, ("train", "validation", "test")):
             rows = read_table(pairs, name, ["pair_id", "split"])

@@ -35,7 +35,8 @@ def walk(folder: Path) -> Figures:
 def walked(store: Store, version: str) -> Figures:
     """What a walk reached on its held-out articles; of the two directions the lesser."""
     counts = store.manifest("evaluation", version).counts
-    return {
-        "num_test_pairs": counts["num_pairs"],
-        "recall_at_1_over_chance": round(counts["recall_at_1_over_chance"], 2),
-    }
+    found = {"num_test_pairs": counts["num_pairs"]}
+    others = {f"_{of['encoder']}_on_{of['pairs']}": of for of in counts.get("beside", [])[1:]}
+    for name, of in ({"": counts} | others).items():
+        found[f"recall_at_1_over_chance{name}"] = round(of["recall_at_1_over_chance"], 2)
+    return found

@@ -29,6 +29,18 @@ def require_resources(
         log.warning("%s: unless it grows, this waits for ever; %s", fault, remedies[name])
 
 
+def require_device(name: str) -> None:
+    """`UsageError` where torch sees no such device in this process."""
+    import torch  # seconds to import, and for this question alone
+
+    kind, _, index = name.partition(":")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"device {name}: torch sees {torch.cuda.device_count()} GPUs here; use the device cpu, "
+            f"or a machine with a GPU and its driver"
+        )
+
+
 def is_joined_cluster(environ: Mapping[str, str]) -> bool:
     """Whether Ray was there before, where a process finds it by `RAY_ADDRESS` (jobs get it so).
 

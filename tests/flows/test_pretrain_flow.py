@@ -14,8 +14,10 @@ import pytest
 import small_pairs
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tiny import TINY_CLIP, publish_tiny_encoder
 
 from figclip.config import UsageError
+from figclip.inputs.corpora import CorpusShare
 from figclip.inputs.pixels import PixelConfig
 from figclip.models.clip import ClipConfig
 from figclip.models.text import TextConfig
@@ -50,11 +52,18 @@ CONFIG = PretrainConfig(
     pixels=PixelConfig(size=32),
     optim=OptimConfig(lr=1e-3, warmup_steps=5),
     batch_size=8,
+    lanes=4,
     epochs=2,
     checkpoint_every_steps=6,
     groups_per_window=2,
     log_every_s=0.5,
 )
+
+
+ALONE = CONFIG.with_overrides(
+    {"precision": "fp32", "model.text.dropout": 0.0, "model.vision.patch_dropout": 0.0}
+)
+"""Nothing is drawn that would depend on the rank."""
 
 
 def run(
@@ -64,16 +73,22 @@ def run(
     *,
     num_workers: int = 2,
     stalls: bool = False,
+    killed_at: Path | None = None,
     **resources: float,
 ) -> Manifest:
+    """`killed_at`: a file, until which exists the first validation SIGKILLs its own process."""
+
     def validate(images: np.ndarray, texts: np.ndarray) -> dict[str, float]:
+        if killed_at is not None and not killed_at.exists():
+            killed_at.write_text("killed")
+            os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(600 if stalls else 0)
         np.testing.assert_allclose(np.linalg.norm(images, axis=1), 1, rtol=1e-3)
         return {"num_rows": float(len(images)), "similarity": float((images * texts).sum())}
 
     return pretrain(
         store,
-        pairs_version="small",
+        corpora=(CorpusShare(pairs="small"),),
         version=version,
         config=config,
         num_workers=num_workers,
@@ -109,12 +124,14 @@ def registered_steps(store: Store, version: str) -> list[int]:
     return [result["metrics"]["steps"] for result in results]
 
 
-def kill_within_the_first_epoch(store: Store, version: str, folder: Path) -> None:
+def kill_within_the_first_epoch(
+    store: Store, version: str, folder: Path, config: PretrainConfig = CONFIG
+) -> None:
     """Start the run in a process of its own; SIGKILL that after the last checkpoint before the end
     of the epoch, where its validation stalls for ever."""
     paths = [Path(__file__).parents[1], *filter(None, sys.path)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
-    command = [sys.executable, __file__, store.url, version]
+    command = [sys.executable, __file__, store.url, version, config.to_json()]
     with (folder / "driver.log").open("wb") as out:
         driver = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)
         deadline = time.monotonic() + 150
@@ -133,7 +150,7 @@ def quick_controller(monkeypatch):
 
 
 @pytest.mark.ray
-@pytest.mark.slow  # the kill in training is in every run: tests/flows/test_kills.py
+@pytest.mark.slow  # the kill in training is in every run: tests/cluster/test_walks.py
 @pytest.mark.timeout(290)
 def test_a_killed_and_resumed_run_ends_where_an_uninterrupted_run_ends(ray_cluster, tmp_path):
     whole, killed = publish_pairs(tmp_path / "whole"), publish_pairs(tmp_path / "killed")
@@ -163,37 +180,79 @@ def test_a_killed_and_resumed_run_ends_where_an_uninterrupted_run_ends(ray_clust
 
 
 @pytest.mark.ray
-@pytest.mark.slow
-@pytest.mark.timeout(200)
-def test_one_worker_and_two_train_alike_at_the_same_batch(ray_cluster, tmp_path):
-    """With one batch an epoch both see the same batches, and the loss is exact over ranks."""
-    store = small_pairs.publish_pairs(tmp_path, num_train=32)
-    config = CONFIG.with_overrides(
-        {
-            "batch_size": 32,
-            "epochs": 3,
-            "precision": "fp32",
-            "model.text.dropout": 0.0,
-            "model.vision.patch_dropout": 0.0,
-            "optim.warmup_steps": 0,
-        }
-    )
-    run(store, "one", config, num_workers=1)
-    run(store, "two", config, num_workers=2)
-    losses = [
-        [row["loss"] for row in json.loads(store.open("encoder", version).read("history.json"))]
-        for version in ("one", "two")
-    ]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-    assert len(set(losses[0])) == 3, "the weights moved"
+@pytest.mark.timeout(290)
+def test_a_run_that_loses_a_worker_ends_bit_for_bit_like_an_undisturbed_one(ray_cluster, tmp_path):
+    """SIGKILL at step 20; the two steps after the checkpoint at 18 are taken again. The batch
+    doubles in the second epoch."""
+    store = publish_pairs(tmp_path)
+    config = CONFIG.with_overrides({"batch_schedule": [[1, 16]], "precision": "fp32"})
+    lost = run(store, "lost", config, killed_at=tmp_path / "killed")
+    calm = run(store, "calm", config)
+    assert (tmp_path / "killed").exists()
+    assert lost.counts == calm.counts
+    assert calm.counts["num_steps"] == STEPS_PER_EPOCH + STEPS_PER_EPOCH // 2
+    assert calm.counts["samples_seen"] == 2 * STEPS_PER_EPOCH * CONFIG.batch_size
+    found, expected = weights(store, "lost"), weights(store, "calm")
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    curve = losses_by_sample(store, "calm")
+    assert losses_by_sample(store, "lost") == curve
+    assert [sample for sample, _ in curve] == [*range(8, 161, 8), *range(176, 321, 16)]
+    [first, second] = json.loads(store.open("encoder", "calm").read("history.json"))
+    assert second["validation_loss"] < first["validation_loss"]
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(200)
+def test_a_run_from_another_encoder_learns_low_ranks_and_publishes_a_plain_model(
+    ray_cluster, tmp_path
+):
+    store = publish_pairs(tmp_path)
+    publish_tiny_encoder(store, "tiny")
+    config = CONFIG.with_overrides(
+        {
+            "model": TINY_CLIP.with_overrides({"vision.image_size": 64}).model_dump(mode="json"),
+            "pixels.size": 64,
+            "init": store.open("encoder", "tiny").path,
+            "adapt.lora_rank": 2,
+            "adapt.lock_text": True,
+            "epochs": 1,
+        }
+    )
+    run(store, "v", config)
+    before, after = weights(store, "tiny"), weights(store, "v")
+    assert after.keys() == before.keys()
+    moved = {name for name in after if not torch.equal(after[name], before[name])}
+    assert {name.split(".")[0] for name in moved} == {"visual", "text", "logit_scale"}
+    assert "visual.trunk.blocks.1.attn.qkv.weight" in moved
+    assert not any(name.startswith("text.transformer.") for name in moved)
+    folder = store.open("encoder", "v")
+    assert folder.read("tokenizer.json") == store.open("encoder", "tiny").read("tokenizer.json")
+    card = folder.read("README.md").decode()
+    assert "`pairs@small`" in card
+    assert config.init in card
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(290)
+def test_one_worker_goes_on_where_two_were_killed_as_if_it_had_been_alone(ray_cluster, tmp_path):
+    """The batches are the same, and the loss is exact over ranks; sums are rounded otherwise."""
+    whole, killed = publish_pairs(tmp_path / "whole"), publish_pairs(tmp_path / "killed")
+    kill_within_the_first_epoch(killed, "v", tmp_path, ALONE)
+    run(killed, "v", ALONE, num_workers=1)
+    run(whole, "v", ALONE, num_workers=1)
+    found, expected = losses_by_sample(killed, "v"), losses_by_sample(whole, "v")
+    assert [sample for sample, _ in found] == [sample for sample, _ in expected]
+    assert [loss for _, loss in found] == pytest.approx([loss for _, loss in expected], rel=1e-5)
+    assert len({loss for _, loss in found}) > STEPS_PER_EPOCH, "the weights moved"
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(240)
 def test_a_diverging_run_ends_with_the_remedy_and_keeps_no_broken_state(ray_cluster, tmp_path):
     store = publish_pairs(tmp_path)
     config = CONFIG.with_overrides({"optim.lr": 1e30, "optim.warmup_steps": 0})
-    with pytest.raises(UsageError, match=r"no longer finite at step \d+; lower --optim.lr"):
+    with pytest.raises(UsageError, match=r"no longer finite at step 2; lower --optim.lr"):
         run(store, "v", config)
     assert not store.is_published("encoder", "v")
     assert not [name for name in store.root.files() if name.endswith("state.pt")]
@@ -223,7 +282,7 @@ def test_too_few_pairs_for_a_batch_name_the_remedy(tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "remedy"),
     [
-        ({"batch_size": 9}, "--batch-size to a multiple of 2"),
+        ({"batch_size": 10}, r"--batch-size .* to multiples of 4"),
         ({"pixels.size": 64}, "--pixels.size or --model.vision.image-size"),
         ({"optim.warmup_steps": 50}, "--optim.warmup-steps below 40"),
     ],
@@ -239,4 +298,4 @@ if __name__ == "__main__":
     import ray
 
     ray.init(num_cpus=4, object_store_memory=200 * 2**20, include_dashboard=False)
-    run(Store(sys.argv[1]), sys.argv[2], CONFIG, stalls=True)
+    run(Store(sys.argv[1]), sys.argv[2], PretrainConfig.from_json(sys.argv[3]), stalls=True)

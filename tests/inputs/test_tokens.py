@@ -57,18 +57,18 @@ def test_a_text_of_a_hundred_thousand_characters_is_cut_and_counted():
     batch = TOKENIZER(["lung " * 20_000], 16)
     assert batch.ids.shape == (1, 16)
     assert batch.num_tokens.item() > 20_000
-    assert batch.ids[0, -1] == TOKENIZER.sep_id
+    assert batch.ids[0, -1] == TOKENIZER.end_id
 
 
 def test_rows_begin_with_cls_end_with_sep_and_are_padded():
     texts = ["", "lung", "left lung " * 30]
     batch = TOKENIZER(texts, 12)
     assert batch.ids.dtype == torch.int64
-    assert (batch.ids[:, 0] == TOKENIZER.cls_id).all()
+    assert (batch.ids[:, 0] == TOKENIZER.begin_id).all()
     for row, mask, count in zip(batch.ids, batch.mask, batch.num_tokens, strict=True):
         kept = min(int(count), 12)
         assert mask.tolist() == [True] * kept + [False] * (12 - kept)
-        assert row[kept - 1] == TOKENIZER.sep_id
+        assert row[kept - 1] == TOKENIZER.end_id
         assert (row[kept:] == TOKENIZER.pad_id).all()
 
 
@@ -155,7 +155,7 @@ def test_special_ids_are_read_from_the_vocabulary(tmp_path):
     path = tmp_path / "vocab.txt"
     path.write_text("\n".join(words) + "\n")
     made = open_tokenizer(path)
-    assert (made.pad_id, made.cls_id, made.sep_id) == (6, 4, 3)
+    assert (made.pad_id, made.begin_id, made.end_id) == (6, 4, 3)
     assert made(["Lungs"], 6).ids.tolist() == [[4, 0, 1, 3, 6, 6]]
     assert made(["Lungs"], 6).mask.tolist() == [[True] * 4 + [False] * 2]
 
@@ -173,7 +173,8 @@ def test_a_cased_vocabulary_keeps_its_case(tmp_path):
         ("vocab.txt", "lung\n[UNK]\n", r"lacks \[PAD\], \[CLS\], \[SEP\], \[MASK\]"),
         ("tokenizer.json", "{", "is no tokenizer"),
         ("tokenizer.json", "{}", "is no tokenizer"),
-        ("readme.md", "x", "neither tokenizer.json nor vocab.txt"),
+        ("readme.md", "x", "neither tokenizer.json nor vocab.txt nor bpe_simple"),
+        ("bpe_simple_vocab_16e6.txt.gz", "x", "is not OpenAI's vocabulary of byte pairs"),
     ],
 )
 def test_a_vocabulary_that_is_none_is_an_error(tmp_path, name, content, words):

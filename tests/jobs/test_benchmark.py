@@ -86,4 +86,11 @@ def test_a_walk_is_judged_by_its_lesser_direction(tmp_path: Path):
     store = Store(tmp_path)
     with store.publishing("evaluation", "v", config={}) as publication:
         publication.counts.update(counts)
-    assert walked(store, "v") == {"num_test_pairs": 400, "recall_at_1_over_chance": 31.0}
+    found = {"num_test_pairs": 400, "recall_at_1_over_chance": 31.0}
+    assert walked(store, "v") == found
+    others = [
+        {"pairs": "p", "encoder": e, "recall_at_1_over_chance": n} for n, e in enumerate("ab")
+    ]
+    with store.publishing("evaluation", "w", config={}) as publication:
+        publication.counts.update(counts | {"beside": others})
+    assert walked(store, "w") == found | {"recall_at_1_over_chance_b_on_p": 1}

@@ -1,10 +1,14 @@
 """The walk's own rules: what a small corpus allows, and tasks in order."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from figclip.training.optim import warmup_of
+from figclip.inputs.order import RowGroup, weighted
+from figclip.training.pretrain import check_sizes
+from jobs.miniature import map_on_ray
 from jobs.presets import DEMO
-from jobs.quickstart import fitted, map_on_ray
+from jobs.recipes import fitted, mixed
 
 
 @pytest.mark.parametrize("num_pairs", [2, 3, 19, 63, 64, 70, 96, 640, 3_000])
@@ -13,12 +17,27 @@ def test_the_recipe_fits_every_corpus_of_two_pairs_and_more(num_pairs: int, num_
     train = fitted(DEMO, num_pairs, num_workers)
     assert train.batch_size % num_workers == 0
     assert train.batch_size <= num_pairs
-    total = num_pairs // train.batch_size * train.epochs * train.batch_size
-    assert warmup_of(train.optim, batch_size=train.batch_size, total_samples=total) < total
+    check_sizes(train, num_rows=num_pairs, workers=range(num_workers, num_workers + 1))
 
 
 def test_a_corpus_that_is_large_enough_changes_nothing():
     assert fitted(DEMO, 2_319, 2) is DEMO
+
+
+@given(
+    st.lists(st.tuples(st.integers(8, 40), st.integers(1, 4)), min_size=1, max_size=30),
+    st.floats(0.2, 0.8),
+)
+def test_figures_and_panels_mix_to_the_samples_of_the_figures(groups, share):
+    """Row groups of figures, each beside one of its figures' panels."""
+    figures = [RowGroup("f", i, num) for i, (num, _) in enumerate(groups)]
+    panels = [RowGroup("p", i, num * each, 1) for i, (num, each) in enumerate(groups)]
+    num_figures, num_panels = (sum(g.num_rows for g in side) for side in (figures, panels))
+    shares = mixed("f", "p", share, num_figures, num_panels)
+    sides = zip((figures, panels), shares, strict=True)
+    taken = [sum(g.taken for g in weighted(side, one.weight)) for side, one in sides]
+    assert sum(taken) == num_figures
+    assert taken[1] == pytest.approx(share * num_figures, abs=0.6)
 
 
 @pytest.mark.ray

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
 from figclip.config import UsageError
-from figclip.models.clip import BIOMEDCLIP, Clip, ClipConfig
+from figclip.models.clip import BIOMEDCLIP, OPENAI_RN50, OPENAI_VIT_B16, Clip, ClipConfig
 from figclip.models.text import TextConfig
 from figclip.models.vision import VisionConfig, VisionTower
 from jobs.presets import DEMO
@@ -55,6 +55,81 @@ def test_biomedclip_has_the_parameters_of_the_released_checkpoint():
     assert num_parameters(clip.visual) == 86_191_872
     assert num_parameters(clip.text) == 109_710_848
     assert len(clip.state_dict()) == 351
+
+
+@pytest.mark.parametrize(
+    ("overrides", "num_vision"),
+    [
+        ({"vision.timm_model": "vit_small_patch16_224"}, 21_665_664),  # timm's, without its head
+        ({"vision.width": 512, "vision.heads": 8}, 38_324_736),
+        ({"vision.image_size": 384}, 86_090_496),
+        (
+            {"vision.timm_model": "vit_large_patch14_clip_336", "vision.image_size": 336},
+            303_507_456,
+        ),
+    ],
+)
+def test_the_image_towers_of_the_matrix_have_the_papers_sizes(overrides, num_vision):
+    config = BIOMEDCLIP.with_overrides(overrides)
+    with torch.device("meta"):
+        trunk = VisionTower(config.vision, embed_dim=512).trunk
+    assert num_parameters(trunk) == num_vision
+
+
+@pytest.mark.parametrize(
+    ("config", "total", "num_keys"),
+    [(OPENAI_VIT_B16, 149_620_737, 302), (OPENAI_RN50, 102_007_137, 489)],
+)
+def test_openais_models_have_the_parameters_of_the_released_checkpoints(config, total, num_keys):
+    with torch.device("meta"):
+        clip = Clip(config)
+    assert num_parameters(clip) == total
+    assert len(clip.state_dict()) == num_keys
+
+
+def test_a_sigmoid_loss_has_a_bias_and_a_scale_of_its_own_to_begin_with():
+    assert Clip(SMALL).logit_bias is None
+    clip = Clip(SMALL.with_overrides({"initial_bias": -10.0, "initial_scale": 10.0}))
+    assert clip.logit_bias.item() == -10
+    assert clip.logit_scale.exp().item() == pytest.approx(10)
+    assert clip.state_dict().keys() - Clip(SMALL).state_dict().keys() == {"logit_bias"}
+
+
+def gpt(**overrides):
+    return SMALL.with_overrides({"text.architecture": "gpt", **overrides})
+
+
+def test_a_causal_text_is_read_at_its_last_token_whatever_follows():
+    clip = Clip(gpt()).eval()
+    _, ids, mask = batch()
+    mask[:, 7:] = False
+    whole = clip.encode_text(ids, mask)
+    other_padding = torch.where(mask, ids, 1)
+    torch.testing.assert_close(clip.encode_text(other_padding, mask), whole)
+    torch.testing.assert_close(clip.encode_text(ids[:, :7], mask[:, :7]), whole)
+    changed = torch.where(torch.arange(12) == 3, (ids + 1) % 50, ids)
+    assert not torch.allclose(clip.encode_text(changed, mask), whole)
+
+
+def test_a_causal_tower_recomputes_to_the_same_gradients():
+    gradients = []
+    for recomputes in (False, True):
+        torch.manual_seed(3)
+        clip = Clip(gpt(**{"text.gradient_checkpointing": recomputes})).train()
+        torch.manual_seed(4)
+        clip.encode_text(*batch()[1:])[:, 0].sum().backward()
+        gradients.append([parameter.grad for parameter in clip.text.parameters()])
+    for plain, recomputed in zip(*gradients, strict=True):
+        torch.testing.assert_close(recomputed, plain)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [{"text.activation": "quick_gelu"}, {"text.architecture": "gpt", "text.hf_name": "x"}],
+)
+def test_what_only_the_other_text_tower_has_is_an_error(overrides):
+    with pytest.raises(UsageError, match=r"quick_gelu|is for a bert"):
+        SMALL.with_overrides(overrides)
 
 
 def test_biomedclip_takes_a_training_step():

@@ -1,17 +1,16 @@
-"""Weights written and read again, and checkpoints that do not fit."""
+"""Weights written and read again, and files that are none of ours."""
 
-import json
 import pickle
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from figclip.config import UsageError
-from figclip.models import weights
 from figclip.models.clip import Clip, ClipConfig
 from figclip.models.text import TextConfig
 from figclip.models.vision import VisionConfig
-from figclip.models.weights import load_clip, load_open_clip, save_weights
+from figclip.models.weights import clip_with, load_clip, read_json, read_tensors, save_weights
 from figclip.store import Store
 
 SMALL = ClipConfig(
@@ -29,7 +28,6 @@ SMALL = ClipConfig(
     ),
     embed_dim=8,
 )
-POSITION_IDS = "text.transformer.embeddings.position_ids"
 
 
 @pytest.fixture
@@ -40,27 +38,6 @@ def folder(tmp_path):
 @pytest.fixture
 def state():
     return dict(Clip(SMALL).state_dict())
-
-
-def write_open_clip(folder, state, **overrides):
-    model = {
-        "embed_dim": 8,
-        "vision_cfg": {
-            "timm_model_name": "vit_tiny_patch16_224",
-            "timm_pool": "",
-            "timm_proj": "linear",
-        },
-        "text_cfg": {
-            "hf_model_name": "nobody/bert",
-            "hf_proj_type": "mlp",
-            "hf_pooler_type": "cls_last_hidden_state_pooler",
-            "context_length": 12,
-        },
-    }
-    for tower, options in overrides.items():
-        model[tower].update(options)
-    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": model}))
-    torch.save(state, folder / "open_clip_pytorch_model.bin")
 
 
 def test_what_was_saved_is_loaded_bit_for_bit(folder):
@@ -85,11 +62,11 @@ def test_a_folder_without_an_encoder_is_an_error_that_names_the_files(folder):
         load_clip(folder)
 
 
-def test_the_stray_position_ids_are_dropped(state):
-    state[POSITION_IDS] = torch.arange(24)[None]
-    clip, config = load_open_clip(state, config=SMALL)
-    assert config == SMALL
-    assert POSITION_IDS not in clip.state_dict()
+def test_our_own_weights_cut_short_are_an_error(folder):
+    save_weights(folder, Clip(SMALL), SMALL)
+    folder.write("model.safetensors", folder.read("model.safetensors")[:-8])
+    with pytest.raises(UsageError, match=r"model.safetensors holds no plain tensors, or not all"):
+        load_clip(folder)
 
 
 def test_a_missing_an_unexpected_and_a_misshapen_key_are_all_named(state):
@@ -97,8 +74,9 @@ def test_a_missing_an_unexpected_and_a_misshapen_key_are_all_named(state):
     state["visual.head.proj.bias"] = torch.zeros(8)
     state["text.proj.2.weight"] = torch.zeros(8, 11)
     with pytest.raises(UsageError) as told:
-        load_open_clip(state, config=SMALL)
+        clip_with(state, SMALL, origin="somewhere")
     for words in (
+        "the weights of somewhere do not fit",
         "1 missing: visual.head.proj.weight",
         "1 unexpected: visual.head.proj.bias",
         "1 of another shape: text.proj.2.weight (8, 11) instead of (8, 12)",
@@ -106,63 +84,60 @@ def test_a_missing_an_unexpected_and_a_misshapen_key_are_all_named(state):
         assert words in str(told.value)
 
 
-def test_many_faults_are_counted_and_the_first_three_named(state):
-    lost = {name: tensor for name, tensor in state.items() if "text." not in name}
-    with pytest.raises(UsageError, match=r"missing: text\S+, text\S+, text\S+, \.\.\."):
-        load_open_clip(lost, config=SMALL)
+def test_of_another_architecture_the_first_ten_differing_keys_are_named(state):
+    gpt = SMALL.with_overrides({"text.architecture": "gpt"})
+    missing = [name for name in Clip(gpt).state_dict() if name not in state]
+    unexpected = [name for name in state if name.startswith("text.")]
+    with pytest.raises(UsageError) as told:
+        clip_with(state, gpt, origin="a BERT")
+    assert f"{len(missing)} missing: {', '.join(missing[:10])}, ..." in str(told.value)
+    assert f"{len(unexpected)} unexpected: {', '.join(unexpected[:10])}, ..." in str(told.value)
 
 
-@pytest.mark.parametrize(
-    ("overrides", "words"),
-    [
-        ({"vision_cfg": {"timm_pool": "avg"}}, "vision_cfg.timm_pool = 'avg'"),
-        ({"vision_cfg": {"timm_proj": "mlp"}}, "vision_cfg.timm_proj = 'mlp'"),
-        ({"text_cfg": {"hf_pooler_type": "mean_pooler"}}, "text_cfg.hf_pooler_type"),
-        ({"text_cfg": {"hf_proj_type": "linear"}}, "text_cfg.hf_proj_type"),
-        ({}, "number of attention heads"),
-    ],
-)
-def test_towers_that_are_not_ours_are_refused_by_name(tmp_path, state, overrides, words):
-    write_open_clip(tmp_path, state, **overrides)
-    with pytest.raises(UsageError, match=words):
-        load_open_clip(tmp_path)
+def test_a_scale_that_was_saved_with_an_axis_is_a_scalar(state):
+    state["logit_scale"] = torch.tensor([2.5])
+    assert clip_with(state, SMALL, origin="open_clip").logit_scale == torch.tensor(2.5)
 
 
-def test_a_pickle_that_would_run_code_is_refused(tmp_path, state):
+@pytest.mark.parametrize("name", ["weights.safetensors", "weights.bin"])
+def test_a_truncated_file_is_an_error_with_the_remedy(tmp_path, state, name):
+    path = tmp_path / name
+    save_file(state, path) if path.suffix == ".safetensors" else torch.save(state, path)
+    read_tensors(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UsageError, match=r"or not all of them .*; fetch it again"):
+        read_tensors(path)
+
+
+def test_a_pickle_that_would_run_code_is_refused(tmp_path):
     class Evil:
         def __reduce__(self):
             return (exec, ("raise SystemExit('ran')",))
 
-    write_open_clip(tmp_path, state)
-    (tmp_path / "open_clip_pytorch_model.bin").write_bytes(pickle.dumps({"a": Evil()}, protocol=2))
+    for protocol in (2, 4):
+        (tmp_path / "weights.bin").write_bytes(pickle.dumps({"a": Evil()}, protocol=protocol))
+        with pytest.raises(UsageError, match="no plain tensors"):
+            read_tensors(tmp_path / "weights.bin")
+    torch.save({"a": Evil()}, tmp_path / "weights.bin")
     with pytest.raises(UsageError, match="no plain tensors"):
-        load_open_clip(tmp_path)
+        read_tensors(tmp_path / "weights.bin")
 
 
-def test_a_source_that_is_not_there_is_an_error(tmp_path):
-    with pytest.raises(UsageError, match="neither a local folder nor"):
-        load_open_clip(tmp_path / "nothing")
-    with pytest.raises(UsageError, match="has neither open_clip_model"):
-        load_open_clip(tmp_path)
+def test_a_training_checkpoint_gives_the_weights_in_it(tmp_path, state):
+    wrapped = {f"module.{name}": tensor for name, tensor in state.items()}
+    torch.save({"epoch": 3, "state_dict": wrapped, "optimizer": {}}, tmp_path / "epoch_3.pt")
+    assert read_tensors(tmp_path / "epoch_3.pt").keys() == state.keys()
 
 
-def test_a_repository_on_the_hub_is_fetched_and_read_as_a_folder(tmp_path, monkeypatch):
-    vision = VisionConfig(timm_model="vit_tiny_patch16_224")
-    config = SMALL.with_overrides({"vision": vision.model_dump(), "text.hidden_size": 64})
-    config = config.with_overrides({"text.heads": 1})
-    write_open_clip(tmp_path, Clip(config).state_dict())
-    asked = []
-    monkeypatch.setattr(
-        weights, "snapshot_download", lambda name, **_: asked.append(name) or str(tmp_path)
-    )
-    assert load_open_clip("hf-hub:somebody/clip")[1] == config
-    assert asked == ["somebody/clip"]
+@pytest.mark.parametrize("content", [{}, {"lr": 0.1}, [torch.zeros(2)]])
+def test_a_file_of_other_things_is_no_checkpoint(tmp_path, content):
+    torch.save(content, tmp_path / "a.bin")
+    with pytest.raises(UsageError, match="holds no state dict"):
+        read_tensors(tmp_path / "a.bin")
 
 
-def test_a_hub_out_of_reach_is_an_error(monkeypatch):
-    def out_of_reach(*_, **__):
-        raise OSError("no route to host")
-
-    monkeypatch.setattr(weights, "snapshot_download", out_of_reach)
-    with pytest.raises(UsageError, match="go online, or name a local folder"):
-        load_open_clip("somebody/clip")
+@pytest.mark.parametrize("content", ["", '{"a": ', "[]"])
+def test_a_config_that_is_none_is_an_error(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(UsageError, match="fetch it again"):
+        read_json(tmp_path / "config.json")

@@ -1,6 +1,7 @@
 """Our CLIP, tokenizer and pixels against open_clip's, on random weights and odd texts."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import open_clip
@@ -8,11 +9,12 @@ import pytest
 import torch
 from open_clip.model import CustomTextCLIP
 from PIL import Image
-from transformers import BertConfig, BertTokenizerFast
+from transformers import AutoTokenizer, BertConfig, BertTokenizerFast
 
 from figclip.inputs.pixels import PixelConfig, eval_pixels
 from figclip.inputs.tokens import open_tokenizer, train_wordpiece
-from figclip.models.weights import load_open_clip
+from figclip.models.open_clip import by_open_clips_names
+from figclip.models.opening import open_model
 from figclip.store import Store
 
 pytestmark = pytest.mark.reference
@@ -117,7 +119,8 @@ def test_a_small_open_clip_model_embeds_the_same_in_ours(tmp_path):
         bert, timm_model="vit_tiny_patch16_224", embed_dim=32, context_length=40
     )
     write_checkpoint(tmp_path, peer, model)
-    clip, config = load_open_clip(tmp_path)
+    opened = open_model(tmp_path)
+    clip, config = opened.clip, opened.config
     assert (config.text.heads, config.text.context_length) == (4, 40)
     assert_same_embeddings(
         peer,
@@ -134,10 +137,13 @@ def test_the_released_biomedclip_shape_embeds_the_same_in_ours(tmp_path):
         bert, timm_model="vit_base_patch16_224", embed_dim=512, context_length=256
     )
     model["text_cfg"]["hf_model_name"] = "nobody/a-bert-that-is-not-in-the-cache"
-    num_keys = write_checkpoint(tmp_path, peer, model)
-    assert num_keys == 351 + 1
-    clip, config = load_open_clip(tmp_path)
+    assert write_checkpoint(tmp_path, peer, model) == 351 + 1
+    opened = open_model(tmp_path)
+    clip, config = opened.clip, opened.config
     assert config.text.heads == 12
+    theirs, back = peer.state_dict(), by_open_clips_names(clip, config)
+    assert back.keys() == theirs.keys()
+    assert all(torch.equal(back[name], tensor) for name, tensor in theirs.items())
     assert_same_embeddings(peer, clip, vocab_size=30_522, lengths=[256, 100, 3], context_length=256)
 
 
@@ -150,6 +156,42 @@ def test_odd_texts_become_the_tokens_of_open_clip(tmp_path):
             batch = ours(ODD + CAPTIONS, length)
             assert torch.equal(batch.ids, peer(ODD + CAPTIONS, context_length=length))
             assert torch.equal(batch.mask, batch.ids != ours.pad_id)
+
+
+BYTE_PAIRS = Path(open_clip.__file__).parent / "bpe_simple_vocab_16e6.txt.gz"
+
+
+def test_odd_texts_become_the_byte_pairs_of_open_clip(tmp_path):
+    peer = open_clip.SimpleTokenizer()
+    ours = open_tokenizer(BYTE_PAIRS)
+    folder = Store(tmp_path).folder("tokenizer", "one")
+    ours.save(folder)
+    odd = [*ODD, *CAPTIONS, "ΑΣ", "ΔΣ-modulator!!", "n=3!", "don't 'S I'LL", "!", "a\u0301É1234"]
+    for made in (ours, open_tokenizer(folder.path)):
+        assert made.vocab_size == peer.vocab_size == 49_408
+        for length in (6, 77):
+            batch = made(odd, length)
+            assert torch.equal(batch.ids, peer(odd, context_length=length))
+            counts = torch.tensor([len(peer.encode(text)) + 2 for text in odd])
+            assert torch.equal(batch.num_tokens, counts)
+            assert torch.equal(batch.mask.sum(dim=1), counts.clamp(max=length))
+
+
+def test_transformers_and_open_clip_read_the_tokens_that_are_written_for_them(tmp_path):
+    wordpiece = open_tokenizer(bert_folder(tmp_path / "bert", **SMALL_BERT))
+    for name, ours in (("words", wordpiece), ("pairs", open_tokenizer(BYTE_PAIRS))):
+        folder = Store(tmp_path).folder("written", name)
+        ours.save_for_transformers(folder)
+        texts = [text for text in CAPTIONS if "&" not in text]
+        peer = AutoTokenizer.from_pretrained(folder.path)
+        assert [row[:40] for row in peer(texts)["input_ids"]] == [
+            ids[mask].tolist()
+            for ids, mask in zip(*(vars(ours(texts, 40))[k] for k in ("ids", "mask")), strict=True)
+        ]
+        assert torch.equal(open_tokenizer(folder.path)(texts, 40).ids, ours(texts, 40).ids)
+        if name == "words":
+            other = open_clip.tokenizer.HFTokenizer(folder.path, context_length=40)
+            assert torch.equal(other(ODD + CAPTIONS), ours(ODD + CAPTIONS, 40).ids)
 
 
 def test_untruncated_counts_are_those_of_transformers(tmp_path):

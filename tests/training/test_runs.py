@@ -16,7 +16,7 @@ from figclip.training.pretrain import (
     forget_torn_snapshot,
 )
 
-RECORD = {"config": {"seed": 0}, "inputs": ["pairs@a"], "num_workers": 2}
+RECORD = {"config": {"seed": 0}, "inputs": ["pairs@a"]}
 
 
 @pytest.fixture
@@ -52,8 +52,7 @@ def test_the_same_run_is_resumed_with_what_it_had(run):
     [
         ({"config": {"seed": 1}}, "another config"),
         ({"inputs": ["pairs@b"]}, "another inputs"),
-        ({"num_workers": 4}, "another num_workers"),
-        ({"config": {"seed": 1}, "num_workers": 4}, "another config and num_workers"),
+        ({"config": {"seed": 1}, "inputs": ["pairs@b"]}, "another config and inputs"),
     ],
 )
 def test_another_run_is_refused_and_harms_nothing(run, changed, named):
@@ -101,7 +100,9 @@ def test_half_a_list_of_checkpoints_is_deleted_and_a_whole_one_kept(anywhere):
 @pytest.mark.parametrize(
     ("overrides", "num_rows", "message"),
     [
-        ({"batch_size": 9}, 100, "batch of 9 .* by 2 workers: set --batch-size to a multiple of 2"),
+        ({"batch_size": 10}, 100, r"a batch of 10 .* --batch-size .* to multiples of 4"),
+        ({"batch_schedule": [[1, 18]], "epochs": 2}, 100, r"a batch of 18 .* multiples of 4"),
+        ({"lanes": 3}, 100, r"3 lanes .* by 2 workers: set --lanes to a multiple of 2"),
         ({"batch_size": 8}, 7, "7 training pairs .* one batch of 8: set a smaller --batch-size"),
         ({"pixels.size": 64}, 100, "64 px .* 224 px: set --pixels.size or --model.vision.image-si"),
         ({"optim.warmup_steps": 12}, 100, "set --optim.warmup-steps below 12, or raise --epochs"),
@@ -109,8 +110,19 @@ def test_half_a_list_of_checkpoints_is_deleted_and_a_whole_one_kept(anywhere):
     ],
 )
 def test_sizes_that_do_not_fit_name_the_remedy(overrides, num_rows, message):
-    fits = {"batch_size": 8, "epochs": 1, "optim.warmup_steps": 5}
-    check_sizes(PretrainConfig().with_overrides(fits), num_rows=100, num_workers=2)
+    fits = {"batch_size": 8, "epochs": 1, "lanes": 4, "optim.warmup_steps": 5}
+    check_sizes(PretrainConfig().with_overrides(fits), num_rows=100, workers=range(2, 3))
     config = PretrainConfig().with_overrides(fits | overrides)
     with pytest.raises(UsageError, match=message):
-        check_sizes(config, num_rows=num_rows, num_workers=2)
+        check_sizes(config, num_rows=num_rows, workers=range(2, 3))
+
+
+def test_lanes_must_suit_every_number_of_workers_that_a_run_may_come_to():
+    config = PretrainConfig().with_overrides({"epochs": 1, "optim.warmup_steps": 0})
+    fitting = config.with_overrides({"lanes": 12, "batch_size": 24})
+    check_sizes(fitting, num_rows=100, workers=range(2, 5))
+    unfitting = config.with_overrides({"lanes": 8, "batch_size": 24})
+    with pytest.raises(
+        UsageError, match=r"8 lanes .* by 3 workers: set --lanes to a multiple of 12"
+    ):
+        check_sizes(unfitting, num_rows=100, workers=range(2, 5))

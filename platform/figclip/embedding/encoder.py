@@ -1,8 +1,9 @@
-"""An encoder artifact at work: pictures and texts in, unit vectors out."""
+"""An encoder at work: pictures and texts in, unit vectors out."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -12,9 +13,10 @@ from torch import Tensor
 
 from figclip.config import UsageError
 from figclip.inputs.pixels import PixelConfig, UnreadableImage, decode, eval_crop, normalise
-from figclip.inputs.tokens import Tokenizer
+from figclip.inputs.tokens import Tokenizer, told_tokenizer
 from figclip.models.clip import Clip
-from figclip.models.weights import load_clip
+from figclip.models.opening import Opened, open_model
+from figclip.resources import require_device
 from figclip.store import Folder
 
 Precision = Literal["fp32", "bf16"]
@@ -58,29 +60,37 @@ class Encoder:
 
     @classmethod
     def open(
-        cls, folder: Folder, *, device: str | torch.device = "cpu", precision: Precision = "fp32"
+        cls,
+        source: Folder | str | Path,
+        *,
+        device: str | torch.device = "cpu",
+        precision: Precision = "fp32",
     ) -> "Encoder":
-        """The encoder of a published folder, named `{name}@{version}` after it.
+        """The encoder of a published folder, or any model that `open_model` opens.
 
-        `UsageError` where a file is missing, or the files do not belong together.
+        It is named by the last two parts of the source, a published one `{name}@{version}`.
+        `UsageError` where a file is missing, the files do not belong together, or the device is
+        not there.
         """
-        clip, config = load_clip(folder)
-        tokenizer, pixels = Tokenizer.load(folder), PixelConfig.load(folder)
+        require_device(str(device))
+        opened = open_model(source)
+        config, (tokenizer, pixels) = opened.config, feeding(opened)
         if tokenizer.vocab_size > config.text.vocab_size:
             raise UsageError(
-                f"{folder.path}: the tokenizer has {tokenizer.vocab_size} tokens, the model "
+                f"{opened.origin}: the tokenizer has {tokenizer.vocab_size} tokens, the model "
                 f"{config.text.vocab_size}; they are not of one training run"
             )
         if pixels.size != config.vision.image_size:
             raise UsageError(
-                f"{folder.path}: pixels.json makes pictures of {pixels.size} px, the model takes "
+                f"{opened.origin}: pixels.json makes pictures of {pixels.size} px, the model takes "
                 f"{config.vision.image_size} px; they are not of one training run"
             )
+        place = source.path if isinstance(source, Folder) else str(source)
         return cls(
-            clip,
+            opened.clip,
             tokenizer,
             pixels,
-            name="@".join(folder.path.split("/")[-2:]),
+            name=("@" if opened.folder else "/").join(place.rstrip("/").split("/")[-2:]),
             context_length=config.text.context_length,
             dim=config.embed_dim,
             device=device,
@@ -152,3 +162,12 @@ class Encoder:
 
     def _joined(self, parts: list[np.ndarray]) -> np.ndarray:
         return np.concatenate([np.empty((0, self.dim), dtype=np.float32), *parts])
+
+
+def feeding(opened: Opened) -> tuple[Tokenizer, PixelConfig]:
+    """How texts and pictures are made ready for this model: as its source says."""
+    tokenizer = told_tokenizer(opened.folder, opened.vocabulary, origin=opened.origin)
+    if opened.folder is not None:
+        return tokenizer, PixelConfig.load(opened.folder)
+    size = opened.config.vision.image_size
+    return tokenizer, PixelConfig(size=size, mean=opened.mean, std=opened.std)

@@ -4,19 +4,22 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from pydantic import NonNegativeInt, PositiveInt
 
-from figclip.config import Config, UsageError
-from figclip.embedding.rows import check_same_pairs
-from figclip.embedding.vectors import (
-    Embeddings,
-    num_rows,
-    read_embeddings,
-    read_table,
-    split_files,
+from figclip.config import Config
+from figclip.embedding.vectors import Embeddings, num_rows, read_table, split_files
+from figclip.evaluation.beside import (
+    Line,
+    beside_table,
+    held_out,
+    line_of,
+    markdown,
+    pairs_of,
+    percent,
 )
 from figclip.evaluation.grid import GridRow, draw_grid
 from figclip.evaluation.retrieval import RetrievalResult, caption_groups, recall
@@ -51,39 +54,47 @@ def evaluate(
     pairs_version: str,
     version: str,
     config: EvaluationConfig,
+    beside: Sequence[str] = (),
     device: str = "cpu",
 ) -> Manifest:
     """Publish `evaluation/{version}`: `recall.md`, `recall.json` and `grid.png`.
 
-    `UsageError` where the split holds no pair, or the embeddings are of other pairs.
+    `beside` are versions of other embeddings, of other encoders or of other pairs, whose recall on
+    the same split stands in a second table. `UsageError` where the split holds no pair, or the
+    embeddings are of other pairs.
     """
-    inputs = (f"embeddings@{embeddings_version}", f"pairs@{pairs_version}")
+    others = [f"embeddings@{other}" for other in beside]
+    inputs = (f"embeddings@{embeddings_version}", f"pairs@{pairs_version}", *others)
     settings = config.model_dump(mode="json")
     if store.already_published("evaluation", version, settings, inputs):
         return store.manifest("evaluation", version)
-    if inputs[1] not in store.manifest("embeddings", embeddings_version).inputs:
-        raise UsageError(f"{inputs[0]} were not made from {inputs[1]}: name the pairs they are of")
+    found = held_out(store, embeddings_version, pairs_version, config.split)
     pairs = store.open("pairs", pairs_version)
-    embeddings = store.open("embeddings", embeddings_version)
-    check_same_pairs(pairs, embeddings, split_files(embeddings, [config.split]))
-    found = read_embeddings(store, embeddings_version, config.split)
     captions = split_captions(pairs, config.split)
+    ranked_by = partial(recall, ks=config.ks, tile=config.tile, device=device)
     results = {
-        name: recall(
-            found.images, found.texts, ks=config.ks, groups=right, tile=config.tile, device=device
-        )
+        name: ranked_by(found.images, found.texts, groups=right)
         for name, right in (("of_pairs", None), ("of_captions", caption_groups(captions)))
     }
+    lines = [line_of(store, embeddings_version, results["of_pairs"])]
+    for other in beside:
+        theirs = held_out(store, other, pairs_of(store, other), config.split)
+        lines.append(line_of(store, other, ranked_by(theirs.images, theirs.texts)))
     with store.publishing("evaluation", version, config=settings, inputs=inputs) as publication:
         text = report_text(results["of_pairs"], results["of_captions"], split=config.split)
+        if beside:
+            text += f"\nRecall@k beside other encoders and pairs:\n\n{beside_table(lines)}\n"
         publication.folder.write(TABLE_FILE, text.encode())
-        numbers = {name: asdict(result) for name, result in results.items()}
+        numbers: dict[str, Any] = {name: asdict(result) for name, result in results.items()}
+        numbers["beside"] = [asdict(line) for line in lines]
         publication.folder.write(JSON_FILE, json.dumps(numbers, indent=1).encode())
         ranked = grid_ranking(found, captions, config)
         images = split_images(pairs, config.split, {n for row in ranked for n in row.shown})
         rows = [_grid_row(row, captions, images) for row in ranked]
         publication.folder.write(GRID_FILE, draw_grid(rows))
         publication.counts.update(_counts(results["of_pairs"]))
+        if beside:
+            publication.counts["beside"] = [_line_counts(line) for line in lines]
     return store.manifest("evaluation", version)
 
 
@@ -94,11 +105,8 @@ def recall_table(result: RetrievalResult) -> str:
     for k, chance in result.chance.items():
         ways = [way.expected[k] for way in (result.text_to_image, result.image_to_text)]
         times = [f"{share / chance:.1f} × chance" for share in ways]
-        rows.append([f"recall@{k}", *map(_percent, ways), _percent(chance), *times])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [" | ".join(cell.rjust(n) for cell, n in zip(row, widths, strict=True)) for row in rows]
-    rule = "|".join(f"{'-' * (width + 1)}:" for width in widths)
-    return "\n".join([f"| {lines[0]} |", f"|{rule}|", *(f"| {line} |" for line in lines[1:])])
+        rows.append([f"recall@{k}", *map(percent, ways), percent(chance), *times])
+    return markdown(rows)
 
 
 def report_text(of_pairs: RetrievalResult, of_captions: RetrievalResult, *, split: str) -> str:
@@ -110,7 +118,7 @@ def report_text(of_pairs: RetrievalResult, of_captions: RetrievalResult, *, spli
     for name, way in ways.items():
         line = f"{name}: median rank {way.median_rank:g}"
         if way.num_tied_queries:
-            low, high = _percent(way.pessimistic[first]), _percent(way.optimistic[first])
+            low, high = percent(way.pessimistic[first]), percent(way.optimistic[first])
             line += (
                 f"; {way.num_tied_queries:,} queries tie (their expected value is counted; "
                 f"recall@{first} lies between {low} and {high})"
@@ -120,8 +128,8 @@ def report_text(of_pairs: RetrievalResult, of_captions: RetrievalResult, *, spli
         shares = (of_captions.text_to_image, of_captions.image_to_text)
         lines.append(
             f"With every figure of an identical caption counted as right, recall@{first} is "
-            f"{_percent(shares[0].expected[first])} text → image and "
-            f"{_percent(shares[1].expected[first])} image → text."
+            f"{percent(shares[0].expected[first])} text → image and "
+            f"{percent(shares[1].expected[first])} image → text."
         )
     return "\n".join(lines) + "\n"
 
@@ -200,5 +208,6 @@ def _counts(result: RetrievalResult) -> dict[str, Any]:
     return counts
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
+def _line_counts(line: Line) -> dict[str, Any]:
+    names = {"pairs": line.pairs, "encoder": line.encoder, "learned_from": line.learned_from}
+    return names | {"samples_seen": line.num_samples} | _counts(line.result)

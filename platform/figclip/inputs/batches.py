@@ -1,15 +1,19 @@
 """Batches for a training rank: Ray Data reads, decodes and tokenizes ahead, in the exact order."""
 
+import heapq
 import logging
+import pickle
 import time
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import pairwise
 
+import numpy as np
 import ray.data
 from ray.data._internal.execution.execution_callback import ExecutionCallback
 
-from figclip.inputs.order import Share, WorkItem, remaining_items
+from figclip.inputs.lanes import Piece, Span, bundles
 from figclip.inputs.reader import Batch, Columns, Reader, batch_of
 
 BLOCK_BYTES = 4 * 2**20
@@ -43,26 +47,21 @@ def quieten_ray_data() -> None:
         logging.getLogger(f"ray.data._internal.{told_in_vain}").setLevel(logging.ERROR)
 
 
-def train_batches(
-    reader: Reader,
-    share: Share,
-    *,
-    num_epochs: int,
-    steps_done: int,
-    cpus_per_read: float,
-    max_reads: int,
+def read_batches(
+    readers: Sequence[Reader], spans: Sequence[Span], *, cpus_per_read: float, max_reads: int
 ) -> Iterator[Batch]:
-    """This rank's batches after `steps_done` steps, over all epochs that are left.
+    """The batches of the spans, one after another; a span's `order` is the number of its reader.
 
-    One pipeline serves all of them, so the next epoch is read while one ends. `max_reads` tasks of
-    `cpus_per_read` CPUs read ahead; they wait where the object store holds enough.
+    One pipeline serves all of them, so the next epoch, and the validation before it, are read while
+    one epoch ends. `max_reads` tasks of `cpus_per_read` CPUs read ahead; they wait where the object
+    store holds enough.
     """
-    items = list(remaining_items(reader.order, share, num_epochs=num_epochs, steps_done=steps_done))
-    if not items:
+    orders = tuple(reader.order for reader in readers)
+    rows = [{"pieces": pickle.dumps(bundle)} for bundle in bundles(spans, orders)]
+    if not rows:
         return
-    rows = [asdict(item) for item in items]
     dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-        partial(_read_items, reader=reader),
+        partial(_read_bundles, readers=readers),
         batch_size=None,
         num_cpus=cpus_per_read,
         compute=ray.data.TaskPoolStrategy(size=max_reads),
@@ -71,10 +70,60 @@ def train_batches(
     dataset.context.target_max_block_size = BLOCK_BYTES
     dataset.context.enable_progress_bars = False
     dataset.context.custom_execution_callback_classes = [Paced]
-    for columns in dataset.iter_batches(batch_size=share.batch_size, batch_format="numpy"):
+    blocks = dataset.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=2)
+    sizes = [size for span in spans for size in span.sizes]
+    for columns in assembled(blocks, sizes):
         yield batch_of(columns)
 
 
-def _read_items(items: Columns, reader: Reader) -> Iterator[Columns]:
-    for row in zip(*items.values(), strict=True):
-        yield from reader(WorkItem(**{k: int(v) for k, v in zip(items, row, strict=True)}))
+def _read_bundles(rows: Columns, readers: Sequence[Reader]) -> Iterator[Columns]:
+    for pickled in rows["pieces"]:
+        yield from read_bundle(readers, pickle.loads(pickled))
+
+
+def read_bundle(readers: Sequence[Reader], bundle: Iterable[Piece]) -> Iterator[Columns]:
+    """The rows of all pieces, those of earlier batches first; `batch` and `place` say whose."""
+    streams = [_placed(readers[piece.order], piece) for piece in bundle]
+    return heapq.merge(*streams, key=lambda columns: columns["batch"][0])
+
+
+def _placed(reader: Reader, piece: Piece) -> Iterator[Columns]:
+    start = 0
+    for columns in reader(piece.item):
+        num_rows = len(columns["pixels"])
+        batch, place = piece.slots(start, num_rows)
+        yield columns | {"batch": batch, "place": place}
+        start += num_rows
+
+
+def assembled(blocks: Iterable[Columns], sizes: Sequence[int]) -> Iterator[Columns]:
+    """Whole batches in their order, from rows that say by `batch` and `place` where they go.
+
+    Batch i has `sizes[i]` rows. Those that are begun are held until they are whole; that is few,
+    for rows come in about the right order.
+    """
+    stream, begun = iter(blocks), dict[int, Columns]()
+    num_placed = Counter[int]()
+    for number, size in enumerate(sizes):
+        while num_placed[number] < size:
+            rows = dict(next(stream))
+            batch, place = rows.pop("batch"), rows.pop("place")
+            for run in _runs(batch, place):
+                at = int(batch[run.start])
+                if at not in begun:
+                    begun[at] = {
+                        name: np.empty((sizes[at], *column.shape[1:]), column.dtype)
+                        for name, column in rows.items()
+                    }
+                first, length = int(place[run.start]), run.stop - run.start
+                for name, column in rows.items():
+                    begun[at][name][first : first + length] = column[run]
+                num_placed[at] += length
+        yield begun.pop(number)
+
+
+def _runs(batch: np.ndarray, place: np.ndarray) -> list[slice]:
+    """The rows cut where they do not go to the next place of one batch."""
+    cuts = np.flatnonzero((np.diff(batch) != 0) | (np.diff(place) != 1)) + 1
+    edges = [0, *cuts.tolist(), len(batch)]
+    return [slice(a, b) for a, b in pairwise(edges)]

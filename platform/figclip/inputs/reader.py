@@ -1,24 +1,26 @@
-"""Pairs artifacts read by work items: row groups in, pixels and token ids out."""
+"""Pairs read by work items: row groups of one or more corpora in, pixels and token ids out."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from figclip.inputs.order import RowGroup, SampleOrder, Share, WorkItem
+from figclip.config import UsageError
+from figclip.inputs.corpora import Corpus
+from figclip.inputs.order import SampleOrder, WorkItem
 from figclip.inputs.pixels import PixelConfig, UnreadableImage, decode, eval_crop, train_crop
+from figclip.inputs.texts import drawn_texts
 from figclip.inputs.tokens import Tokenizer
-from figclip.schema import Split
-from figclip.store import Folder
+from figclip.inputs.windows import Pair, Window, read_window, stand_ins
+from figclip.schema import Unusable
 
 Columns = dict[str, np.ndarray]
 CHUNK_ROWS = 32
+OF_TEXTS = 1
+"""Tells the draw of a sample's texts from the draw of its crop."""
 
 
 @dataclass(frozen=True)
@@ -28,90 +30,121 @@ class Batch:
     pixels: Tensor
     """uint8 [n, 3, side, side]."""
     ids: Tensor
-    """int64 [n, length]."""
+    """int64 [n * texts_per_image, length]: the texts of the first image, then of the second, ..."""
     mask: Tensor
-    """bool [n, length]: true where a token is no padding."""
+    """bool [n * texts_per_image, length]: true where a token is no padding. A row that is nowhere
+    true is of a text that its image lacks."""
+    texts_per_image: int = 1
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Pairs that gave nothing, so that others stand in their places: pair id → why."""
+
+    @property
+    def num_images(self) -> int:
+        return len(self.pixels)
+
+    def with_texts(self) -> "Batch":
+        """The images that have a text; `texts_per_image` is 1."""
+        has_text = self.mask.any(dim=1)
+        if has_text.all():
+            return self
+        return replace(
+            self, pixels=self.pixels[has_text], ids=self.ids[has_text], mask=self.mask[has_text]
+        )
 
 
-def row_groups(pairs: Folder, split: Split) -> tuple[RowGroup, ...]:
-    """Of every Parquet file of a split, in the order of the paths; empty without such a folder."""
-    names = [f"{split}/{name}" for name in (pairs / split).files() if name.endswith(".parquet")]
-
-    def groups_of(name: str) -> list[RowGroup]:
-        with pairs.open(name) as file:
-            metadata = pq.read_metadata(file)
-        sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
-        return [RowGroup(name, i, size) for i, size in enumerate(sizes) if size]
-
-    with ThreadPoolExecutor(16) as threads:
-        return tuple(group for groups in threads.map(groups_of, names) for group in groups)
-
-
-def captions(pairs: Folder, groups: tuple[RowGroup, ...]) -> Iterator[str]:
-    for group in groups:
-        yield from _read_group(pairs, group, ["caption"])["caption"].to_pylist()
+@dataclass(frozen=True)
+class Sample:
+    pixels: np.ndarray
+    """uint8 [3, side, side]."""
+    texts: list[str]
+    left_out: str = ""
+    """Id of the pair that should stand here, a tab, and why it does not."""
 
 
 @dataclass(frozen=True)
 class Reader:
     """Turns work items into columns: what a reading task runs, and a test calls without Ray."""
 
-    pairs: Folder
+    corpora: tuple[Corpus, ...]
     order: SampleOrder
     tokenizer: Tokenizer
     context_length: int
     pixels: PixelConfig
     augment_seed: int | None
-    """Of the training crops; None takes the evaluation crop."""
+    """Of the training crops, and of the choice among an image's texts; None takes the evaluation
+    crop."""
+    texts_per_image: int = 1
 
     def __call__(self, item: WorkItem) -> Iterator[Columns]:
-        """The item's samples in order, a few at a time: `pixels`, `ids`, `mask` as in `Batch`."""
-        window = self.order.windows(item.epoch)[item.window]
-        tables = [
-            _read_group(self.pairs, group, ["pair_id", "image", "caption"]) for group in window
-        ]
-        table = pa.concat_tables(tables)
-        rows = self.order.rows(item)
-        for start in range(0, len(rows), CHUNK_ROWS):
-            chunk = table.take(rows[start : start + CHUNK_ROWS]).to_pylist()
-            yield self._columns(chunk, item.epoch, item.position + start)
+        """The item's samples in order, a few at a time.
 
-    def _columns(self, pairs: list[dict[str, Any]], epoch: int, position: int) -> Columns:
-        tokens = self.tokenizer([pair["caption"] for pair in pairs], self.context_length)
-        crops = [self._crop(pair, epoch, position + i) for i, pair in enumerate(pairs)]
-        return {
-            "pixels": np.stack(crops),
-            "ids": tokens.ids.numpy().astype(np.int32),
-            "mask": tokens.mask.numpy(),
-        }
+        `pixels` [n, 3, side, side]; `ids` and `mask` [n, texts_per_image, length], rows as in
+        `Batch`; `left_out` [n] as in `Sample`. Where a picture is broken or has no text, another
+        pair of the window stands in its place, always the same one; without `augment_seed` there
+        is a sample without text, which is to be passed over.
+        """
+        window = read_window(self.corpora, self.order, item.epoch, item.window)
+        for start in range(item.start, item.stop, CHUNK_ROWS):
+            pairs = window.pairs(start, min(start + CHUNK_ROWS, item.stop))
+            samples = [self._sample(pair, start + i, window, item) for i, pair in enumerate(pairs)]
+            yield self._columns(samples)
 
-    def _crop(self, pair: dict[str, Any], epoch: int, position: int) -> np.ndarray:
+    def _sample(self, pair: Pair, place: int, window: Window, item: WorkItem) -> Sample:
+        position = item.position + place - item.start
+        try:
+            return self._opened(pair, item.epoch, position)
+        except Unusable as error:
+            left_out = f"{pair['pair_id']}\t{error}"
+        if self.augment_seed is None:
+            return Sample(np.zeros((3, self.pixels.size, self.pixels.size), np.uint8), [], left_out)
+        for other in stand_ins(window, place, corpora=self.corpora, order=self.order, item=item):
+            with suppress(Unusable):
+                return replace(self._opened(other, item.epoch, position), left_out=left_out)
+        raise UsageError(f"no pair can be used, {left_out.replace(chr(9), ' ')}: ingest them anew")
+
+    def _opened(self, pair: Pair, epoch: int, position: int) -> Sample:
+        """`Unusable` where the pair's picture is broken or has no text."""
+        seed = [self.augment_seed or 0, epoch, position]
+        texts = drawn_texts(
+            pair, pair["kind"], self.texts_per_image, np.random.default_rng([*seed, OF_TEXTS])
+        )
+        if not texts:
+            raise Unusable("no_text", "neither caption nor mention has a word")
         try:
             image = decode(pair["image"])
         except UnreadableImage as error:
-            raise UnreadableImage(f"pair {pair['pair_id']}: {error}") from error
+            why = str(error).partition(" <_io.")[0]  # Pillow names the stream by its address
+            raise Unusable("broken_image", why) from error
         if self.augment_seed is None:
-            return eval_crop(image, self.pixels).numpy()
-        random = np.random.default_rng([self.augment_seed, epoch, position])
-        return train_crop(image, self.pixels, random).numpy()
+            return Sample(eval_crop(image, self.pixels).numpy(), texts)
+        return Sample(train_crop(image, self.pixels, np.random.default_rng(seed)).numpy(), texts)
 
-
-def eval_batches(reader: Reader, share: Share) -> Iterator[Batch]:
-    """This rank's part of all rows, each once, read in this very process."""
-    start, stop = share.full_range(reader.order.num_rows)
-    for item in reader.order.items(0, start, stop):
-        for columns in reader(item):
-            yield batch_of(columns)
+    def _columns(self, samples: list[Sample]) -> Columns:
+        k, length = self.texts_per_image, self.context_length
+        ids = np.full((len(samples) * k, length), self.tokenizer.pad_id, dtype=np.int32)
+        mask = np.zeros((len(samples) * k, length), dtype=np.bool_)
+        rows = [n * k + i for n, sample in enumerate(samples) for i in range(len(sample.texts))]
+        if rows:
+            tokens = self.tokenizer([text for s in samples for text in s.texts], length)
+            ids[rows], mask[rows] = tokens.ids.numpy(), tokens.mask.numpy()
+        return {
+            "pixels": np.stack([sample.pixels for sample in samples]),
+            "ids": ids.reshape(-1, k, length),
+            "mask": mask.reshape(-1, k, length),
+            "left_out": np.array([sample.left_out for sample in samples], dtype=object),
+        }
 
 
 def batch_of(columns: Columns) -> Batch:
+    num, k, length = columns["ids"].shape
     return Batch(
         pixels=torch.from_numpy(np.array(columns["pixels"])),
-        ids=torch.from_numpy(columns["ids"].astype(np.int64)),
-        mask=torch.from_numpy(np.array(columns["mask"])),
+        ids=torch.from_numpy(columns["ids"].astype(np.int64).reshape(num * k, length)),
+        mask=torch.from_numpy(np.array(columns["mask"]).reshape(num * k, length)),
+        texts_per_image=k,
+        left_out=_by_pair(columns["left_out"]),
     )
 
 
-def _read_group(pairs: Folder, group: RowGroup, columns: list[str]) -> pa.Table:
-    with pairs.open(group.file) as file:
-        return pq.ParquetFile(file).read_row_group(group.index, columns=columns)
+def _by_pair(left_out: np.ndarray) -> dict[str, str]:
+    return dict(text.split("\t", 1) for text in left_out.tolist() if text)

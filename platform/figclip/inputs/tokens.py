@@ -1,4 +1,4 @@
-"""Captions to token ids: cleaning, and a WordPiece that is given or trained on the captions."""
+"""Captions to token ids: cleaning, and a vocabulary that is given or trained on the captions."""
 
 import html
 import json
@@ -11,15 +11,18 @@ import ftfy
 import numpy as np
 import tokenizers
 import torch
-from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor
 
 from figclip.config import UsageError
+from figclip.inputs.byte_pairs import BEGIN, END, read_byte_pairs
 from figclip.store import Folder
 
 PAD, UNKNOWN, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 SPECIALS = (PAD, UNKNOWN, CLS, SEP, MASK)
 FILE = "tokenizer.json"
+VOCAB_FILES = (FILE, "vocab.txt", "bpe_simple_vocab_16e6.txt.gz")
+"""What a folder's vocabulary is read from, the first that is there."""
 
 
 def clean_text(text: str) -> str:
@@ -32,14 +35,14 @@ def clean_text(text: str) -> str:
 
 @dataclass(frozen=True)
 class TokenBatch:
-    """Tokens of n texts, each row `[CLS] ... [SEP] [PAD] ...`."""
+    """Tokens of n texts, each row a mark of the begin, pieces, a mark of the end, and padding."""
 
     ids: Tensor
     """int64 [n, length]."""
     mask: Tensor
     """bool [n, length]: true where a token is no padding."""
     num_tokens: Tensor
-    """int64 [n]: tokens of the whole text, [CLS] and [SEP] among them, before it was cut."""
+    """int64 [n]: tokens of the whole text, both marks among them, before it was cut."""
 
     def trimmed(self) -> "TokenBatch":
         """Without the columns that are padding in every row: the embeddings stay the same."""
@@ -48,54 +51,83 @@ class TokenBatch:
 
 
 class Tokenizer:
-    """A WordPiece vocabulary at work. The ids of the special tokens are the vocabulary's own."""
+    """A vocabulary at work: BERT's WordPiece, or CLIP's byte pairs.
 
-    def __init__(self, wordpiece: tokenizers.Tokenizer) -> None:
-        vocab = wordpiece.get_vocab()
-        missing = [name for name in SPECIALS if name not in vocab]
+    The ids of the special tokens are the vocabulary's own. Byte pairs have no token for padding:
+    there it is 0, as in CLIP, and the mask alone tells it from a text's own 0.
+    """
+
+    def __init__(self, pieces: tokenizers.Tokenizer) -> None:
+        vocab = pieces.get_vocab()
+        self.is_byte_pairs = BEGIN in vocab and END in vocab
+        missing = [name for name in SPECIALS if name not in vocab and not self.is_byte_pairs]
         if missing:
             raise UsageError(
-                f"the vocabulary lacks {', '.join(missing)}: a BERT WordPiece vocabulary is needed"
+                f"the vocabulary lacks {', '.join(missing)}: a BERT WordPiece vocabulary, or the "
+                f"byte pairs of CLIP, are needed"
             )
-        wordpiece.no_truncation()
-        wordpiece.no_padding()
-        self._wordpiece = wordpiece
-        self.pad_id = vocab[PAD]
-        self.cls_id = vocab[CLS]
-        self.sep_id = vocab[SEP]
+        pieces.no_truncation()
+        pieces.no_padding()
+        self._pieces = pieces
+        begin, end = (BEGIN, END) if self.is_byte_pairs else (CLS, SEP)
+        self.pad_id = 0 if self.is_byte_pairs else vocab[PAD]
+        self.begin_id, self.end_id = vocab[begin], vocab[end]
 
     @property
     def vocab_size(self) -> int:
         """Rows that a token embedding needs."""
-        return max(self._wordpiece.get_vocab().values()) + 1
+        return max(self._pieces.get_vocab().values()) + 1
 
     @property
     def vocabulary(self) -> list[str]:
         """The tokens in the order of their ids: the lines of a `vocab.txt`."""
-        ids = self._wordpiece.get_vocab()
+        ids = self._pieces.get_vocab()
         return sorted(ids, key=ids.__getitem__)
 
     def tokens(self, text: str) -> list[str]:
         """The pieces of a text, cleaned but not cut, without [CLS] and [SEP]."""
-        return self._wordpiece.encode(clean_text(text), add_special_tokens=False).tokens
+        return self._pieces.encode(self._clean(text), add_special_tokens=False).tokens
+
+    def _clean(self, text: str) -> str:
+        """CLIP's texts are small letters; the normaliser of the library forgets the last sigma."""
+        return clean_text(text).lower() if self.is_byte_pairs else clean_text(text)
 
     def __call__(self, texts: Sequence[str], context_length: int) -> TokenBatch:
         """Clean, tokenize, cut and pad each text to `context_length` tokens."""
         if context_length < 2:
-            raise UsageError(f"a context of {context_length} has no room for [CLS] and [SEP]")
-        encodings = self._wordpiece.encode_batch_fast(
-            [clean_text(text) for text in texts], add_special_tokens=False
+            raise UsageError(f"a context of {context_length} has no room for the two marks")
+        encodings = self._pieces.encode_batch_fast(
+            [self._clean(text) for text in texts], add_special_tokens=False
         )
         ids = np.full((len(encodings), context_length), self.pad_id, dtype=np.int64)
         for row, encoding in zip(ids, encodings, strict=True):
             pieces = encoding.ids[: context_length - 2]
-            row[: len(pieces) + 2] = [self.cls_id, *pieces, self.sep_id]
+            row[: len(pieces) + 2] = [self.begin_id, *pieces, self.end_id]
         num_tokens = torch.tensor([len(found.ids) + 2 for found in encodings], dtype=torch.int64)
         tensor = torch.from_numpy(ids)
-        return TokenBatch(tensor, tensor != self.pad_id, num_tokens)
+        if not self.is_byte_pairs:
+            return TokenBatch(tensor, tensor != self.pad_id, num_tokens)
+        return TokenBatch(tensor, torch.arange(context_length) < num_tokens[:, None], num_tokens)
 
     def save(self, folder: Folder) -> None:
-        folder.write(FILE, self._wordpiece.to_str().encode())
+        folder.write(FILE, self._pieces.to_str().encode())
+
+    def save_for_transformers(self, folder: Folder) -> None:
+        """What `AutoTokenizer` of transformers, and by it open_clip, read the same tokens from."""
+        names = (BEGIN, END, END) if self.is_byte_pairs else (CLS, SEP, PAD)
+        begin, end, pad = names
+        copy = tokenizers.Tokenizer.from_str(self._pieces.to_str())
+        copy.post_processor = processors.TemplateProcessing(
+            single=f"{begin} $A {end}",
+            special_tokens=[(begin, self.begin_id), (end, self.end_id)],
+        )
+        told = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": pad}
+        if self.is_byte_pairs:
+            told |= {"bos_token": begin, "eos_token": end, "unk_token": end}
+        else:
+            told |= {"cls_token": begin, "sep_token": end, "unk_token": UNKNOWN, "mask_token": MASK}
+        folder.write(FILE, copy.to_str().encode())
+        folder.write("tokenizer_config.json", json.dumps(told, indent=1).encode())
 
     @classmethod
     def load(cls, folder: Folder) -> "Tokenizer":
@@ -145,21 +177,39 @@ def train_wordpiece(
 
 
 def open_tokenizer(source: str | Path, *, lowercase: bool = True) -> Tokenizer:
-    """A given vocabulary: `vocab.txt`, `tokenizer.json`, a folder with either, or a hub's name.
+    """A given vocabulary: `vocab.txt`, `tokenizer.json`, OpenAI's `bpe_simple_vocab_16e6.txt.gz`,
+    a folder with one of them, or a hub's name.
 
     `lowercase` is asked only of a `vocab.txt`, which does not say it itself.
     """
     path = Path(source)
     if path.is_dir():
-        names = [name for name in (FILE, "vocab.txt") if (path / name).is_file()]
+        names = [name for name in VOCAB_FILES if (path / name).is_file()]
         if not names:
-            raise UsageError(f"{path} has neither {FILE} nor vocab.txt")
+            raise UsageError(f"{path} has neither {' nor '.join(VOCAB_FILES)}")
         return open_tokenizer(path / names[0], lowercase=lowercase)
     if path.is_file():
-        return _read_json(path) if path.suffix == ".json" else _read_vocab(path, lowercase)
-    if path.suffix in (".txt", ".json"):
+        match path.suffix:
+            case ".json":
+                return _read_json(path)
+            case ".gz":
+                return Tokenizer(read_byte_pairs(path))
+            case _:
+                return _read_vocab(path, lowercase)
+    if path.suffix in (".txt", ".json", ".gz"):
         raise UsageError(f"{path}: no such vocabulary file")
     return _from_hub(str(source))
+
+
+def told_tokenizer(folder: Folder | None, vocabulary: str | None, *, origin: str) -> Tokenizer:
+    """The tokenizer of an opened model: of one of our own folders, or the vocabulary it names."""
+    if folder is not None:
+        return Tokenizer.load(folder)
+    if vocabulary is None:
+        raise UsageError(
+            f"{origin} has no vocabulary: lay {' or '.join(VOCAB_FILES)} into that folder"
+        )
+    return open_tokenizer(vocabulary)
 
 
 def _read_json(path: Path) -> Tokenizer:

@@ -1,7 +1,7 @@
-"""The text tower: a BERT, the last hidden state of its first token, and a small projection."""
+"""What text towers are told, and BERT's: the last state of its first token, and a projection."""
 
 import logging
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -10,13 +10,16 @@ from torch import Tensor, nn
 from transformers import AutoConfig, BertConfig, BertModel
 
 from figclip.config import Config, UsageError
+from figclip.models.unpadded import first_token_states
 
 log = logging.getLogger(__name__)
 
 
 class TextConfig(Config):
-    """A BERT of these sizes; as they stand, BERT-base with 256 tokens."""
+    """A text tower of these sizes; as they stand, BERT-base with 256 tokens."""
 
+    architecture: Literal["bert", "gpt"] = "bert"
+    """`bert` reads in both directions; `gpt` is CLIP's own causal transformer."""
     hf_name: str | None = None
     """Start from this BERT's weights and take its sizes: a hub name or a local folder."""
     vocab_size: PositiveInt = 30_522
@@ -27,22 +30,29 @@ class TextConfig(Config):
     """Attention heads; must divide `hidden_size`."""
     intermediate_size: PositiveInt = 3_072
     max_positions: PositiveInt = 512
-    """Rows of the position embedding."""
+    """Rows of BERT's position embedding; a `gpt` has as many as its `context_length`."""
     context_length: PositiveInt = 256
-    """Tokens that a text is cut to, [CLS] and [SEP] among them; at most `max_positions`."""
+    """Tokens that a text is cut to, first and last mark among them; of BERT at most
+    `max_positions`."""
+    activation: Literal["gelu", "quick_gelu"] = "gelu"
+    """Between the two halves of a layer; `quick_gelu` is OpenAI's, of `gpt` alone."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Of hidden states and attention, in training."""
+    """Of BERT's hidden states and attention, in training; CLIP's `gpt` has none."""
     gradient_checkpointing: bool = False
     """Recompute the layers in the backward pass: less memory, a third more work."""
 
     @model_validator(mode="after")
     def _check(self) -> "TextConfig":
-        if self.context_length > self.max_positions:
+        if self.architecture == "bert" and self.context_length > self.max_positions:
             raise ValueError(
                 f"context_length {self.context_length} exceeds max_positions {self.max_positions}"
             )
         if self.hidden_size % self.heads:
             raise ValueError(f"{self.heads} heads do not divide hidden_size {self.hidden_size}")
+        if self.architecture == "bert" and self.activation != "gelu":
+            raise ValueError(f"a bert with {self.activation}: that is of gpt towers alone")
+        if self.architecture == "gpt" and self.hf_name is not None:
+            raise ValueError(f"hf_name {self.hf_name!r} is for a bert; start a gpt with `init`")
         return self
 
     def settled(self) -> "TextConfig":
@@ -92,8 +102,7 @@ class TextTower(nn.Module):
         mask: Bool[Tensor, "batch length"] | Int[Tensor, "batch length"],
     ) -> Float[Tensor, "batch embed_dim"]:
         """`mask` is true, or 1, where a token is no padding."""
-        hidden = self.transformer(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-        features: Tensor = self.proj(hidden[:, 0])
+        features: Tensor = self.proj(first_token_states(self.transformer, ids, mask))
         return features
 
 

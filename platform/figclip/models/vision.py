@@ -1,5 +1,6 @@
 """The image tower: a timm trunk, its pooled feature, and a linear head."""
 
+import re
 from collections import OrderedDict
 from typing import Annotated, Any
 
@@ -9,6 +10,10 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from figclip.config import Config, UsageError
+from figclip.models.pooled import pooled_state
+
+PROJECTS_AS_IT_POOLS = re.compile(r"resnet\d+(x\d+)?_clip(\..+)?")
+"""timm's names of CLIP's ResNets: the attention that pools them ends in the projection."""
 
 
 class VisionConfig(Config):
@@ -35,9 +40,15 @@ class VisionConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> "VisionConfig":
-        if self.pretrained and (self.width or self.depth or self.heads or self.patch_size):
+        if self.pretrained and self.sizes:
             raise ValueError(f"pretrained {self.timm_model} has its own sizes: leave them empty")
         return self
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """What is not as the named model has it."""
+        names = ("width", "depth", "heads", "patch_size")
+        return {name: size for name in names if (size := getattr(self, name)) is not None}
 
     def settled(self) -> "VisionConfig":
         """The same tower, to be built without a hub: for weights that come from elsewhere."""
@@ -48,30 +59,40 @@ class VisionTower(nn.Module):
     """Pixels to features that are not yet normalised.
 
     The pooling is the trunk's own: of a ViT, the class token after the last norm. The names of the
-    parameters are those of open_clip's timm towers: `trunk.*` and `head.proj.weight`.
+    parameters are those of open_clip's timm towers: `trunk.*` and `head.proj.weight`; CLIP's own
+    ResNets have no head besides, as their pooling projects.
     """
 
     def __init__(self, config: VisionConfig, *, embed_dim: int) -> None:
         super().__init__()
-        trunk = _trunk(config)
-        self.trunk = trunk
-        self.head = nn.Sequential(
-            OrderedDict(proj=nn.Linear(trunk.num_features, embed_dim, bias=False))
-        )
+        projects = PROJECTS_AS_IT_POOLS.fullmatch(config.timm_model) is not None
+        self.trunk = _trunk(config, num_outputs=embed_dim if projects else 0)
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        if not projects:
+            layers["proj"] = nn.Linear(self.trunk.num_features, embed_dim, bias=False)
+        self.head = nn.Sequential(layers)
 
     def forward(
         self, pixels: Float[Tensor, "batch 3 side side"]
     ) -> Float[Tensor, "batch embed_dim"]:
-        features: Tensor = self.head(self.trunk(pixels))
+        features: Tensor = self.head(pooled_state(self.trunk, pixels))
         return features
 
+    def train(self, mode: bool = True) -> "VisionTower":
+        """A BatchNorm whose weights are locked keeps its statistics as well."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d) and not module.weight.requires_grad:
+                module.eval()
+        return self
 
-def _trunk(config: VisionConfig) -> Any:
+
+def _trunk(config: VisionConfig, *, num_outputs: int) -> Any:
     try:
         trunk: Any = timm.create_model(
             config.timm_model,
             pretrained=config.pretrained,
-            num_classes=0,
+            num_classes=num_outputs,
             **_timm_options(config),
         )
     except (TypeError, AssertionError) as error:

@@ -5,7 +5,8 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -28,7 +29,7 @@ from figclip.serving.limits import ImageFault, Limits, decode_image
 from figclip.serving.page import search_app
 from figclip.serving.protocol import ApiError, ModelCard, Refusal, Vector
 from figclip.serving.search import FigureSearch
-from figclip.store import Store
+from figclip.store import Folder, Store
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,7 +74,7 @@ class EncoderReplica:
 
         torch.set_num_threads(max(1, int(machines.encoder_cpus)))
         device = "cuda" if machines.encoder_gpus else "cpu"
-        self._encoder = Encoder.open(Store(store_url).open("encoder", version), device=device)
+        self._encoder = Encoder.open(encoder_source(Store(store_url), version), device=device)
         self._limits = limits
         self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._decode_thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
@@ -190,7 +191,10 @@ async def _answer(method: Any, items: Sequence[str | bytes]) -> Any:
 def embeddings_application(
     store: Store, *, encoder_version: str, machines: Machines, limits: Limits
 ) -> Application:
-    """`/v1/embeddings` of a published encoder; `UsageError` where it is not published."""
+    """`/v1/embeddings` of a published encoder, or of any other by a source with a slash.
+
+    `UsageError` where it is not published, or the source is none.
+    """
     return _gateway(EmbeddingsGateway, machines).bind(
         _encoder(store, encoder_version, machines, limits),
         model_card(store, encoder_version),
@@ -221,15 +225,27 @@ def search_application(
     )
 
 
-def model_card(store: Store, encoder_version: str) -> ModelCard:
-    """How `/v1/models` shows a published encoder."""
+def encoder_source(store: Store, encoder: str) -> Folder | str:
+    """The folder of a published version; what has a slash is a source for `open_model`."""
+    if "/" not in encoder:
+        return store.open("encoder", encoder)
+    return str(Path(encoder).absolute()) if Path(encoder).is_dir() else encoder
+
+
+def model_card(store: Store, encoder: str) -> ModelCard:
+    """How `/v1/models` shows an encoder; one that is not published is opened for it."""
     from figclip.models.clip import ClipConfig
+    from figclip.models.opening import open_model
     from figclip.models.weights import CONFIG_FILE
 
-    config = ClipConfig.from_json(store.open("encoder", encoder_version).read(CONFIG_FILE))
-    created = datetime.fromisoformat(store.manifest("encoder", encoder_version).created)
+    source = encoder_source(store, encoder)
+    if isinstance(source, str):
+        name, created, config = encoder, datetime.now(UTC), open_model(source).config
+    else:
+        name, config = f"encoder@{encoder}", ClipConfig.from_json(source.read(CONFIG_FILE))
+        created = datetime.fromisoformat(store.manifest("encoder", encoder).created)
     return ModelCard(
-        id=f"encoder@{encoder_version}",
+        id=name,
         created=int(created.timestamp()),
         dim=config.embed_dim,
         context_length=config.text.context_length,
@@ -237,7 +253,7 @@ def model_card(store: Store, encoder_version: str) -> ModelCard:
 
 
 def _encoder(store: Store, version: str, machines: Machines, limits: Limits) -> Application:
-    store.open("encoder", version)
+    source = encoder_source(store, version)
     deployed = serve.deployment(
         name="Encoder",
         num_replicas=machines.encoder_replicas,
@@ -245,7 +261,9 @@ def _encoder(store: Store, version: str, machines: Machines, limits: Limits) -> 
         max_ongoing_requests=4 * machines.max_batch_size,
         max_queued_requests=machines.max_queued_requests,
     )(EncoderReplica)
-    return deployed.bind(store.url, version, machines, limits)
+    return deployed.bind(
+        store.url, source if isinstance(source, str) else version, machines, limits
+    )
 
 
 def _gateway(kind: type[_Gateway], machines: Machines) -> Deployment:

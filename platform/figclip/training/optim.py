@@ -1,14 +1,15 @@
-"""AdamW by the paper's Supplementary Table 9, and a learning rate that follows the samples seen."""
+"""AdamW by the paper's Supplementary Table 9."""
 
-import math
+from typing import Any, Literal
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat
 from torch import nn
+from torch.distributed.tensor import DTensor
 from torch.optim import AdamW, Optimizer
 
-from figclip.config import Config, UsageError
+from figclip.config import Config
 
-UNDECAYED = ("logit_scale", "pos_embed", "cls_token")
+UNDECAYED = ("logit_scale", "pos_embed", "positional_embedding", "cls_token")
 """Last names of parameters that are neither norms nor biases, and yet are not to shrink."""
 
 
@@ -24,22 +25,30 @@ class OptimConfig(Config):
     """Steps over which the learning rate climbs from 0 to `lr`."""
     warmup_samples: NonNegativeInt | None = None
     """The same in samples; where given, `warmup_steps` does not count."""
+    lr_follows: Literal["samples", "steps"] = "samples"
+    """What the warm-up and the cosine after it count; the same thing while the batch keeps its
+    size."""
     max_grad_norm: PositiveFloat | None = None
     """Longer gradients are cut to this L2 norm; none are cut where it is None."""
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> AdamW:
-    """AdamW over the parameters that learn, in two groups: with and without weight decay."""
+    """AdamW over the parameters that learn, in groups: with and without weight decay.
+
+    Under FSDP those that every rank has whole (the temperature) are a third group, without decay:
+    torch steps no group of both kinds.
+    """
     decayed: list[nn.Parameter] = []
     undecayed: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             (decayed if is_decayed(name, parameter) else undecayed).append(parameter)
+    parts = [parameter for parameter in undecayed if isinstance(parameter, DTensor)]
+    whole = [parameter for parameter in undecayed if not isinstance(parameter, DTensor)]
+    groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": config.weight_decay}]
+    groups += [{"params": group, "weight_decay": 0.0} for group in (parts, whole) if group]
     return AdamW(
-        [
-            {"params": decayed, "weight_decay": config.weight_decay},
-            {"params": undecayed, "weight_decay": 0.0},
-        ],
+        groups,
         lr=config.lr,
         betas=(config.beta1, config.beta2),
         eps=config.eps,
@@ -50,30 +59,6 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> AdamW:
 def is_decayed(name: str, parameter: nn.Parameter) -> bool:
     """Norms and biases are vectors, the temperature is a scalar: only what has two axes decays."""
     return parameter.ndim >= 2 and name.rpartition(".")[2] not in UNDECAYED
-
-
-def warmup_of(config: OptimConfig, *, batch_size: int, total_samples: int) -> int:
-    """Samples of the warm-up; `UsageError` where the run ends before it does."""
-    in_steps = config.warmup_samples is None
-    samples = config.warmup_steps * batch_size if in_steps else config.warmup_samples or 0
-    if samples >= total_samples:
-        name, most = ("steps", batch_size) if in_steps else ("samples", 1)
-        raise UsageError(
-            f"the warm-up of {samples} samples is as long as the whole run of {total_samples}: "
-            f"set --optim.warmup-{name} below {total_samples // most}, or raise --epochs"
-        )
-    return samples
-
-
-def lr_at(samples: float, *, peak: float, warmup_samples: int, total_samples: int) -> float:
-    """The learning rate after `samples`: linear to `peak`, then half a cosine down to 0.
-
-    By samples, not steps, so that the curve keeps its shape whatever the batch size does.
-    """
-    if samples < warmup_samples:
-        return peak * samples / warmup_samples
-    progress = (samples - warmup_samples) / max(1, total_samples - warmup_samples)
-    return peak * (1 + math.cos(math.pi * min(1.0, progress))) / 2
 
 
 def set_lr(optimizer: Optimizer, lr: float) -> None:

@@ -2,7 +2,11 @@
 
 import json
 import logging
+import math
 import os
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -14,69 +18,95 @@ from ray.train.v2.api.exceptions import WorkerGroupError
 from ray.train.v2.api.result import Result
 
 from figclip.config import UsageError
-from figclip.inputs.order import RowGroup
-from figclip.inputs.reader import captions, row_groups
+from figclip.inputs.corpora import (
+    Corpus,
+    CorpusShare,
+    all_texts,
+    mixed_row_groups,
+    open_corpora,
+    row_groups,
+)
+from figclip.inputs.order import RowGroup, SampleOrder
 from figclip.inputs.tokens import FILE as TOKENIZER_FILE
 from figclip.inputs.tokens import Tokenizer, open_tokenizer, train_wordpiece
+from figclip.models.adapting import plain
 from figclip.models.clip import Clip
+from figclip.models.model_card import FILE as CARD_FILE
+from figclip.models.model_card import model_card
+from figclip.models.opening import Opened
 from figclip.models.weights import clip_with, save_weights
 from figclip.resources import is_joined_cluster, require_resources
 from figclip.store import Folder, Manifest, Publication, Store
 from figclip.training.checkpoint import newest_checkpoint, read_checkpoint
+from figclip.training.initial import find_initial, initial_tokenizer, keep_initial
 from figclip.training.loop import CHECKPOINTS, LoopConfig, Task, Validate, run_worker
-from figclip.training.optim import warmup_of
+from figclip.training.schedule import schedule_of, warmup_of
+from figclip.training.trackers import TrackerConfig
 
 log = logging.getLogger(__name__)
 
 NAME = "encoder"
 RUN_FILE = "run.json"
+LEFT_OUT_FILE = "left_out.json"
+"""Pairs of the train split that gave nothing: pair id → why."""
 SNAPSHOT = "checkpoint_manager_snapshot.json"
 """Ray Train's list of the checkpoints of a run."""
 
 
 class PretrainConfig(LoopConfig):
     tokenizer: str | None = None
-    """A `vocab.txt`, `tokenizer.json`, folder or hub name; None trains a WordPiece on the captions
-    of the train split, of `model.text.vocab_size` tokens."""
+    """A `vocab.txt`, `tokenizer.json`, folder or hub name, or OpenAI's byte pairs
+    (`bpe_simple_vocab_16e6.txt.gz`). None takes that of `init`, or else trains a WordPiece of
+    `model.text.vocab_size` tokens on the texts of the train split of all corpora."""
 
 
 def pretrain(
     store: Store,
     *,
-    pairs_version: str,
+    corpora: Sequence[CorpusShare],
     version: str,
     config: PretrainConfig,
     num_workers: int,
     cpus_per_worker: float,
     use_gpu: bool,
     validate: Validate | None,
+    min_workers: int | None = None,
     cpus_per_read: float = 0.5,
     reads_per_worker: int = 1,
     max_failures: int = 1,
+    trackers: TrackerConfig | None = None,
 ) -> Manifest:
-    """Train on the train split of `pairs@pairs_version`, publish `encoder@version`.
+    """Train on the train splits of some corpora, mixed by weights, publish `encoder@version`.
 
-    Called again after a kill, it goes on from the last checkpoint and ends with the same weights.
-    `validate` judges the embeddings of the validation split after every epoch. Besides the workers'
-    CPUs, reading needs `cpus_per_read` CPUs a task, and each worker has `reads_per_worker` of them
-    where there are so many. A worker group that fails is started again `max_failures` times.
-    `UsageError` names what to mend.
+    Called again after a kill, it goes on from the last checkpoint and ends with the same weights;
+    with another number of workers it sees the same samples in the same batches. Given
+    `min_workers`, it starts with as many workers as find room, down to so few, and takes more or
+    fewer as the cluster grows or shrinks. `validate` judges the embeddings of the first corpus's
+    validation split after every epoch: of its images and their captions. Pairs that give nothing
+    are left out, counted, and named in the encoder's `left_out.json`. Besides the workers' CPUs,
+    reading needs `cpus_per_read` CPUs a task, and each worker has `reads_per_worker` of them where
+    there are so many. A worker group that fails is started again `max_failures` times. `UsageError`
+    names what to mend.
     """
-    inputs = (f"pairs@{pairs_version}",)
-    values = config.model_dump(mode="json")
+    inputs = tuple(dict.fromkeys(share.artifact for share in corpora))
+    shares = [share.model_dump(mode="json") for share in corpora]
+    values = config.model_dump(mode="json") | {"corpora": shares}
     run = store.root / "runs" / f"{NAME}-{version}"
     if store.already_published(NAME, version, values, inputs):
         clear_leftovers(run, {"config": values, "inputs": list(inputs)})
         return store.manifest(NAME, version)
-    pairs = store.open("pairs", pairs_version)
-    train, validation = row_groups(pairs, "train"), row_groups(pairs, "validation")
-    check_sizes(config, num_rows=_num_rows(train), num_workers=num_workers)
+    opened = open_corpora(store, corpora)
+    train = mixed_row_groups(opened, corpora, "train")
+    validation = row_groups(opened[0].pairs, "validation")
+    fewest = min_workers or num_workers
+    order = SampleOrder(train, config.seed, config.groups_per_window)
+    check_sizes(config, num_rows=order.num_rows, workers=range(fewest, num_workers + 1))
     if not validation:
-        log.warning("pairs@%s has no validation split: the run is not validated", pairs_version)
+        log.warning("%s has no validation split: the run is not validated", inputs[0])
     require_resources(
         {
-            "CPU": num_workers * cpus_per_worker + cpus_per_read,
-            "GPU": num_workers if use_gpu else 0,
+            "CPU": fewest * cpus_per_worker + cpus_per_read,
+            "GPU": fewest if use_gpu else 0,
         },
         ray.cluster_resources(),
         remedies={
@@ -85,49 +115,68 @@ def pretrain(
         },
         can_grow=is_joined_cluster(os.environ),
     )
-    claim(run, {"config": values, "inputs": list(inputs), "num_workers": num_workers})
+    initial = find_initial(config.init, config.model, run)
+    claim(run, {"config": values, "inputs": list(inputs)})
+    keep_initial(run, initial)
     task = Task(
         config=LoopConfig(**{name: getattr(config, name) for name in LoopConfig.model_fields}),
-        pairs=pairs,
+        corpora=opened,
         train=train,
         validation=validation,
-        tokenizer=_tokenizer(run, config, pairs, train),
+        tokenizer=_tokenizer(run, config, opened, train, initial),
         run=run,
         validate=validate,
         cpus_per_read=cpus_per_read,
         reads_per_worker=reads_per_worker,
+        trackers=trackers or TrackerConfig(),
     )
     workers = ScalingConfig(
-        num_workers=num_workers,
+        num_workers=num_workers if min_workers is None else (min_workers, num_workers),  # type: ignore[arg-type]  # as Ray Train's own class says
         use_gpu=use_gpu,
         resources_per_worker={"CPU": cpus_per_worker, **({"GPU": 1} if use_gpu else {})},
     )
     state = _fit(task, workers, max_failures)
     with store.publishing(NAME, version, config=values, inputs=inputs) as publication:
         _write_encoder(publication, task, state)
+        card = model_card(
+            f"{NAME}@{version}",
+            task.config.model.settled(),
+            inputs=inputs,
+            run=values,
+            counts=publication.counts,
+        )
+        publication.folder.write(CARD_FILE, card.encode())
     run.clear()
     return store.manifest(NAME, version)
 
 
-def check_sizes(config: PretrainConfig, *, num_rows: int, num_workers: int) -> None:
-    """`UsageError` where batch, workers, pairs, pictures or warm-up do not fit one another."""
-    if config.batch_size % num_workers:
-        raise UsageError(
-            f"a batch of {config.batch_size} pairs cannot be shared evenly by {num_workers} "
-            f"workers: set --batch-size to a multiple of {num_workers}"
-        )
-    if num_rows < config.batch_size:
-        raise UsageError(
-            f"{num_rows} training pairs do not fill one batch of {config.batch_size}: "
-            f"set a smaller --batch-size, or ingest more articles"
-        )
+def check_sizes(config: PretrainConfig, *, num_rows: int, workers: range) -> None:
+    """`UsageError` where batch, lanes, workers, pairs, pictures or warm-up do not fit."""
+    for num_workers in workers:
+        if config.lanes % num_workers:
+            raise UsageError(
+                f"{config.lanes} lanes cannot be shared evenly by {num_workers} workers: set "
+                f"--lanes to a multiple of {math.lcm(*workers)}, or --num-workers otherwise"
+            )
+    for size in (config.batch_size, *(size for _, size in config.batch_schedule)):
+        if size % config.lanes:
+            raise UsageError(
+                f"a batch of {size} pairs cannot take as many of each of {config.lanes} lanes: set "
+                f"--batch-size (and --batch-schedule) to multiples of {config.lanes}, or --lanes "
+                f"to a divisor of them"
+            )
     if config.pixels.size != config.model.vision.image_size:
         raise UsageError(
             f"pictures of {config.pixels.size} px do not fit a tower for "
             f"{config.model.vision.image_size} px: set --pixels.size or --model.vision.image-size"
         )
-    steps = num_rows // config.batch_size * config.epochs
-    warmup_of(config.optim, batch_size=config.batch_size, total_samples=steps * config.batch_size)
+    schedule = schedule_of(
+        num_rows=num_rows,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        batch_schedule=config.batch_schedule,
+    )
+    warmup_of(config.optim, schedule)
 
 
 def _num_rows(groups: tuple[RowGroup, ...]) -> int:
@@ -173,16 +222,25 @@ def forget_torn_snapshot(run: Folder) -> None:
 
 
 def _tokenizer(
-    run: Folder, config: PretrainConfig, pairs: Folder, train: tuple[RowGroup, ...]
+    run: Folder,
+    config: PretrainConfig,
+    corpora: Sequence[Corpus],
+    train: tuple[RowGroup, ...],
+    initial: Opened | None,
 ) -> Tokenizer:
-    """The given one, or one trained on the captions; the run's folder keeps it for a resumption."""
+    """The given one, that of the initial model, or one trained on the texts.
+
+    The run's folder keeps it for a resumption.
+    """
     if run.exists(TOKENIZER_FILE):
         return Tokenizer.load(run)
     vocab_size = config.model.text.settled().vocab_size
     if config.tokenizer is not None:
         tokenizer = open_tokenizer(config.tokenizer)
+    elif initial is not None:
+        tokenizer = initial_tokenizer(initial)
     else:
-        tokenizer = train_wordpiece(captions(pairs, train), vocab_size=vocab_size)
+        tokenizer = train_wordpiece(all_texts(corpora, train), vocab_size=vocab_size)
     if tokenizer.vocab_size > vocab_size:
         raise UsageError(
             f"the tokenizer's {tokenizer.vocab_size} tokens exceed the model's {vocab_size}: "
@@ -216,16 +274,18 @@ def _fit(task: Task, workers: ScalingConfig, max_failures: int) -> dict[str, Any
     if result.return_value is not None:
         raise UsageError(result.return_value)
     if result.checkpoint is None:  # resumed at its end, where nothing is left to report
-        state = newest_checkpoint(task.run / CHECKPOINTS)
-        assert state is not None
-        return state
+        name = newest_checkpoint(task.run / CHECKPOINTS)
+        assert name is not None
+        with tempfile.TemporaryDirectory() as copy:
+            return read_checkpoint((task.run / CHECKPOINTS / name).download(Path(copy)))
     with result.checkpoint.as_directory() as folder:
         return read_checkpoint(Path(folder))
 
 
 def _write_encoder(publication: Publication, task: Task, state: dict[str, Any]) -> None:
     config, folder, progress = task.config, publication.folder, state["progress"]
-    clip: Clip = clip_with(state["model"], config.model, origin="the last checkpoint")
+    weights = plain(state["model"], config.model, config.adapt)
+    clip: Clip = clip_with(weights, config.model, origin="the last checkpoint")
     save_weights(folder, clip, config.model)
     task.tokenizer.save(folder)
     config.pixels.save(folder)
@@ -233,6 +293,8 @@ def _write_encoder(publication: Publication, task: Task, state: dict[str, Any]) 
     curves = task.run / "tensorboard"
     for name in curves.files():
         (folder / "_tensorboard").write(name, curves.read(name))
+    left_out: dict[str, str] = progress["left_out"]
+    folder.write(LEFT_OUT_FILE, json.dumps(left_out, indent=1).encode())
     last = dict(progress["history"][-1])
     publication.counts.update(
         num_train_pairs=_num_rows(task.train),
@@ -242,5 +304,6 @@ def _write_encoder(publication: Publication, task: Task, state: dict[str, Any]) 
         num_epochs=last.pop("epoch"),
         samples_seen=last.pop("samples"),
         final_loss=last.pop("loss"),
+        left_out=dict(Counter(why.partition(":")[0] for why in left_out.values())),
         validation=last,
     )

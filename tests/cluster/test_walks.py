@@ -1,5 +1,8 @@
-"""The walk, killed at every station, ends with the artifacts of a walk that nobody disturbed."""
+"""The walk, killed at every station, ends with the artifacts of one that was submitted and left
+alone."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import lancedb
@@ -12,28 +15,53 @@ VERSION = "quickstart"
 
 @pytest.mark.cluster
 @pytest.mark.timeout(840)
-def test_a_walk_killed_at_every_station_ends_like_an_undisturbed_one(
-    undisturbed: tuple[Path, str], tmp_path: Path
+def test_a_walk_killed_at_every_station_ends_like_one_that_was_submitted_and_left_alone(
+    submitted: tuple[Path, str], tmp_path: Path
 ):
-    calm, calm_text = undisturbed
+    """The encoder of figures alone is left out here: the same station makes it."""
+    calm, calm_text = submitted
     killed, log = tmp_path / "killed", tmp_path / "killed.log"
     pairs, index = killed / "pairs" / VERSION, killed / "index" / VERSION
-    kill_when(lambda: len(list(pairs.glob("_ledger/*.parquet"))) >= 2, killed, log=log)
-    assert not (pairs / "_manifest.json").exists()
-    kill_when(lambda: has_checkpoint(killed), killed, log=log)
-    assert (pairs / "_manifest.json").exists()
-    assert not (killed / "encoder" / VERSION / "_manifest.json").exists()
-    kill_when(lambda: index.exists() and any(index.rglob("*")), killed, log=log)
-    assert not (index / "_manifest.json").exists()
-    killed_text = finish(killed, log=log)
+    panels = killed / "pairs" / f"{VERSION}-panels"
 
-    assert rows(killed / "pairs" / VERSION).equals(rows(calm / "pairs" / VERSION))
+    def kill_at(condition: Callable[[], bool]) -> None:
+        kill_when(condition, killed, "--no-compare", log=log)
+
+    kill_at(lambda: len(list(pairs.glob("_ledger/*.parquet"))) >= 2)
+    assert not (pairs / "_manifest.json").exists()
+    kill_at(lambda: len(list(panels.glob("*/*.parquet"))) >= 2)
+    assert (pairs / "_manifest.json").exists()
+    assert not (panels / "_manifest.json").exists()
+    kill_at(lambda: has_checkpoint(killed))
+    assert (panels / "_manifest.json").exists()
+    assert not (killed / "encoder" / VERSION / "_manifest.json").exists()
+    kill_at(lambda: index.exists() and any(index.rglob("*")))
+    assert not (index / "_manifest.json").exists()
+    killed_text = finish(killed, "--no-compare", log=log)
+
+    for version in (VERSION, panels.name):
+        assert rows(killed / "pairs" / version).equals(rows(calm / "pairs" / version))
     weights = [load_file(s / "encoder" / VERSION / "model.safetensors") for s in (calm, killed)]
     assert weights[0].keys() == weights[1].keys()
     assert all(weights[0][name].equal(weights[1][name]) for name in weights[0])
     assert rows(killed / "embeddings" / VERSION).equals(rows(calm / "embeddings" / VERSION))
     assert index_rows(killed).equals(index_rows(calm))
+    assert len(table_of(killed_text)) == 3
     assert table_of(killed_text) == table_of(calm_text)
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(840)
+def test_the_walk_says_what_panels_gain_at_equal_samples(submitted: tuple[Path, str]):
+    store, text = submitted
+    lines = json.loads((store / "evaluation" / VERSION / "recall.json").read_text())["beside"]
+    found = [(line["pairs"], line["encoder"]) for line in lines]
+    alone, panels = f"{VERSION}-figures", f"{VERSION}-panels"
+    assert found == [(VERSION, VERSION), (VERSION, alone), (panels, VERSION), (panels, alone)]
+    learned_from = {line["encoder"]: line["learned_from"] for line in lines}
+    assert learned_from == {VERSION: [VERSION, panels], alone: [VERSION]}
+    assert len({line["num_samples"] for line in lines}) == 1
+    assert sum(f" of {panels} |" in line for line in text.splitlines()) == 2
 
 
 def has_checkpoint(store: Path) -> bool:
@@ -54,7 +82,7 @@ def test_the_walk_on_real_articles_reaches_its_end(shared: Path, tmp_path: Path)
     """Every recipe is cut to what 96 pairs allow, also the demo's warm-up of 50 steps."""
     store, log = tmp_path / "real", tmp_path / "real.log"
     source = shared / "pmc-oa-opendata"
-    words = ["--source", str(source), "--train.optim.warmup-steps", "50"]
+    words = ["--source", str(source), "--train.optim.warmup-steps", "50", "--panel-share", "0"]
     text = finish(store, *words, log=log)
     assert "31 articles, 134 figures → 96 pairs" in text
     assert len(table_of(text)) == 3
