@@ -18,6 +18,7 @@ from figclip.panels.layout.figures import split_figure
 from figclip.training.step import Precision
 from jobs.benchmarks.figures import Figures, table
 from jobs.benchmarks.ingest import PARTS, ingest
+from jobs.benchmarks.loader import loader
 from jobs.benchmarks.loss import loss
 from jobs.benchmarks.panel_borders import panel_borders
 from jobs.benchmarks.panel_layouts import panel_layouts
@@ -85,6 +86,7 @@ def _train_step(folder: Path, config: BenchmarkJob) -> Figures:
 
 BENCHMARKS: dict[str, Callable[[Path, BenchmarkJob], Figures]] = {
     "walk": lambda folder, _: walk(folder),
+    "loader": lambda folder, _: loader(folder),
     "loss": lambda _, config: loss(config.device),
     "ingest": _ingest,
     "panels": _panels,

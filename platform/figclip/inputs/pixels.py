@@ -9,6 +9,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
+from torch.nn import functional as F
 
 from figclip.config import Config, UsageError
 from figclip.schema import MAX_PIXELS
@@ -48,12 +49,11 @@ class PixelConfig(Config):
         return cls.from_json(folder.read(FILE))
 
 
-def decode(data: bytes, *, size: int | None = None) -> Image.Image:
+def decode(data: bytes) -> Image.Image:
     """The picture in RGB, upright, on white where it is transparent.
 
-    With `size`, a JPEG is decoded at a half, quarter or eighth as long as its shorter side stays
-    at least twice that: two to three times faster, and the crop of that size shifts by less than a
-    pixel. Raises `UnreadableImage`.
+    In full: libjpeg's decoding at a half or a quarter saves little beside a fast resize, and is far
+    from exact on drawn lines. Raises `UnreadableImage`.
     """
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
@@ -61,8 +61,6 @@ def decode(data: bytes, *, size: int | None = None) -> Image.Image:
             raise UnreadableImage(
                 f"{image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are decoded"
             )
-        if size is not None and image.format == "JPEG":
-            image.draft(image.mode, (2 * size, 2 * size))
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
         return _as_rgb(image)
@@ -97,10 +95,26 @@ def eval_crop(image: Image.Image, config: PixelConfig) -> UInt8[Tensor, "3 side 
 def train_crop(
     image: Image.Image, config: PixelConfig, seed: int | np.random.Generator
 ) -> UInt8[Tensor, "3 side side"]:
-    """The bytes of `train_pixels`, before they are normalised."""
+    """The bytes of `train_pixels`, before they are normalised.
+
+    Resized by torch, whose antialiased bicubic is Pillow's to within one level (more than 65 dB)
+    and several times as fast.
+    """
     left, top, width, height = crop_box(*image.size, config, np.random.default_rng(seed))
-    cropped = _as_rgb(image).crop((left, top, left + width, top + height))
-    return _planes(cropped.resize((config.size, config.size), Image.Resampling.BICUBIC))
+    levels = np.asarray(_as_rgb(image))[top : top + height, left : left + width]
+    return _resized(torch.from_numpy(levels.copy()).permute(2, 0, 1), config.size)
+
+
+def _resized(levels: UInt8[Tensor, "3 height width"], side: int) -> UInt8[Tensor, "3 side side"]:
+    """Torch goes along the rows first; a tall picture is laid on its side, as Pillow 13 takes it.
+
+    Between the two passes overshoot is cut off, so with lines and noise their order is seen.
+    """
+    height, width = levels.shape[1:]
+    is_tall = height - side > 2 * max(0, width - side)
+    lying = levels.transpose(1, 2) if is_tall else levels
+    resized = F.interpolate(lying[None], (side, side), mode="bicubic", antialias=True)[0]
+    return (resized.transpose(1, 2) if is_tall else resized).contiguous()
 
 
 def normalise(

@@ -111,7 +111,7 @@ class Reader:
         if not texts:
             raise Unusable("no_text", "neither caption nor mention has a word")
         try:
-            image = decode(pair["image"], size=self.pixels.size)
+            image = decode(pair["image"])
         except UnreadableImage as error:
             why = str(error).partition(" <_io.")[0]  # Pillow names the stream by its address
             raise Unusable("broken_image", why) from error
