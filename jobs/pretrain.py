@@ -1,17 +1,20 @@
 """Pairs → an encoder: `python -m jobs.pretrain tiny --pairs pmc --optim.lr 1e-3`.
 
-`--corpora pmc pmc-panels=0.5 pmc:mentions=0.25` mixes figures, panels and mentions by weights.
+`--corpora pmc pmc-panels=0.5 pmc:mentions=0.25` mixes figures, panels and mentions by weights;
+`--plan` says what a run would take, and starts nothing.
 """
 
 from typing import Annotated
 
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from tyro.constructors import PrimitiveConstructorSpec
 
 from figclip.evaluation.retrieval import validate
 from figclip.inputs.corpora import CorpusShare, share_of, words_of
 from figclip.store import Manifest, Store
+from figclip.training.estimate import estimate_run
 from figclip.training.pretrain import PretrainConfig, pretrain
+from figclip.training.schedule import schedule_of
 from figclip.training.trackers import TrackerConfig
 from jobs.entry import Job, joined_ray, keep_config, run
 from jobs.presets import (
@@ -62,6 +65,19 @@ class PretrainJob(Job, PretrainConfig):
     """Times that workers which fail, or are lost with their machine, are started again."""
     trackers: TrackerConfig = TrackerConfig()
     """Where the curves go besides TensorBoard's files."""
+    plan: bool = False
+    """Say what the run would take, and do nothing."""
+    plan_pairs: PositiveInt = 13_900_000
+    """Training pairs to reckon with; as it stands, the paper's."""
+    plan_gpu: str = "H200"
+    """GPU to reckon with, by its name in `figclip.models.flops.PEAK_TFLOPS`."""
+    plan_mfu: Annotated[float, Field(gt=0, le=1)] = 0.36
+    """Share of that GPU's peak in its data sheet that the run reaches."""
+    plan_tokens: PositiveInt = 128
+    """Tokens of a mean caption, [CLS] and [SEP] among them."""
+    plan_images_per_cpu_s: PositiveFloat = 150.0
+    """Pictures that one CPU decodes a second: `python -m jobs.benchmark loader` measures it."""
+    plan_dollars_per_gpu_hour: PositiveFloat | None = None
 
 
 def _on_16_gpus(recipe: PretrainConfig) -> PretrainJob:
@@ -82,7 +98,10 @@ PRESETS = {
 }
 
 
-def main(config: PretrainJob) -> Manifest:
+def main(config: PretrainJob) -> Manifest | None:
+    if config.plan:
+        print("\n".join(plan(config)), flush=True)
+        return None
     store = Store(config.store)
     with joined_ray(config):
         manifest = pretrain(
@@ -101,6 +120,26 @@ def main(config: PretrainJob) -> Manifest:
         )
     keep_config(store, "encoder", config.version, "pretrain", config)
     return manifest
+
+
+def plan(config: PretrainJob) -> list[str]:
+    schedule = schedule_of(
+        num_rows=config.plan_pairs,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        batch_schedule=config.batch_schedule,
+    )
+    # Every BERT of the presets has the sizes that a config has without a name.
+    found = estimate_run(
+        config.model.with_overrides({"text.hf_name": None}),
+        schedule,
+        num_gpus=config.num_workers,
+        gpu=config.plan_gpu,
+        mfu=config.plan_mfu,
+        mean_tokens=config.plan_tokens,
+        images_per_cpu_s=config.plan_images_per_cpu_s,
+    )
+    return found.lines(config.plan_dollars_per_gpu_hour)
 
 
 if __name__ == "__main__":

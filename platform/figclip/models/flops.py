@@ -61,11 +61,13 @@ def clip_flops(config: ClipConfig) -> ClipFlops:
 
 def _text_flops(text: TextConfig, embed_dim: int, *, image: int) -> ClipFlops:
     middle = (text.hidden_size + embed_dim) // 2
+    is_bert = text.architecture == "bert"
+    head = middle * (text.hidden_size + embed_dim) if is_bert else text.hidden_size * embed_dim
     layer = 4 * text.hidden_size**2 + 2 * text.hidden_size * text.intermediate_size
     both = 2 * (1 + BACKWARD)
     return ClipFlops(
         image=image,
-        text=both * (text.hidden_size * middle + middle * embed_dim),
+        text=both * head,
         token=both * text.layers * layer,
         token_pair=both * text.layers * 2 * text.hidden_size,
     )
