@@ -145,7 +145,7 @@ def test_a_run_that_loses_a_worker_ends_bit_for_bit_like_an_undisturbed_one(ray_
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(290)
 def test_a_run_from_another_encoder_learns_low_ranks_and_publishes_a_plain_model(
     ray_cluster, tmp_path
 ):
