@@ -1,8 +1,10 @@
 """What a training step has to compute, and what the hardware could: their ratio is the MFU.
 
 Counted are the multiplications and additions of the matrix products, 2 FLOP each pair, forward and
-backward, as the model needs them: work that gradient checkpointing does twice counts once. (MFU:
-PaLM, https://arxiv.org/abs/2204.02311, appendix B.)
+backward, as timm and transformers compute the model, so that figures compare with other people's:
+work that gradient checkpointing does twice counts once, and the last layer counts for all tokens,
+though the towers here compute there what the pooled one needs. (MFU: PaLM,
+https://arxiv.org/abs/2204.02311, appendix B.)
 """
 
 import time
