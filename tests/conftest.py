@@ -50,6 +50,7 @@ def ray_cluster() -> Iterator[None]:
     import ray
 
     ray.init(
+        address="local",  # not one that happens to run here
         num_cpus=4,
         object_store_memory=400 * 2**20,
         include_dashboard=False,

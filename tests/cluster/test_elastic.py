@@ -1,5 +1,6 @@
 """A run on a cluster that shrinks and grows: fewer workers, then more, the same samples."""
 
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -27,6 +28,9 @@ def test_a_run_that_loses_a_machine_goes_on_with_one_worker_and_sees_every_sampl
     monkeypatch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
     # Of a machine just lost Ray Train does not know yet, and waits so long for two workers.
     monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "20")
+    # Ray writes the head's address there, and whoever starts a Ray meanwhile would join it.
+    folder = tempfile.TemporaryDirectory(prefix="ray-")
+    monkeypatch.setenv("RAY_TMPDIR", folder.name)
     store = small_pairs.publish_pairs(tmp_path, num_train=163)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": CPUS})
     try:
@@ -39,6 +43,7 @@ def test_a_run_that_loses_a_machine_goes_on_with_one_worker_and_sees_every_sampl
     finally:
         ray.shutdown()
         cluster.shutdown()
+        folder.cleanup()
     assert found.counts["num_steps"] == 3 * 20
     samples = [sample for sample, _ in losses_by_sample(store, "elastic")]
     assert samples == [8 * (step + 1) for step in range(60)], "each step once"
