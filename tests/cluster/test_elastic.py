@@ -1,5 +1,6 @@
 """A run on a cluster that shrinks and grows: fewer workers, then more, the same samples."""
 
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -14,17 +15,22 @@ from figclip.inputs.corpora import CorpusShare
 from figclip.store import Store
 from figclip.training.pretrain import pretrain
 
-CONFIG = ALONE.with_overrides({"epochs": 6, "checkpoint_every_steps": 4})
+CONFIG = ALONE.with_overrides({"epochs": 3, "checkpoint_every_steps": 4})
 CPUS = 3  # a worker of two and a reading task: no machine has room for a second worker
 
 
 @pytest.mark.cluster
 @pytest.mark.slow
-@pytest.mark.timeout(560)
+@pytest.mark.timeout(900)
 def test_a_run_that_loses_a_machine_goes_on_with_one_worker_and_sees_every_sample_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+    # Of a machine just lost Ray Train does not know yet, and waits so long for two workers.
+    monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "20")
+    # Ray writes the head's address there, and whoever starts a Ray meanwhile would join it.
+    folder = tempfile.TemporaryDirectory(prefix="ray-")
+    monkeypatch.setenv("RAY_TMPDIR", folder.name)
     store = small_pairs.publish_pairs(tmp_path, num_train=163)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": CPUS})
     try:
@@ -37,9 +43,10 @@ def test_a_run_that_loses_a_machine_goes_on_with_one_worker_and_sees_every_sampl
     finally:
         ray.shutdown()
         cluster.shutdown()
-    assert found.counts["num_steps"] == 6 * 20
+        folder.cleanup()
+    assert found.counts["num_steps"] == 3 * 20
     samples = [sample for sample, _ in losses_by_sample(store, "elastic")]
-    assert samples == [8 * (step + 1) for step in range(120)], "each step once"
+    assert samples == [8 * (step + 1) for step in range(60)], "each step once"
 
 
 def lose(cluster: Cluster, node: object, store: Store) -> None:

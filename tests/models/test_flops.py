@@ -58,7 +58,8 @@ def test_a_small_model_costs_what_pytorch_counts(overrides):
     model = Clip(config)
     ids = torch.randint(1, 50, (4, 10))
     pixels = torch.randn(4, 3, 64, 64)
-    # Every token through every layer, as timm and transformers do it. Attention as plain products: of the fused one PyTorch counts nothing on a CPU.
+    # Every token through every layer, as timm and transformers do it; attention as plain products,
+    # for of the fused one PyTorch counts nothing on a CPU.
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         image = model.visual.head(model.visual.trunk(pixels))
         hidden = model.text.transformer(input_ids=ids).last_hidden_state

@@ -1,13 +1,14 @@
 """MLflow and Weights & Biases themselves, with their stores in a local folder."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from figclip.config import UsageError
 from figclip.store import Folder, Store
-from figclip.training.trackers import TrackerConfig, dotted, open_trackers
+from figclip.training.trackers import TrackerConfig, dotted, open_trackers, require_trackers
 
 VALUES = {"optim": {"lr": 1e-3}, "seed": 7}
 
@@ -60,10 +61,11 @@ def test_wandb_keeps_one_run_offline(run, tmp_path, monkeypatch):
     ("config", "module"),
     [(TrackerConfig(mlflow="x"), "mlflow"), (TrackerConfig(wandb="x"), "wandb")],
 )
-def test_a_tracker_that_is_not_installed_is_named_with_the_remedy(run, monkeypatch, config, module):
-    monkeypatch.setitem(__import__("sys").modules, module, None)
+def test_a_tracker_that_is_not_installed_is_named_with_the_remedy(monkeypatch, config, module):
+    monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(UsageError, match=rf"--trackers.{module} needs `pip install {module}"):
-        open_trackers(config, run, name="v", values=VALUES, samples_done=0)
+        require_trackers(config)
+    require_trackers(TrackerConfig())
 
 
 def test_names_of_a_config_are_dotted():

@@ -42,7 +42,7 @@ from figclip.training.initial import find_initial, initial_tokenizer, keep_initi
 from figclip.training.loop import CHECKPOINTS, run_worker
 from figclip.training.schedule import schedule_of, warmup_of
 from figclip.training.task import LoopConfig, Task, Validate
-from figclip.training.trackers import TrackerConfig
+from figclip.training.trackers import TrackerConfig, require_trackers
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +99,7 @@ def pretrain(
     opened = open_corpora(store, corpora)
     train = mixed_row_groups(opened, corpora, "train")
     validation = row_groups(opened[0].pairs, "validation")
+    require_trackers(trackers or TrackerConfig())
     fewest = min_workers or num_workers
     order = SampleOrder(train, config.seed, config.groups_per_window)
     check_sizes(config, num_rows=order.num_rows, workers=range(fewest, num_workers + 1))

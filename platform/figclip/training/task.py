@@ -39,7 +39,8 @@ class LoopConfig(StepConfig):
     """Other batches later, as epochs and size: `8 65536` takes batches of 65,536 after 8 epochs."""
     lanes: PositiveInt = 8
     """Parts that an epoch is cut into; every step takes as many pairs of each, every worker owns as
-    many. A multiple of every number of workers that the run may have. Each reads a window."""
+    many. A multiple of every number of workers that the run may have: with another number it sees
+    the same batches. (What dropout leaves out differs then.) Each lane reads a window."""
     epochs: PositiveInt = 32
     seed: NonNegativeInt = 0
     """Decides initial weights, order, crops and dropout."""

@@ -5,6 +5,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,16 @@ class TrackerConfig(Config):
     wandb: str | None = None
     """Also log to this project of Weights & Biases; `WANDB_MODE=offline` keeps it here. Needs
     `pip install wandb`."""
+
+
+PACKAGES = {"mlflow": "mlflow-skinny", "wandb": "wandb"}
+
+
+def require_trackers(config: TrackerConfig) -> None:
+    """`UsageError` where a package is not installed: before a run begins, not on its workers."""
+    for module, package in PACKAGES.items():
+        if getattr(config, module) is not None and find_spec(module) is None:
+            raise UsageError(f"--trackers.{module} needs `pip install {package}`")
 
 
 class Tracker(Protocol):
@@ -85,11 +96,9 @@ class MLflow:
     """
 
     def __init__(self, uri: str, run: Folder, *, name: str, values: dict[str, Any]) -> None:
-        try:
-            from mlflow import MlflowClient
-            from mlflow.entities import Metric
-        except ImportError as error:
-            raise UsageError("--trackers.mlflow needs `pip install mlflow-skinny`") from error
+        from mlflow import MlflowClient
+        from mlflow.entities import Metric
+
         self._metric = Metric
         self._client = MlflowClient(tracking_uri=uri)
         if run.exists("mlflow.txt"):
@@ -125,10 +134,8 @@ class WeightsAndBiases:
     """One run of a W&B project, gone on with by a resumed training; its axis is `samples`."""
 
     def __init__(self, project: str, run: Folder, *, name: str, values: dict[str, Any]) -> None:
-        try:
-            import wandb
-        except ImportError as error:
-            raise UsageError("--trackers.wandb needs `pip install wandb`") from error
+        import wandb
+
         if not run.exists("wandb.txt"):
             run.write("wandb.txt", secrets.token_hex(4).encode())
         self._local = tempfile.TemporaryDirectory(prefix="figclip-wandb-")
