@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,13 @@ from figclip.inputs.tokens import open_tokenizer
 from figclip.store import Store
 from jobs.entry import Job, joined_ray
 
-BATCH, LENGTH, NUM_WORKERS, EPOCHS = 64, 256, 2, 1_000
-NUM_WARM, NUM_COUNTED = 6, 16
+BATCH, LENGTH, NUM_WORKERS, EPOCHS = 64, 256, 2, 6
+NUM_WARM, NUM_COUNTED = 6, 14
 """Batches."""
 GROUPS_PER_WINDOW = 4
 
 
-def ours(folder: Path, stack: ExitStack) -> Iterator[int]:
+def ours(folder: Path, stack: ExitStack) -> Generator[int, None, None]:
     """Images of each batch, read by Ray Data from Parquet, as training reads them."""
     stack.enter_context(joined_ray(Job(store=str(folder), local_cpus=NUM_WORKERS)))
     quieten_ray_data()
@@ -38,7 +38,7 @@ def ours(folder: Path, stack: ExitStack) -> Iterator[int]:
     groups = row_groups(pairs, "train")
     num_rows = sum(group.num_rows for group in groups)
     order = SampleOrder(groups, 0, GROUPS_PER_WINDOW)
-    tokenizer = open_tokenizer(folder / "words" / "tokenizer.json")
+    tokenizer = open_tokenizer(folder / "words" / "loader" / "tokenizer.json")
     reader = Reader((Corpus(pairs),), order, tokenizer, LENGTH, PixelConfig(), augment_seed=0)
     spans = [
         training_span(
@@ -55,12 +55,12 @@ def ours(folder: Path, stack: ExitStack) -> Iterator[int]:
         yield len(batch.pixels)
 
 
-def open_clips(folder: Path, _: ExitStack) -> Iterator[int]:
+def open_clips(folder: Path, _: ExitStack) -> Generator[int, None, None]:
     """The same by open_clip's WebDataset loader, with our tokenizer, which is the faster one."""
     import open_clip
     from open_clip_train.data import get_wds_dataset
 
-    tokenizer = open_tokenizer(folder / "words" / "tokenizer.json")
+    tokenizer = open_tokenizer(folder / "words" / "loader" / "tokenizer.json")
     shards = sorted((folder / "shards").glob("*.tar"))
     options = Namespace(
         train_data="{" + ",".join(map(str, shards)) + "}",
@@ -98,6 +98,7 @@ def main(side: str, folder: str, step_s: str) -> None:
             time.sleep(float(step_s))
         say(num_images=num_images, wait_share=waited_s / (time.monotonic() - start))
         sys.stdin.readline()  # whoever watches has counted now
+        stream.close()
 
 
 def say(**facts: object) -> None:

@@ -132,7 +132,7 @@ def likeness_db(data: bytes, *, seed: int = 1) -> float:
 def publish(folder: Path, pictures: Sequence[bytes]) -> None:
     """The same pairs as `pairs@loader` in Parquet, and as WebDataset's shards."""
     texts = [_caption(number) for number in range(NUM_PAIRS)]
-    train_wordpiece(texts, vocab_size=600).save(Store(folder).folder("words", ""))
+    train_wordpiece(texts, vocab_size=600).save(Store(folder).folder("words", "loader"))
     data = [pictures[number % len(pictures)] for number in range(NUM_PAIRS)]
     with Store(folder).publishing("pairs", "loader", config={}) as publication:
         empty = dict.fromkeys(PAIR_SCHEMA.names)
