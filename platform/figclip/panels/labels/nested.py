@@ -125,7 +125,7 @@ def _words(ink: UInt8[np.ndarray, "height width"]) -> Words:
     num_words, word = connected_components(csr_array(joined), directed=False)
     near = in_line & (gap < WORD_GAP * tall) & (word[:, None] != word[None])
     order = np.argsort(word, kind="stable")
-    bounds = np.searchsorted(word[order], np.arange(num_words + 1))
+    bounds = np.searchsorted(word[order], np.arange(num_words + 1)).tolist()
     groups = [order[low:high] for low, high in pairwise(bounds)]
     groups = [group for group in groups if 2 <= len(group) <= LONGEST_NAME + 2]
     found = [
