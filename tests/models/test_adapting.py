@@ -172,3 +172,11 @@ def test_timm_knows_the_groups_of_every_trunk_of_the_matrix():
             clip = adapted(Clip(config), AdaptConfig(lock_image=True))
         locked = {n for n, p in clip.visual.trunk.named_parameters() if not p.requires_grad}
         assert locked >= {n for n, _ in trunk.named_parameters()}
+
+
+def test_low_ranks_learn_in_every_layer_the_last_ones_too():
+    """Of the last layers only the pooled token is worked out, which must not pass them by."""
+    clip = adapted(Clip(BERT), AdaptConfig(lora_rank=2)).train()
+    wanted = {name for name in learning(clip) if "lora_" in name}
+    assert {".blocks.2.attn.qkv." in name for name in wanted} == {True, False}
+    assert wanted <= learned(clip)

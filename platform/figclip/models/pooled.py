@@ -41,6 +41,7 @@ def _pools_class_token(trunk: Any) -> bool:
         type(last) is Block
         and type(attention) is Attention
         and attention.gate is None
+        and type(attention.qkv) is nn.Linear  # an adapter around it is more than its matrix
         and attention.qkv.out_features == 3 * attention.attn_dim
     )
 
