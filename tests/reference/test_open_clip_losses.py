@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from figclip.models.clip import ClipConfig
 from figclip.models.text import TextConfig
 from figclip.models.vision import VisionConfig
-from figclip.models.weights import load_open_clip
+from figclip.models.weights import clip_with
 from figclip.training.loss import clip_loss, siglip_loss
 
 pytestmark = pytest.mark.reference
@@ -76,7 +76,7 @@ def test_the_loss_of_a_batch_that_open_clip_wrote_is_the_one_that_it_found(
         ),
         embed_dim=256,
     )
-    clip, _ = load_open_clip(dumped["state_dict"], config=config)
+    clip = clip_with(dumped["state_dict"], config, origin="the dumped batch")
     ((pixels, ids),) = dumped["batches"]
     with torch.no_grad():
         ours = clip_loss(*clip(pixels, ids, ids != 0))

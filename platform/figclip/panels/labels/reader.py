@@ -15,8 +15,8 @@ from figclip.schema import Box
 MODEL = "PP-OCRv6_rec_small.onnx"
 """Recognition model of PP-OCRv6, in rapidocr's wheel (Apache-2.0)."""
 PAGE_HEIGHT = 48
-PAGE_WIDTHS = (32, 40, 64, 96)
-"""Pixels of what the model sees of a word: of letters, of one with brackets, and of nested ones."""
+PAGE_WIDTHS = (32, 40, 64)
+"""Pixels of what the model sees of a word: of letters, and of one with brackets."""
 SQUEEZE = 1.35
 """How much larger than its page a word may be: it is made smaller, and read as well."""
 MARGIN = 0.15

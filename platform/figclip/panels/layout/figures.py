@@ -11,7 +11,6 @@ from figclip.panels.layout.doubts import best_view
 from figclip.panels.layout.names import num_named, readings_of
 from figclip.panels.layout.sheet import Sheet, num_ink, read_sheet
 from figclip.panels.layout.tree import Tree
-from figclip.panels.layout.unknown import seen_panels
 from figclip.panels.parts import Label, PanelBox
 from figclip.schema import Box
 
@@ -54,16 +53,11 @@ def split_figure(
         sure = math.exp(-max(0.0, view.cost) / len(view.panels))
         panels = [_panel(leaf, sheet, (width, height), sure) for leaf in view.panels]
         return in_reading_order(panels)
-    clear = [] if expected or readings[0] else _unknown(sheet, border)
+    clear = [] if expected or readings[0] else clear_panels(sheet)
     if not clear:
         return [PanelBox(whole, next(iter(readings[0]), None), 1.0)]
     boxes = [_full_scale(box, sheet, (width, height)) for box in clear]
     return in_reading_order([PanelBox(box, None, CLEAR) for box in boxes])
-
-
-def _unknown(sheet: Sheet, border: Float[np.ndarray, "2 rows columns"] | None) -> list[Box]:
-    """Panels of which nothing is known; none where the figure is to stay whole."""
-    return clear_panels(sheet) or ([] if border is None else seen_panels(sheet, border))
 
 
 def in_reading_order(panels: Sequence[PanelBox]) -> list[PanelBox]:
