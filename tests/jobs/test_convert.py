@@ -6,6 +6,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from native_clip import native_clip
 from tiny import publish_tiny_encoder, tiny_pairs
 from transformers import AutoTokenizer, CLIPModel
 
@@ -13,9 +14,7 @@ from figclip.config import UsageError
 from figclip.embedding.encoder import Encoder
 from figclip.inputs.pixels import PixelConfig, decode, eval_pixels
 from figclip.inputs.tokens import open_tokenizer
-from figclip.models.clip import Clip, ClipConfig
-from figclip.models.text import TextConfig
-from figclip.models.vision import VisionConfig
+from figclip.models.clip import Clip
 from figclip.models.weights import save_weights
 from figclip.serving.deployments import model_card
 from figclip.store import Store
@@ -24,28 +23,7 @@ from jobs.convert import ConvertJob, main
 BYTE_PAIRS = Path(open_clip.__file__).parent / "bpe_simple_vocab_16e6.txt.gz"
 TEXTS = ["A red disc of 10 µm.", "x!", "ΔΣ " * 40, ""]
 IMAGES = [pair.image for pair in tiny_pairs(3)]
-OWN_CLIP = ClipConfig(
-    vision=VisionConfig(
-        timm_model="vit_base_patch16_clip_quickgelu_224",
-        image_size=32,
-        width=64,
-        depth=2,
-        heads=1,
-        patch_size=8,
-    ),
-    text=TextConfig(
-        architecture="gpt",
-        vocab_size=49_408,
-        hidden_size=32,
-        layers=2,
-        heads=2,
-        intermediate_size=128,
-        max_positions=24,
-        context_length=24,
-        activation="quick_gelu",
-    ),
-    embed_dim=16,
-)
+OWN_CLIP = native_clip(vocab_size=49_408, context_length=24)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from native_clip import native_clip
 from safetensors.torch import save_file
 
 from figclip.config import UsageError
@@ -30,27 +31,8 @@ BERT = ClipConfig(
     ),
     embed_dim=8,
 )
-OWN_VIT = VisionConfig(
-    timm_model="vit_base_patch16_clip_quickgelu_224",
-    image_size=32,
-    width=64,
-    depth=2,
-    heads=1,
-    patch_size=8,
-)
-GPT = TextConfig(
-    architecture="gpt",
-    vocab_size=50,
-    hidden_size=64,
-    layers=2,
-    heads=2,
-    intermediate_size=256,
-    max_positions=12,
-    context_length=12,
-    activation="quick_gelu",
-)
-OWN_CLIP = ClipConfig(vision=OWN_VIT, text=GPT, embed_dim=8)
-MIXED = ClipConfig(vision=BERT.vision, text=GPT, embed_dim=8, initial_bias=-10.0)
+OWN_CLIP = native_clip(vocab_size=50, context_length=12)
+MIXED = ClipConfig(vision=BERT.vision, text=OWN_CLIP.text, embed_dim=8, initial_bias=-10.0)
 HALF = (0.5, 0.5, 0.5)
 POSITION_IDS = "text.transformer.embeddings.position_ids"
 

@@ -4,36 +4,21 @@ import math
 
 import pytest
 import torch
+from small_clip import PIXELS, small_clip
 from torch import Tensor
 from torch.nn import functional as F
 
-from figclip.inputs.pixels import PixelConfig, normalise
+from figclip.inputs.pixels import normalise
 from figclip.inputs.reader import Batch
-from figclip.models.clip import Clip, ClipConfig
-from figclip.models.text import TextConfig
-from figclip.models.vision import VisionConfig
+from figclip.models.clip import Clip
 from figclip.training.optim import OptimConfig, build_optimizer
 from figclip.training.step import Forward, train_step
 
-PIXELS, NUM_IMAGES, PER_IMAGE = PixelConfig(size=32), 6, 3
+NUM_IMAGES, PER_IMAGE = 6, 3
 
 
 def model_with(bias: float | None) -> Clip:
-    torch.manual_seed(0)
-    vision = VisionConfig(
-        timm_model="vit_tiny_patch16_224", image_size=32, width=32, depth=1, heads=2
-    )
-    text = TextConfig(
-        vocab_size=50,
-        hidden_size=32,
-        layers=2,
-        heads=2,
-        intermediate_size=64,
-        max_positions=16,
-        context_length=12,
-        dropout=0.0,
-    )
-    return Clip(ClipConfig(vision=vision, text=text, embed_dim=16, initial_bias=bias))
+    return small_clip(dropout=0.0, patch_dropout=0.0, initial_bias=bias)
 
 
 def batch_with_gaps() -> Batch:

@@ -1,11 +1,13 @@
-"""What the ranks of a run tell one another for the loss; with one rank nothing is sent."""
+"""What the ranks of a run tell one another; with one rank nothing is sent."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from jaxtyping import Bool, Float64
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 def num_ranks() -> int:
@@ -23,6 +25,15 @@ def mean_over_ranks(value: Tensor) -> Tensor:
         dist.all_reduce(value)
         value /= num_ranks()
     return value
+
+
+def of_all_ranks(part: T) -> list[T]:
+    """What every rank has, in the order of the ranks; every rank must call it."""
+    if num_ranks() == 1:
+        return [part]
+    everyone = [part] * num_ranks()
+    dist.all_gather_object(everyone, part)
+    return everyone
 
 
 def gather_rows(rows: Tensor) -> Tensor:

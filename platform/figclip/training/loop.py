@@ -17,6 +17,7 @@ from figclip.inputs.reader import Batch
 from figclip.log import configure_logging
 from figclip.models.flops import clip_flops, peak_flops
 from figclip.training.checkpoint import Progress, newest_checkpoint, restore
+from figclip.training.gathering import of_all_ranks
 from figclip.training.initial import initial_clip
 from figclip.training.learner import Learner
 from figclip.training.recorder import Recorder, StepFacts
@@ -26,7 +27,7 @@ from figclip.training.step_config import patch_dropout_at
 from figclip.training.task import Task
 from figclip.training.trackers import open_trackers
 from figclip.training.uploads import Uploads
-from figclip.training.validation import gathered, of_all_ranks, validation_loss
+from figclip.training.validation import gathered, validation_loss
 
 log = logging.getLogger(__name__)
 

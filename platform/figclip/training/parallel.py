@@ -11,6 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from figclip.config import UsageError
 from figclip.models.clip import Clip
+from figclip.training.gathering import num_ranks
 
 Parallel = Literal["ddp", "fsdp"]
 FIRST_FP8 = (8, 9)
@@ -35,7 +36,7 @@ def place(
     if is_compiled:
         for layer in (layer for layers in stacks(clip) for layer in layers):
             layer.compile()
-    if not dist.is_initialized() or dist.get_world_size() == 1:
+    if num_ranks() == 1:
         return clip
     if parallel == "fsdp":
         return _sharded(clip)
@@ -65,7 +66,7 @@ def _sharded(clip: Clip) -> nn.Module:
 def _average_gradient(parameter: Tensor) -> None:
     assert parameter.grad is not None
     dist.all_reduce(parameter.grad)
-    parameter.grad /= dist.get_world_size()
+    parameter.grad /= num_ranks()
 
 
 def stacks(clip: nn.Module) -> Iterator[Any]:

@@ -121,7 +121,7 @@ def pretrain(
     claim(run, {"config": values, "inputs": list(inputs)})
     keep_initial(run, initial)
     task = Task(
-        config=LoopConfig(**{name: getattr(config, name) for name in LoopConfig.model_fields}),
+        config=config.part(LoopConfig),
         corpora=opened,
         train=train,
         validation=validation,

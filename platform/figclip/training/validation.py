@@ -1,7 +1,6 @@
 """What is found out about the validation pairs, once every rank has embedded its part."""
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -9,7 +8,8 @@ import torch.distributed as dist
 from jaxtyping import Float
 from torch.nn import functional as F
 
-T = TypeVar("T")
+from figclip.training.gathering import num_ranks, rank
+
 Embedded = tuple[np.ndarray, np.ndarray]
 """Image and text embeddings of some pairs."""
 
@@ -24,26 +24,16 @@ def gathered(parts: Sequence[Embedded]) -> Embedded | None:
     None elsewhere, and where there are no parts.
     """
     everyone: list[Sequence[Embedded]] = [parts]
-    if dist.is_initialized() and dist.get_world_size() > 1:
-        rank = dist.get_rank()
-        everyone = [[]] * dist.get_world_size()
-        dist.gather_object(parts, everyone if rank == 0 else None)
-        if rank > 0:
+    if num_ranks() > 1:
+        everyone = [[]] * num_ranks()
+        dist.gather_object(parts, everyone if rank() == 0 else None)
+        if rank() > 0:
             return None
-    together = [part for rank in everyone for part in rank]
+    together = [part for of_rank in everyone for part in of_rank]
     if not together:
         return None
     images, texts = zip(*together, strict=True)
     return np.concatenate(images), np.concatenate(texts)
-
-
-def of_all_ranks(part: T) -> list[T]:
-    """What every rank has, in the order of the ranks; all of them must call it."""
-    if not dist.is_initialized() or dist.get_world_size() == 1:
-        return [part]
-    everyone = [part] * dist.get_world_size()
-    dist.all_gather_object(everyone, part)
-    return everyone
 
 
 def validation_loss(
