@@ -42,6 +42,8 @@ def running_head(bare_python: Path, own: Path) -> Iterator[Head]:
             *[bare_python, "-m", "ray.scripts.scripts", "start", "--head", "--block"],
             *["--port", str(gcs), "--dashboard-port", str(dashboard)],
             *["--ray-client-server-port", str(free_port()), "--num-cpus", "2"],
+            # The default is one port a machine, and any other Ray here may hold it.
+            *["--dashboard-agent-listen-port", str(free_port())],
             *["--object-store-memory", str(600 * 2**20), "--temp-dir", str(temporary)],
             *["--disable-usage-stats"],
         ],

@@ -27,6 +27,7 @@ FLOORS = [
 SHELLS = {
     "tasks.py",
     "inputs/batches.py",
+    "panels/pieces.py",
     "training/loop.py",
     "training/pretrain.py",
     "training/uploads.py",

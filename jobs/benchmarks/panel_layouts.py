@@ -10,7 +10,7 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,28 @@ NUM_QUANTILES = 101
 COMMON = 3
 """A tree is listed from so many real figures on; the others count by their numbers of panels."""
 
+MANY = 10
+"""Panels from which on figures are counted together."""
+
 Boxes = Sequence[Box]
+Labelled = Sequence[tuple[Box, str, Box | None]]
+"""A figure's panels: box, label, and where it is printed, if it is."""
 
 
 def read_layouts(path: Path) -> list[list[Box]]:
     """The panels' boxes of each real figure."""
+    return [[box for box, _, _ in panels] for panels in read_labels(path)]
+
+
+def read_labels(path: Path) -> list[list[tuple[Box, str, Box | None]]]:
+    """The panels of each real figure, with their labels."""
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    return [[_box(panel["box"]) for panel in row["panels"]] for row in rows]
+    return [[_labelled(panel) for panel in row["panels"]] for row in rows]
+
+
+def _labelled(panel: Mapping[str, Any]) -> tuple[Box, str, Box | None]:
+    where = panel["label_box"]
+    return _box(panel["box"]), panel["label"] or "", _box(where) if where else None
 
 
 def _box(values: Sequence[int]) -> Box:
@@ -138,6 +153,42 @@ def summary(layouts: Sequence[Boxes]) -> dict[str, Any]:
     }
 
 
+def label_summary(figures: Sequence[Labelled]) -> dict[str, Any]:
+    """How labels are printed: in how many figures not, in which case, and where in their panels."""
+    compound = [panels for panels in figures if len(panels) > 1]
+    unprinted: dict[str, list[int]] = {}
+    partly, cases, places = 0, Counter[str](), Counter[str]()
+    for panels in compound:
+        printed = [(box, label, where) for box, label, where in panels if where]
+        count = unprinted.setdefault(str(min(len(panels), MANY)), [0, 0])
+        count[0] += not printed
+        count[1] += 1
+        partly += 0 < len(printed) < len(panels)
+        if printed:
+            cases[_case("".join(label for _, label, _ in printed))] += 1
+            [(place, _)] = Counter(_place(box, where) for box, _, where in printed).most_common(1)
+            places[place] += 1
+    return {
+        "unprinted": dict(sorted(unprinted.items(), key=lambda item: int(item[0]))),
+        "partly_printed": [partly, sum(places.values())],
+        "label_cases": {case: cases[case] for case in ("upper", "lower")},
+        "label_places": dict(places.most_common()),
+    }
+
+
+def _case(text: str) -> str:
+    return "upper" if text.isupper() else "lower" if text.islower() else "other"
+
+
+def _place(box: Box, where: Box) -> str:
+    """`upper left` and so on: the third of the panel, each way, in which the label's middle is."""
+    x, y = (
+        (_middle(where, axis) - box[axis]) / max(box[axis + 2] - box[axis], 1) for axis in (0, 1)
+    )
+    down, across = int(min(max(3 * y, 0), 2)), int(min(max(3 * x, 0), 2))
+    return f"{('upper', 'middle', 'lower')[down]} {('left', 'middle', 'right')[across]}"
+
+
 def _shape(box: Box) -> float:
     return (box[2] - box[0]) / max(box[3] - box[1], 1)
 
@@ -185,8 +236,10 @@ def panel_layouts(shared: Path) -> Figures:
 def main(shared: Path, *, writes: bool) -> None:
     if writes:
         path = Path(arrangements.__file__).with_name("arrangements.json")
-        layouts = read_layouts(shared / "panels" / "layouts.jsonl")
-        path.write_text(json.dumps(summary(layouts), separators=(",", ":")) + "\n")
+        figures = read_labels(shared / "panels" / "layouts.jsonl")
+        layouts = [[box for box, _, _ in panels] for panels in figures]
+        found = summary(layouts) | label_summary(figures)
+        path.write_text(json.dumps(found, separators=(",", ":")) + "\n")
     print(table(panel_layouts(shared)))
 
 

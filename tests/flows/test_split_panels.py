@@ -1,6 +1,9 @@
 """Splitting on Ray: pairs give panels of the same splits, and lines come out in their order."""
 
+import errno
 import json
+import os
+import signal
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +14,7 @@ from drawn_figures import CAPTION, compound, pair, saved
 from PIL import Image
 
 from figclip.config import UsageError
+from figclip.panels.pieces import PoisonError, run_pieces
 from figclip.panels.rows import panel_rows
 from figclip.panels.splitting import split_alone, split_panels
 from figclip.schema import PAIR_SCHEMA, PANEL_PAIR_SCHEMA
@@ -81,6 +85,38 @@ def test_a_cut_off_run_goes_on_with_the_files_that_are_missing(store: Store) -> 
     split_panels(store, pairs_version="p", version="panels", workers=WORKERS)
     assert rows_of(store, "panels") == whole
     assert kept.stat().st_mtime_ns == written
+
+
+def test_a_file_that_cannot_be_read_is_named_and_costs_no_other(store: Store) -> None:
+    source = store.folder("pairs", "p")
+    good = source.read("train/00001.parquet")
+    source.write("train/00001.parquet", good[:-200] + bytes(200))
+    with pytest.raises(PoisonError, match=r"1 of 3 .* train/00001.parquet \(.*ArrowInvalid"):
+        split_panels(store, pairs_version="p", version="panels", workers=WORKERS)
+    done = store.folder("pairs", "panels")
+    assert {"train/00000.parquet", "test/00002.parquet"} <= done.files().keys()
+    source.write("train/00001.parquet", good)
+    manifest = split_panels(store, pairs_version="p", version="panels", workers=WORKERS)
+    assert manifest.counts["num_figures"] == 12
+
+
+def test_a_piece_that_kills_its_process_is_named() -> None:
+    def work(name: str) -> None:
+        if name == "poison":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    pieces = {name: name for name in ("poison", "one", "two")}
+    with pytest.raises(PoisonError, match=r"poison.* killed its process"):
+        list(run_pieces(work, pieces, WORKERS))
+
+
+def test_a_full_disk_is_said_as_it_is() -> None:
+    def work(_: str) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with pytest.raises(OSError, match="no space left") as caught:
+        list(run_pieces(work, {"one": "one"}, WORKERS))
+    assert caught.value.errno == errno.ENOSPC
 
 
 def test_panels_are_not_split_again(store: Store) -> None:

@@ -11,6 +11,7 @@ from jobs.benchmarks.panel_layouts import (
     area_shares,
     distance,
     gaps,
+    label_summary,
     panel_layouts,
     read_layouts,
     summary,
@@ -52,6 +53,18 @@ def test_a_summary_counts_every_figure_once() -> None:
     found = summary([GRID] * 4 + [GRID[:1]] * 3 + [GRID[:2]])
     assert found["trees"] == {"C(R(1,1),R(1,1))": 4, "1": 3}
     assert found["other"] == {"2": 1}
+
+
+def test_a_summary_of_labels_counts_figures_by_what_they_print() -> None:
+    corners = [
+        (box, "ABCD"[k], (box[0], box[3] - 9, box[0] + 9, box[3])) for k, box in enumerate(GRID)
+    ]
+    printed, bare = corners, [(box, "", None) for box in GRID]
+    found = label_summary([printed, printed, bare, printed[:3] + bare[3:], bare[:2], printed[:1]])
+    assert found["unprinted"] == {"2": [1, 1], "4": [1, 4]}
+    assert found["partly_printed"] == [1, 3]
+    assert found["label_cases"] == {"upper": 3, "lower": 0}
+    assert found["label_places"] == {"lower left": 3}
 
 
 @pytest.mark.real

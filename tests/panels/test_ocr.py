@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from lettering import is_near, lettered
 
+from figclip.panels.labels.nested import MOST_WORDS
 from figclip.panels.labels.ocr import find_labels
 from figclip.panels.labels.reader import Reader, shared_reader
 from figclip.panels.labels.search import MOST_READ
@@ -47,6 +48,22 @@ def test_a_caption_in_capitals_names_small_print() -> None:
     assert [label.text for label in labels] == list("ABCD")
 
 
+@pytest.mark.parametrize("form", ["{}", "({})", "{}."])
+@pytest.mark.parametrize(
+    "names", [("A1", "A2", "B1", "B2"), ("Ai", "Aii", "Bi", "Bii"), ("a1", "a2", "b", "c")]
+)
+def test_nested_labels_are_found_where_the_caption_names_them(
+    names: tuple[str, ...], form: str
+) -> None:
+    places = dict(zip(names, PLACES.values(), strict=True))
+    other = {"control": (200, 400), "12": (300, 500), "B2 cells": (600, 400)}
+    picture = lettered({form.format(name): place for name, place in places.items()} | other)
+    labels = find_labels(picture, names)
+    assert [label.text for label in labels] == list(names)
+    assert all(is_near(label.box, places[label.text]) for label in labels)
+    assert find_labels(lettered(other), names) == []
+
+
 def test_words_and_numbers_are_no_labels() -> None:
     texts = {"ABCD": (60, 60), "CAB": (400, 200), "100": (20, 300), "DAD": (500, 500)}
     assert find_labels(lettered(texts), "ABCD") == []
@@ -81,6 +98,9 @@ def test_no_picture_is_read_without_end() -> None:
         picture, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz12345678", reader=reader
     )
     assert reader.num_read <= MOST_READ
+    reader.num_read = 0
+    find_labels(picture, ("A1", "A2"), reader=reader)
+    assert reader.num_read <= MOST_WORDS
 
 
 NOISE = np.random.default_rng(0).integers(0, 256, (400, 500, 3), np.uint8)

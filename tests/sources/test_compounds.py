@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from figclip.panels.scores import area, overlap
 from figclip.schema import Box
-from figclip.sources.synthetic.arrangements import PANEL, Tree, draw_gaps, place, read_tree, real
+from figclip.sources.synthetic.arrangements import (
+    PANEL,
+    Tree,
+    draw_counted,
+    draw_gaps,
+    place,
+    read_tree,
+    real,
+    unprinted_share,
+)
 from figclip.sources.synthetic.compounds import draw_compound
 from figclip.sources.synthetic.panel_captions import write_caption
 from figclip.sources.synthetic.panel_plans import LAYOUT_CLASSES, LayoutClass, draw_class
@@ -45,6 +54,22 @@ def test_the_same_seed_draws_the_same_figure(layout_class: LayoutClass) -> None:
     first, again = (draw_compound(random.Random(7), layout_class) for _ in range(2))
     assert first.image.tobytes() == again.image.tobytes()
     assert (first.panels, first.pieces) == (again.panels, again.pieces)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_caption_names_labels_that_are_not_printed(seed: int) -> None:
+    figure = draw_compound(random.Random(seed), "white-gutter", unprinted=1.0)
+    assert not any(panel.label for panel in figure.panels)
+    assert not any(piece.labels for piece in figure.pieces)
+
+
+def test_labels_are_missing_as_often_as_from_real_figures() -> None:
+    assert unprinted_share(2) == pytest.approx(455 / 2172)
+    assert unprinted_share(5) == pytest.approx(26 / 351)
+    assert unprinted_share(10) == unprinted_share(40)
+    rng = random.Random(0)
+    places = Counter(draw_counted(rng, "label_places") for _ in range(4_000))
+    assert places["upper left"] / 4_000 == pytest.approx(3_313 / 4_958, abs=0.03)
 
 
 def test_a_printed_label_is_ink_on_its_ground() -> None:

@@ -4,15 +4,18 @@ What is wrong in the real annotated figures, the worst first (`python -m jobs.be
 --folder DIR` draws them as `worst.png`; four of 74 have a wrong panel):
 
 * Nine photographs of one kind, stitched on one pale ground without a label or a line between them
-  (aa762d9ad5f1): only the rows are told apart.
+  (aa762d9ad5f1): only the rows are told apart, as each row has the same ground.
 * A caption that is another figure's and names one label more than the picture has (630b67f5c81d),
   or one less (7af880451998): the panels become as many as the caption says. Nothing in the picture
   can tell.
 * A caption without labels, and a slanted last one in the picture that is not read (11b467e312ca):
   the run ends before it, so its panel joins its neighbour.
 
-Whoever knows nothing of a figure, neither labels nor names, leaves thin, dark and irregular gutters
-whole: most such figures are single ones, and a cut too many spoils both halves.
+Of a figure of which nothing is known, neither labels nor names, only photographs and parts of one
+size are told apart (`layout.unknown`); panels of unlike plots and drawings stay whole: most such
+figures are single ones, and a cut too many spoils both halves. Of generated figures, made to lack
+labels as often as real ones do, these lose the most; then come those whose letters touch what is
+drawn, or stand in pairs on rough photographs, where one of two letters read does not convince.
 """
 
 from collections import Counter
@@ -35,7 +38,7 @@ from figclip.schema import Box
 
 Picture = UInt8[np.ndarray, "height width 3"]
 
-MOST_PRINTED = 3
+MOST_PRINTED = 5
 """Characters of a label that can stand in a picture; longer ones say where a panel is."""
 
 ROWS = ({"top", "upper"}, {"middle", "center", "centre", "central"}, {"bottom", "lower"})

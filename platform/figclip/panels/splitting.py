@@ -1,4 +1,4 @@
-"""The flows from pairs to panels: one task a file or a chunk, each written whole or not at all."""
+"""The flows from pairs to panels: a file or a chunk at a time, each written whole or not at all."""
 
 import json
 import logging
@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 from figclip.config import UsageError
 from figclip.log import with_progress
 from figclip.panels.alone import Chunk, chunks_of, lines_writer, records_of, split_record
+from figclip.panels.pieces import run_pieces
 from figclip.panels.rows import panel_rows
 from figclip.schema import PAIR_SCHEMA, PANEL_PAIR_SCHEMA, SPLITS
 from figclip.store import Folder, Manifest, Store
 from figclip.store.resume import keep_own_files
-from figclip.tasks import Workers, run_tasks
+from figclip.tasks import Workers
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ BATCH_ROWS = 16
 CHUNK_LINES = 32
 """Figures of a file that are split together: some seconds of work."""
 
-RECIPE = 1
+RECIPE = 2
 """Of the splitter: another number never goes on with the files of this one."""
 
 
@@ -52,9 +53,9 @@ def split_panels(store: Store, *, pairs_version: str, version: str, workers: Wor
         target = making.folder
         plan = {"config": config, "inputs": list(inputs), "created": source.created}
         keep_own_files(target, plan, names)
-        missing = [name for name in names if not target.exists(name)]
+        missing = {name: name for name in names if not target.exists(name)}
         log.info("%d of %d files are left to split", len(missing), len(names))
-        done = run_tasks(partial(split_file, pairs=pairs, target=target), missing, workers)
+        done = run_pieces(partial(split_file, pairs=pairs, target=target), missing, workers)
         for _ in with_progress(done, what="files split", total=len(missing)):
             pass
         making.counts.update(_counts(target, names))
@@ -122,10 +123,12 @@ def split_alone(source: Path, output: Path, *, workers: Workers) -> dict[str, in
     }
     names = [_part_name(chunk) for chunk in chunks]
     keep_own_files(parts, plan, names)
-    missing = [chunk for chunk in chunks if not parts.exists(_part_name(chunk))]
+    missing = {
+        name: chunk for name, chunk in zip(names, chunks, strict=True) if not parts.exists(name)
+    }
     folders = (source.absolute().parent, Path.cwd())
     task = partial(split_chunk, source=source.absolute(), folders=folders, parts=parts)
-    for _ in with_progress(run_tasks(task, missing, workers), what="parts", total=len(missing)):
+    for _ in with_progress(run_pieces(task, missing, workers), what="parts", total=len(missing)):
         pass
     counts = join_parts(parts, names, output)
     parts.clear()

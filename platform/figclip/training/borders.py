@@ -32,6 +32,9 @@ CALM_CLASSES: dict[LayoutClass, float] = {
 }
 """The same, with single figures for the most part."""
 
+UNPRINTED = 0.5
+"""Of compound figures: without labels, as where the network is asked."""
+
 Example = tuple[UInt8[np.ndarray, "320 320 3"], UInt8[np.ndarray, "2 80 80"]]
 """A fitted figure, and where its vertical and horizontal borders are."""
 
@@ -39,7 +42,7 @@ Example = tuple[UInt8[np.ndarray, "320 320 3"], UInt8[np.ndarray, "2 80 80"]]
 def draw_example(rng: random.Random, classes: Mapping[LayoutClass, float] = CLASSES) -> Example:
     """A generated figure after a JPEG's losses, at some scale and place in the square."""
     [layout_class] = rng.choices(tuple(classes), tuple(classes.values()))
-    figure = draw_compound(rng, layout_class)
+    figure = draw_compound(rng, layout_class, unprinted=UNPRINTED)
     data = io.BytesIO()
     figure.image.save(data, "JPEG", quality=rng.randint(50, 95))
     pixels = np.asarray(Image.open(data))

@@ -78,22 +78,27 @@ def agreement(text: str, label: str) -> float:
 
 
 def choose_labels(candidates: Sequence[Candidate], expected: Sequence[str]) -> list[Label]:
-    """At most one box a label, in the order expected; none where all in all nothing convinces.
+    """`likely_labels`, or none where all in all nothing convinces."""
+    found = likely_labels(candidates, expected)
+    return found if convinces(found, expected) else []
+
+
+def likely_labels(candidates: Sequence[Candidate], expected: Sequence[str]) -> list[Label]:
+    """At most one box a label, in the order expected.
 
     Each candidate in turn sets the style (size, brackets); the style under which most labels are
     found wins, and among candidates of that style those that stand in line with other labels.
     A few weak ones of many expected are letters of the picture's own.
     """
     fits = label_fits(candidates, expected)
-    found = [
+    return [
         Label(expected[column], candidates[row].word.box, float(fits[row, column]))
         for column, row in best_rows(fits).items()
         if fits[row, column] > LIKELY
     ]
-    return found if _convinces(found, expected) else []
 
 
-def _convinces(found: Sequence[Label], expected: Sequence[str]) -> bool:
+def convinces(found: Sequence[Label], expected: Sequence[str]) -> bool:
     """Enough of all labels, or nearly all between the first and the last strong one: the others may
     be in another picture of the figure."""
     if sum(label.confidence for label in found) >= HALF * len(expected) > 0:

@@ -12,9 +12,17 @@ from jaxtyping import Int
 
 from figclip.panels.labels.alphabet import DRAWN, likeness
 from figclip.panels.labels.glyphs import LONGEST_SIDE, find_glyphs, find_more_glyphs, searched
-from figclip.panels.labels.label_boxes import IN_LINE, SAME_SIZE, Candidate, font_sizes
-from figclip.panels.labels.reader import Picture, Reader, shared_reader
-from figclip.panels.labels.search import Search, Sight, sight_of
+from figclip.panels.labels.in_line import with_those_in_line
+from figclip.panels.labels.label_boxes import (
+    IN_LINE,
+    SAME_SIZE,
+    Candidate,
+    convinces,
+    font_sizes,
+)
+from figclip.panels.labels.nested import find_nested, is_nested
+from figclip.panels.labels.reader import Picture, Reader, SparingReader, shared_reader
+from figclip.panels.labels.search import MOST_READ, Search, Sight, sight_of
 from figclip.panels.parts import Label
 
 MOST_EXPECTED = 40
@@ -38,15 +46,22 @@ def find_labels(
 ) -> list[Label]:
     """Labels that are printed in a picture, in the order and case of `expected`.
 
-    `expected` are those that the caption names, of which single letters and digits are looked for.
+    `expected` are those that the caption names: letters and digits, alone or nested (`A1`, `Bii`).
     If there are none, a run A, B, ... is given where one is convincing. Any picture is taken, and
     `MOST_READ` bounds the time.
     """
     wanted = "".join(dict.fromkeys(text for text in expected if text in DRAWN))[:MOST_EXPECTED]
     gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
-    page = searched(gray, LONGEST_SIDE if wanted else QUICK_SIDE)
+    nested = [text for text in dict.fromkeys(expected) if is_nested(text)][:MOST_EXPECTED]
+    page = searched(gray, LONGEST_SIDE if wanted or nested else QUICK_SIDE)
     glyphs = find_glyphs(page)
     reader = reader or shared_reader()
+    if nested:
+        found = find_nested(image, page, nested, reader)
+        if wanted:
+            found += _expected(sight_of(image, page, glyphs), wanted, reader)
+        if found:
+            return sorted(found, key=lambda label: list(expected).index(label.text))
     if not wanted:
         glyphs = glyphs.take(np.flatnonzero(glyphs.gaps[:, 0] >= 1.0))
         return _run(sight_of(image, page, glyphs), reader)
@@ -55,11 +70,14 @@ def find_labels(
 
 def _expected(sight: Sight, wanted: str, reader: Reader) -> list[Label]:
     """Labels that the caption names; what is missing is looked for again, with other eyes."""
+    reader = SparingReader(reader, MOST_READ)
     read: dict[int, Candidate] = {}
-    labels = Search(sight, wanted, read).labels(reader)
-    if len(labels) < len(wanted):
+    likely = Search(sight, wanted, read).likely(reader)
+    if len(likely) < len(wanted):
         sight = sight.with_more(find_more_glyphs(sight.page))
-        labels = Search(sight, wanted, read).labels(reader)
+        likely = Search(sight, wanted, read).likely(reader)
+        likely = with_those_in_line(sight.image, likely, wanted, reader)
+    labels = likely if convinces(likely, wanted) else []
     if _sum(labels) < DOUBTFUL * len(wanted) and wanted != wanted.swapcase():
         # The caption says (A) where `a` is printed; sizes then betray the case.
         printed = Search(sight, wanted.swapcase(), read).labels(reader)

@@ -15,8 +15,8 @@ from figclip.schema import Box
 MODEL = "PP-OCRv6_rec_small.onnx"
 """Recognition model of PP-OCRv6, in rapidocr's wheel (Apache-2.0)."""
 PAGE_HEIGHT = 48
-PAGE_WIDTHS = (32, 40, 64)
-"""Pixels of what the model sees of a word: of letters, and of one with brackets."""
+PAGE_WIDTHS = (32, 40, 64, 96)
+"""Pixels of what the model sees of a word: of letters, of one with brackets, and of nested ones."""
 SQUEEZE = 1.35
 """How much larger than its page a word may be: it is made smaller, and read as well."""
 MARGIN = 0.15
@@ -52,6 +52,18 @@ class Reader:
             for row, share in zip(rows, np.asarray(shares)[:, :, self._columns], strict=True):
                 found[row] = _decoded(share)
         return found
+
+
+class SparingReader(Reader):
+    """Reads so many words of another reader's; those that come later are empty."""
+
+    def __init__(self, reader: Reader, most: int) -> None:
+        self._reader, self._left = reader, most
+
+    def read(self, crops: Sequence[Picture]) -> list[tuple[str, float]]:
+        now = crops[: self._left]
+        self._left -= len(now)
+        return [*self._reader.read(now), *[("", 0.0)] * (len(crops) - len(now))]
 
 
 @cache

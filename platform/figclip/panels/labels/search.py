@@ -15,6 +15,7 @@ from figclip.panels.labels.label_boxes import (
     choose_labels,
     font_sizes,
     label_fits,
+    likely_labels,
 )
 from figclip.panels.labels.reader import Picture, Reader, crop_of
 from figclip.panels.parts import Label, Word
@@ -22,7 +23,7 @@ from figclip.schema import Box
 
 MOST_BLOBS = 800
 """That are compared with letters: the loneliest."""
-MOST_READ = 36
+MOST_READ = 60
 """Words that are read in one picture: most of the time goes into them."""
 ROUNDS = 6
 DOUBT = 0.6
@@ -77,13 +78,34 @@ class Search:
         self.base += 0.3 * _support(self.base, self.sizes, glyphs.brackets)
 
     def labels(self, reader: Reader) -> list[Label]:
-        """Read what looks most like the labels until nothing unread promises better."""
-        for _ in range(ROUNDS):
-            rows = self._next()
-            if not rows:
-                break
-            self._look(rows, reader)
+        """Those that convince, all in all."""
+        self.look(reader)
         return choose_labels(list(self.read.values()), self.wanted)
+
+    def likely(self, reader: Reader) -> list[Label]:
+        """Those that may be labels, if others are found."""
+        self.look(reader)
+        return likely_labels(list(self.read.values()), self.wanted)
+
+    def look(self, reader: Reader) -> None:
+        """Read what looks most like the labels until nothing unread promises better.
+
+        What was read before, with other eyes, may be print of the picture's own: the first round
+        does not go by its style.
+        """
+        for number in range(ROUNDS):
+            rows = self._next() if number else self._first()
+            if not rows and number:
+                break
+            self._read(rows, reader)
+
+    def _first(self) -> list[int]:
+        """For each label the unread blob that looks most like it."""
+        ranks = np.where(self.like < LEAST_LIKE, -np.inf, self.base)
+        ranks[list(self.read)] = -np.inf
+        best = np.argsort(-ranks, axis=0)[:1]
+        rows = [int(row) for column, row in enumerate(best.ravel()) if ranks[row, column] > -np.inf]
+        return list(dict.fromkeys(rows))
 
     def _next(self) -> list[int]:
         """The blobs to read now: for each label, those that promise more than the one it has."""
@@ -118,7 +140,7 @@ class Search:
         form = self.glyphs.brackets[:, None] == brackets
         return self.base + 0.5 * alike(self.sizes, float(size), heights) + 0.3 * form
 
-    def _look(self, rows: list[int], reader: Reader) -> None:
+    def _read(self, rows: list[int], reader: Reader) -> None:
         rows = rows[: MOST_READ - len(self.read)]
         boxes = [self._in_image(self.glyphs.outer[row]) for row in rows]
         texts = reader.read([crop_of(self.image, box) for box in boxes])

@@ -60,7 +60,7 @@ def clear_panels(sheet: Sheet) -> list[Box]:
     leaves = _in_line(sheet, list(_leaves(sheet, whole, least=least)))
     blocks = [leaf for leaf in leaves if _is_block(sheet, leaf, area(whole))]
     blocks = [part for block in blocks for part in _stitched(sheet, block)]
-    if len(blocks) < 2 or not _alike(blocks):
+    if len(blocks) < 2 or not same_size(blocks, ALIKE):
         return []
     if sum(map(area, blocks)) < LEAST_COVER * area(whole):
         return []
@@ -178,11 +178,11 @@ def _slice(box: Box, axis: int, low: int, high: int) -> Box:
     return (x0 + low, y0, x0 + high, y1) if axis == 0 else (x0, y0 + low, x1, y0 + high)
 
 
-def _alike(blocks: Sequence[Box]) -> bool:
-    """All of about one width, and all of about one height."""
+def same_size(blocks: Sequence[Box], share: float) -> bool:
+    """Whether the smallest width is that share of the largest, and the smallest height."""
     widths = [box[2] - box[0] for box in blocks]
     heights = [box[3] - box[1] for box in blocks]
-    return all(min(sides) >= ALIKE * max(sides) for sides in (widths, heights))
+    return all(min(sides) >= share * max(sides) for sides in (widths, heights))
 
 
 def _with_their_words(blocks: Sequence[Box], others: Sequence[Box]) -> list[Box]:

@@ -7,10 +7,12 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from figclip.panels.layout.blocks import clear_panels
+from figclip.panels.layout.borders import border_map
 from figclip.panels.layout.doubts import best_view
 from figclip.panels.layout.names import num_named, readings_of
 from figclip.panels.layout.sheet import Sheet, num_ink, read_sheet
 from figclip.panels.layout.tree import Tree
+from figclip.panels.layout.unknown import is_worth_asking, seen_panels
 from figclip.panels.parts import Label, PanelBox
 from figclip.schema import Box
 
@@ -36,7 +38,8 @@ def split_figure(
     `labels` were read in the picture, `expected` are those of its caption in order; either may be
     missing. `border` may hold the probabilities of a vertical and of a horizontal border between
     panels, over the whole picture on a grid of any size; cuts are drawn to where they are high.
-    Never fails: what cannot be read is one panel.
+    Where nothing is known they are looked up here, if they may matter. Never fails: what cannot be
+    read is one panel.
     """
     height, width = image.shape[:2]
     whole = (0, 0, width, height)
@@ -53,11 +56,19 @@ def split_figure(
         sure = math.exp(-max(0.0, view.cost) / len(view.panels))
         panels = [_panel(leaf, sheet, (width, height), sure) for leaf in view.panels]
         return in_reading_order(panels)
-    clear = [] if expected or readings[0] else clear_panels(sheet)
+    clear = [] if expected or readings[0] else _unknown(image, sheet)
     if not clear:
         return [PanelBox(whole, next(iter(readings[0]), None), 1.0)]
     boxes = [_full_scale(box, sheet, (width, height)) for box in clear]
     return in_reading_order([PanelBox(box, None, CLEAR) for box in boxes])
+
+
+def _unknown(image: UInt8[np.ndarray, "height width 3"], sheet: Sheet) -> list[Box]:
+    """Panels of which nothing is known; none where the figure is to stay whole."""
+    clear = clear_panels(sheet)
+    if clear or not is_worth_asking(sheet):
+        return clear
+    return seen_panels(sheet, border_map(image))
 
 
 def in_reading_order(panels: Sequence[PanelBox]) -> list[PanelBox]:

@@ -13,10 +13,12 @@ MOST_LABELS = 60
 
 _NESTED = r"(?: \d{1,2} | [ivx]{1,4} | ['′’″]{1,2} | \([ivx]{1,4}\) )"
 ATOM = (
-    rf"(?: [A-Za-z]{_NESTED}? | AA|BB|CC|DD|EE|FF|GG|HH | [IVX]{{2,5}} | [ivx]{{2,5}} | \d{{1,2}} )"
+    rf"(?: [A-Z][-‐‑][ivx]{{1,4}} | [A-Za-z]{_NESTED}? | AA|BB|CC|DD|EE|FF|GG|HH"
+    r" | [IVX]{2,5} | [ivx]{2,5} | \d{1,2} )"
     r"(?!\w|[-‐‑](?![A-Za-z]?[ivxIVX]+\b)[A-Za-z]{2})"
 )
-"""A label, not followed by more of a word: the X of `X-ray` is none."""
+"""A label, not followed by more of a word: the X of `X-ray` is none. `B-ii` is nested in B, as no
+range runs from a capital to a small letter."""
 RANGE = r"(?: \s*[-–—‐‑−~～]+\s* | \s+(?:to|through|bis)\s+ )"
 LIST = r"(?: \s*[,;&/+、，]\s*(?:and\s+|&\s*)? | \s+(?:and|or|und|et|y|e)\s+ )"
 GROUP = rf"{ATOM}(?:(?:{RANGE}|{LIST}){ATOM}){{0,60}}+"
@@ -42,7 +44,7 @@ class Atom:
 
 def atom_in(raw: str, alphabet: Alphabet) -> Atom | None:
     """A printed atom read in one alphabet; nothing where it cannot be."""
-    text = re.sub(r"[()]", "", raw).replace("’", "′").replace("'", "′")
+    text = re.sub(r"[()‐‑-]", "", raw).replace("’", "′").replace("'", "′")
     match alphabet:
         case "digit":
             place = int(text) if text.isascii() and text.isdigit() and text[0] != "0" else 0

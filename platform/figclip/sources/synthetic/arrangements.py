@@ -82,6 +82,25 @@ def draw_tree(rng: random.Random, fits: Callable[[Tree], bool]) -> Tree:
     raise ValueError("no real arrangement fits")
 
 
+def unprinted_share(num_panels: int) -> float:
+    """Of real figures of so many panels, those that print no label."""
+    counts = real()["unprinted"]
+    none, num_figures = counts[str(min(num_panels, max(map(int, counts))))]
+    return none / num_figures
+
+
+def partly_printed_share() -> float:
+    """Of real figures that print labels, those that miss some."""
+    partly, num_figures = real()["partly_printed"]
+    return partly / num_figures
+
+
+def draw_counted(rng: random.Random, name: str) -> str:
+    """One of the counted things of that name, as often as real figures have it."""
+    counts = real()[name]
+    return rng.choices(tuple(counts), tuple(counts.values()))[0]
+
+
 @functools.cache
 def _trees() -> tuple[list[Tree], list[int]]:
     """Those that occur more than once, and the rest by their numbers of panels."""

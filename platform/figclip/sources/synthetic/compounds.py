@@ -6,17 +6,24 @@ the panels is invented. The same `random.Random` gives the same figure.
 
 import random
 import string
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from figclip.schema import Box, Panel
+from figclip.sources.synthetic.arrangements import (
+    draw_counted,
+    partly_printed_share,
+    unprinted_share,
+)
 from figclip.sources.synthetic.canvas import font
+from figclip.sources.synthetic.lettered_drawings import draw_table
 from figclip.sources.synthetic.panel_captions import Piece, write_caption
 from figclip.sources.synthetic.panel_labels import (
     LabelStyle,
     draw_label_style,
+    inside,
     picture_box,
     print_label,
 )
@@ -41,6 +48,10 @@ from figclip.sources.synthetic.themes import (
     with_inset,
 )
 
+UNNAMED = 2 / 47
+"""Of the annotated figures that print labels, those whose captions name none of them; and none of
+those that print no label has a caption that names some."""
+
 CORNERS = ("upper left", "upper right", "lower left", "lower right")
 
 
@@ -61,8 +72,13 @@ class Compound:
         return "".join(piece.text for piece in self.pieces)
 
 
-def draw_compound(rng: random.Random, layout_class: LayoutClass) -> Compound:
-    """A figure of the class; `single` ones are one panel, whatever white space they have."""
+def draw_compound(
+    rng: random.Random, layout_class: LayoutClass, *, unprinted: float | None = None
+) -> Compound:
+    """A figure of the class; `single` ones are one panel, whatever white space they have.
+
+    `unprinted` is how often no label is printed; without it, as often as in real figures.
+    """
     pixels = np.random.default_rng(rng.getrandbits(63))
     style = draw_style(rng)
     if layout_class == "single":
@@ -72,7 +88,7 @@ def draw_compound(rng: random.Random, layout_class: LayoutClass) -> Compound:
     plan = plan_panels(rng, layout_class, gutter, family)
     contents = _contents(rng, layout_class, plan, family, style)
     letters = _letters(rng, len(plan.boxes))
-    printed = _printed(rng, letters)
+    printed = _printed(rng, letters, unprinted)
     look = _look(rng, plan, family)
     image = Image.new("RGB", plan.size, plan.background)
     where = [
@@ -81,7 +97,7 @@ def draw_compound(rng: random.Random, layout_class: LayoutClass) -> Compound:
     ]
     if plan.gutter == "white":
         _draw_strays(rng, image, plan)
-    pieces = write_caption(rng, letters if any(printed) or rng.random() < 0.5 else ())
+    pieces = write_caption(rng, letters if any(printed) and rng.random() > UNNAMED else ())
     panels = tuple(
         Panel(label, box, label_box, _words_of(letter, pieces))
         for label, letter, box, label_box in zip(printed, letters, plan.boxes, where, strict=True)
@@ -92,8 +108,8 @@ def draw_compound(rng: random.Random, layout_class: LayoutClass) -> Compound:
 def _look(rng: random.Random, plan: Plan, family: Family) -> LabelStyle:
     """Between panels that touch there is no room for labels but inside."""
     smallest = min(min(box[2] - box[0], box[3] - box[1]) for box in plan.boxes)
-    look = draw_label_style(rng, smallest, on_photo=family == "photo")
-    return look if plan.gutter == "white" else replace(look, place="corner", has_words=False)
+    look = draw_label_style(rng, smallest, max(plan.size), on_photo=family == "photo")
+    return look if plan.gutter == "white" else inside(look)
 
 
 def _words_of(label: str, pieces: tuple[Piece, ...]) -> str:
@@ -106,10 +122,7 @@ def _draw_single(rng: random.Random, pixels: np.random.Generator, style: Style) 
     wide = min(max(usual_shape(rng, "shapes"), 0.4), 3.0)
     side = rng.triangular(450, 1000, 700)
     size = (round(side), round(side / wide)) if wide > 1 else (round(side * wide), round(side))
-    [content] = draw_contents(rng, family, 1, style)
-    if rng.random() < 0.08:
-        [small] = draw_contents(rng, rng.choice(("photo", "plot")), 1, style)
-        content = with_inset(content, small, rng.choice(CORNERS), rng.uniform(0.25, 0.4))
+    content = _alone(rng, family, style)
     margin = rng.choice((0, 0, rng.randint(4, 30)))
     image = Image.new("RGB", size, WHITE)
     inner = (max(size[0] - 2 * margin, 8), max(size[1] - 2 * margin, 8))
@@ -117,6 +130,27 @@ def _draw_single(rng: random.Random, pixels: np.random.Generator, style: Style) 
     pieces = write_caption(rng, ())
     whole = "".join(piece.text for piece in pieces)
     return Compound(image, "single", (Panel("", (0, 0, *size), None, whole),), pieces)
+
+
+def _alone(rng: random.Random, family: Family, style: Style) -> Content:
+    """What a single figure shows: also columns of a table, and plots with pictures."""
+    [content] = draw_contents(rng, family, 1, style)
+    if rng.random() < 0.08:
+        [small] = draw_contents(rng, rng.choice(("photo", "plot")), 1, style)
+        return with_inset(content, small, rng.choice(CORNERS), rng.uniform(0.25, 0.4))
+    if family == "drawing" and rng.random() < 0.4:
+        if rng.random() < 0.4:
+            table = Content("drawing", lambda pixels, size: draw_table(pixels, size, style))
+            return grid_of(table, rng.randint(2, 4), 1, rng.choice((0, 4, 10, 20, 30)), 255)
+        is_row, gap = rng.random() < 0.5, rng.choice((0, 0, 4, 10, 20))
+        for other in draw_contents(rng, "drawing", rng.randint(1, 2), style):
+            part = rng.uniform(0.3, 0.6)
+            content = pair_of(other, content, is_row=is_row, part=part, gap=gap)
+            is_row = not is_row
+    elif family == "plot" and rng.random() < 0.08:
+        for small in draw_contents(rng, "photo", rng.randint(2, 4), style):
+            content = with_inset(content, small, rng.choice(CORNERS), rng.uniform(0.2, 0.33))
+    return content
 
 
 def _draw_family(rng: random.Random, layout_class: LayoutClass) -> Family:
@@ -193,15 +227,19 @@ def _grid(rng: random.Random, box: Box, content: Content) -> Content:
 
 
 def _letters(rng: random.Random, count: int) -> tuple[str, ...]:
-    case = string.ascii_uppercase if rng.random() < 0.7 else string.ascii_lowercase
+    is_upper = draw_counted(rng, "label_cases") == "upper"
+    case = string.ascii_uppercase if is_upper else string.ascii_lowercase
     return tuple(case[k] if k < 26 else case[k // 26 - 1] + case[k % 26] for k in range(count))
 
 
-def _printed(rng: random.Random, letters: tuple[str, ...]) -> tuple[str, ...]:
-    """The labels, empty where not printed: all in an eighth of the figures, seldom a single one."""
-    if rng.random() < 0.12:
+def _printed(
+    rng: random.Random, letters: tuple[str, ...], unprinted: float | None
+) -> tuple[str, ...]:
+    """The labels, empty where not printed: as often all of them, or one, as in real figures."""
+    if rng.random() < (unprinted_share(len(letters)) if unprinted is None else unprinted):
         return ("",) * len(letters)
-    return tuple(letter if rng.random() > 0.01 else "" for letter in letters)
+    missing = rng.randrange(len(letters)) if rng.random() < partly_printed_share() else -1
+    return tuple("" if k == missing else letter for k, letter in enumerate(letters))
 
 
 def _draw_panel(

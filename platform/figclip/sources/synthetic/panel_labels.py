@@ -3,7 +3,7 @@
 import functools
 import importlib.util
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,11 +11,18 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from figclip.schema import Box
+from figclip.sources.synthetic.arrangements import draw_counted
 from figclip.sources.synthetic.canvas import Colour
 from figclip.sources.synthetic.canvas import font as own_font
 
 Place = Literal["corner", "above", "below", "beside"]
-PRINTED = (("{}", 58), ("({})", 22), ("{})", 8), ("{}.", 5), ("[{}]", 1))
+PRINTED = (("{}", 34), ("({})", 12), ("{})", 1), ("{}.", 1), ("[{}]", 1))
+"""Forms, as often as 47 annotated figures have them; the last two, which none has, once."""
+HEIGHTS = (0.0090, 0.0117, 0.0146, 0.0174, 0.0221, 0.0253, 0.0400)
+"""Of labels, as parts of the figure's longer side: at `HEIGHT_SHARES` of the same 47 figures."""
+HEIGHT_SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+CAPITAL = 0.73
+"""Height of a capital, as part of the font's size."""
 FONTS = ("", "DejaVuSans-Bold.ttf", "DejaVuSans-Bold.ttf", "DejaVuSans.ttf",
          "DejaVuSerif-Bold.ttf", "STIXGeneralBol.ttf", "STIXGeneral.ttf")  # fmt: skip
 """Pillow's own, and those that matplotlib brings."""
@@ -30,7 +37,7 @@ class LabelStyle:
     """With `{}` for the bare label."""
     place: Place
     corner: str
-    """Of a label inside its panel: `upper left` and so on."""
+    """`upper left` and so on; above or below its panel's picture only the side counts."""
     size: int
     """Of the font, in pixels."""
     font: str
@@ -42,19 +49,37 @@ class LabelStyle:
     """Below a panel some words may follow the label."""
 
 
-def draw_label_style(rng: random.Random, smallest: int, *, on_photo: bool) -> LabelStyle:
-    """For panels whose shorter side is `smallest` pixels; inside on photographs, mostly."""
-    places: tuple[Place, ...] = ("corner", "above", "beside", "below")
-    weights = (85, 8, 2, 5) if on_photo else (35, 40, 10, 15)
-    [place] = rng.choices(places, weights)
-    size = round(min(rng.triangular(9, 32, 18), max(smallest * 0.2, 8)))
-    corners = ("upper left", "lower left", "upper right", "lower right")
-    [corner] = rng.choices(corners, (76, 10, 8, 6) if on_photo else (92, 3, 4, 1))
+def draw_label_style(
+    rng: random.Random, smallest: int, longest: int, *, on_photo: bool
+) -> LabelStyle:
+    """For a figure whose longer side, and its panels' shortest one, are so many pixels.
+
+    At that corner as often as real labels are; on photographs mostly inside.
+    """
+    height = longest * float(np.interp(rng.random(), HEIGHT_SHARES, HEIGHTS))
+    size = round(min(height / CAPITAL, max(smallest * 0.2, 8)))
+    corner = draw_counted(rng, "label_places")
+    place = _draw_place(rng, corner, on_photo=on_photo)
     [form] = rng.choices([form for form, _ in PRINTED], [weight for _, weight in PRINTED])
     has_plate = on_photo and place == "corner" and rng.random() < 0.2
     plate = rng.choice(((255, 255, 255), (0, 0, 0))) if has_plate else None
     pad = rng.choice((1, 2, 3, 5, 8))
     return LabelStyle(form, place, corner, size, rng.choice(FONTS), pad, plate, rng.random() < 0.4)
+
+
+def _draw_place(rng: random.Random, corner: str, *, on_photo: bool) -> Place:
+    """Inside, or in a strip beside the picture; nobody prints a label over a plot's axis."""
+    if rng.random() < (0.88 if on_photo else 0.4) and (on_photo or corner.startswith("upper")):
+        return "corner"
+    if corner.startswith("lower"):
+        return "below"
+    is_beside = corner.endswith("left") and (rng.random() < 0.15 or corner.startswith("middle"))
+    return "beside" if is_beside else "above"
+
+
+def inside(style: LabelStyle) -> LabelStyle:
+    """The same for panels that have no strip for labels."""
+    return replace(style, place="corner", has_words=False)
 
 
 @functools.lru_cache(maxsize=256)
@@ -89,16 +114,25 @@ def picture_box(style: LabelStyle, box: Box) -> Box:
 
 def spot(style: LabelStyle, box: Box, ink: tuple[int, int]) -> tuple[int, int]:
     """Upper left of the ink."""
-    x0, y0, x1, y1 = box
+    x0, y0, _, y1 = box
     match style.place:
-        case "above" | "beside":
+        case "above":
+            return _across(style, box, ink, 0), y0
+        case "beside":
             return x0, y0
         case "below":
-            return (x0 + x1 - ink[0]) // 2, y1 - ink[1]
+            return _across(style, box, ink, 0), y1 - ink[1]
         case "corner":
-            x = x0 + style.pad if "left" in style.corner else x1 - style.pad - ink[0]
-            y = y0 + style.pad if "upper" in style.corner else y1 - style.pad - ink[1]
-            return max(x, x0), max(y, y0)
+            down = {"upper": y0 + style.pad, "lower": y1 - style.pad - ink[1]}
+            y = down.get(style.corner.split()[0], (y0 + y1 - ink[1]) // 2)
+            return _across(style, box, ink, style.pad), max(y, y0)
+
+
+def _across(style: LabelStyle, box: Box, ink: tuple[int, int], pad: int) -> int:
+    """Where the ink begins from left to right."""
+    x0, _, x1, _ = box
+    at = {"left": x0 + pad, "right": x1 - pad - ink[0]}
+    return max(x0, at.get(style.corner.split()[1], (x0 + x1 - ink[0]) // 2))
 
 
 def print_label(
