@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import os
 import tempfile
 from collections import Counter
@@ -12,8 +11,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import ray
-from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchConfig, TorchTrainer
+import torch
+from ray.train import CheckpointConfig, FailureConfig, RunConfig
+from ray.train.torch import TorchConfig
+from ray.train.v2.api.config import ScalingConfig
 from ray.train.v2.api.exceptions import WorkerGroupError
 from ray.train.v2.api.result import Result
 
@@ -29,7 +30,7 @@ from figclip.inputs.corpora import (
 from figclip.inputs.order import RowGroup, SampleOrder
 from figclip.inputs.tokens import FILE as TOKENIZER_FILE
 from figclip.inputs.tokens import Tokenizer, open_tokenizer, train_wordpiece
-from figclip.models.adapting import plain
+from figclip.models.adapting import adapted, mixes_pictures, plain
 from figclip.models.clip import Clip
 from figclip.models.model_card import FILE as CARD_FILE
 from figclip.models.model_card import model_card
@@ -38,7 +39,13 @@ from figclip.models.weights import clip_with, save_weights
 from figclip.resources import is_joined_cluster, require_resources
 from figclip.store import Folder, Manifest, Publication, Store
 from figclip.training.checkpoint import newest_checkpoint, read_checkpoint
-from figclip.training.initial import find_initial, initial_tokenizer, keep_initial
+from figclip.training.elastic import EvenTrainer, largest_divisor
+from figclip.training.initial import (
+    find_initial,
+    initial_tokenizer,
+    keep_initial,
+    warn_of_other_colours,
+)
 from figclip.training.loop import CHECKPOINTS, run_worker
 from figclip.training.schedule import schedule_of, warmup_of
 from figclip.training.task import LoopConfig, Task, Validate
@@ -81,13 +88,13 @@ def pretrain(
 
     Called again after a kill, it goes on from the last checkpoint and ends with the same weights;
     with another number of workers it sees the same samples in the same batches. Given
-    `min_workers`, it starts with as many workers as find room, down to so few, and takes more or
-    fewer as the cluster grows or shrinks. `validate` judges the embeddings of the first corpus's
-    validation split after every epoch: of its images and their captions. Pairs that give nothing
-    are left out, counted, and named in the encoder's `left_out.json`. Besides the workers' CPUs,
-    reading needs `cpus_per_read` CPUs a task, and each worker has `reads_per_worker` of them where
-    there are so many. A worker group that fails is started again `max_failures` times. `UsageError`
-    names what to mend.
+    `min_workers`, it starts with as many workers as find room and can share the lanes evenly, down
+    to so few, and takes more or fewer as the cluster grows or shrinks. `validate` judges the
+    embeddings of the first corpus's validation split after every epoch: of its images and their
+    captions. Pairs that give nothing are left out, counted, and named in the encoder's
+    `left_out.json`. Besides the workers' CPUs, reading needs `cpus_per_read` CPUs a task, and each
+    worker has `reads_per_worker` of them where there are so many. A worker group that fails is
+    started again `max_failures` times. `UsageError` names what to mend.
     """
     inputs = tuple(dict.fromkeys(share.artifact for share in corpora))
     shares = [share.model_dump(mode="json") for share in corpora]
@@ -119,6 +126,8 @@ def pretrain(
     )
     initial = find_initial(config.init, config.model, run)
     claim(run, {"config": values, "inputs": list(inputs)})
+    if initial is not None:
+        warn_of_other_colours(initial, config.pixels)
     keep_initial(run, initial)
     task = Task(
         config=config.part(LoopConfig),
@@ -133,7 +142,7 @@ def pretrain(
         trackers=trackers or TrackerConfig(),
     )
     workers = ScalingConfig(
-        num_workers=num_workers if min_workers is None else (min_workers, num_workers),  # type: ignore[arg-type]  # as Ray Train's own class says
+        num_workers=num_workers if min_workers is None else (min_workers, num_workers),
         use_gpu=use_gpu,
         resources_per_worker={"CPU": cpus_per_worker, **({"GPU": 1} if use_gpu else {})},
     )
@@ -153,13 +162,17 @@ def pretrain(
 
 
 def check_sizes(config: PretrainConfig, *, num_rows: int, workers: range) -> None:
-    """`UsageError` where batch, lanes, workers, pairs, pictures or warm-up do not fit."""
-    for num_workers in workers:
-        if config.lanes % num_workers:
-            raise UsageError(
-                f"{config.lanes} lanes cannot be shared evenly by {num_workers} workers: set "
-                f"--lanes to a multiple of {math.lcm(*workers)}, or --num-workers otherwise"
-            )
+    """`UsageError` where batch, lanes, workers, pairs, pictures or warm-up do not fit.
+
+    Of the numbers of `workers` one has to divide the lanes; an elastic run takes only those.
+    """
+    most = workers[-1]
+    if largest_divisor(config.lanes, most) < workers[0]:
+        told = f"{most}" if len(workers) == 1 else f"{workers[0]} to {most}"
+        raise UsageError(
+            f"{config.lanes} lanes cannot be shared evenly by {told} workers: set --num-workers to "
+            f"{largest_divisor(config.lanes, most)}, or --lanes to a multiple of {most}"
+        )
     for size in (config.batch_size, *(size for _, size in config.batch_schedule)):
         if size % config.lanes:
             raise UsageError(
@@ -167,6 +180,7 @@ def check_sizes(config: PretrainConfig, *, num_rows: int, workers: range) -> Non
                 f"--batch-size (and --batch-schedule) to multiples of {config.lanes}, or --lanes "
                 f"to a divisor of them"
             )
+    _check_parts(config, workers[0])
     if config.pixels.size != config.model.vision.image_size:
         raise UsageError(
             f"pictures of {config.pixels.size} px do not fit a tower for "
@@ -179,6 +193,20 @@ def check_sizes(config: PretrainConfig, *, num_rows: int, workers: range) -> Non
         batch_schedule=config.batch_schedule,
     )
     warmup_of(config.optim, schedule)
+
+
+def _check_parts(config: PretrainConfig, num_workers: int) -> None:
+    """Gradients in parts are those of the whole batch only where its pictures are apart."""
+    largest = max(config.batch_size, *(size for _, size in config.batch_schedule), 0)
+    if (config.micro_batch_size or largest) * num_workers >= largest:
+        return
+    with torch.device("meta"):
+        clip = adapted(Clip(config.model.settled()), config.adapt.with_overrides({"lora_rank": 0}))
+    if mixes_pictures(clip):
+        raise UsageError(
+            f"{config.model.vision.timm_model} normalises a picture by its batch, which cannot go "
+            f"through in parts: set --adapt.freeze-batch-norm, or no --micro-batch-size"
+        )
 
 
 def _num_rows(groups: tuple[RowGroup, ...]) -> int:
@@ -244,9 +272,15 @@ def _tokenizer(
     else:
         tokenizer = train_wordpiece(all_texts(corpora, train), vocab_size=vocab_size)
     if tokenizer.vocab_size > vocab_size:
+        given = config.init or config.model.text.hf_name
+        remedy = (
+            f"name the one that {given} was trained with, --tokenizer {given}"
+            if given
+            else f"set --model.text.vocab-size {tokenizer.vocab_size}"
+        )
         raise UsageError(
             f"the tokenizer's {tokenizer.vocab_size} tokens exceed the model's {vocab_size}: "
-            f"set --model.text.vocab-size {tokenizer.vocab_size}"
+            f"{remedy}"
         )
     tokenizer.save(run)
     return tokenizer
@@ -254,8 +288,9 @@ def _tokenizer(
 
 def _fit(task: Task, workers: ScalingConfig, max_failures: int) -> dict[str, Any]:
     """Run to the end, from the last checkpoint where there is one; the state at the end."""
-    trainer = TorchTrainer(
-        partial(run_worker, task),  # type: ignore[arg-type]  # what it returns is read below
+    trainer = EvenTrainer(
+        partial(run_worker, task),
+        num_lanes=task.config.lanes,
         scaling_config=workers,
         torch_config=TorchConfig(backend="nccl" if workers.use_gpu else "gloo"),
         run_config=RunConfig(
