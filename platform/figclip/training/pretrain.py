@@ -35,6 +35,7 @@ from figclip.models.clip import Clip
 from figclip.models.model_card import FILE as CARD_FILE
 from figclip.models.model_card import model_card
 from figclip.models.opening import Opened
+from figclip.models.text import TextConfig
 from figclip.models.weights import clip_with, save_weights
 from figclip.resources import is_joined_cluster, require_resources
 from figclip.store import Folder, Manifest, Publication, Store
@@ -79,6 +80,7 @@ def pretrain(
     use_gpu: bool,
     validate: Validate | None,
     min_workers: int | None = None,
+    resize_every_s: float = 60.0,
     cpus_per_read: float = 0.5,
     reads_per_worker: int = 1,
     max_failures: int = 1,
@@ -89,12 +91,13 @@ def pretrain(
     Called again after a kill, it goes on from the last checkpoint and ends with the same weights;
     with another number of workers it sees the same samples in the same batches. Given
     `min_workers`, it starts with as many workers as find room and can share the lanes evenly, down
-    to so few, and takes more or fewer as the cluster grows or shrinks. `validate` judges the
-    embeddings of the first corpus's validation split after every epoch: of its images and their
-    captions. Pairs that give nothing are left out, counted, and named in the encoder's
-    `left_out.json`. Besides the workers' CPUs, reading needs `cpus_per_read` CPUs a task, and each
-    worker has `reads_per_worker` of them where there are so many. A worker group that fails is
-    started again `max_failures` times. `UsageError` names what to mend.
+    to so few, and takes more or fewer as the cluster grows (it looks every `resize_every_s`
+    seconds) or shrinks. `validate` judges the embeddings of the first corpus's validation split
+    after every epoch: of its images and their captions. Pairs that give nothing are left out,
+    counted, and named in the encoder's `left_out.json`. Besides the workers' CPUs, reading needs
+    `cpus_per_read` CPUs a task, and each worker has `reads_per_worker` of them where there are so
+    many. A worker group that fails is started again `max_failures` times. `UsageError` names what
+    to mend.
     """
     inputs = tuple(dict.fromkeys(share.artifact for share in corpora))
     shares = [share.model_dump(mode="json") for share in corpora]
@@ -144,6 +147,7 @@ def pretrain(
     workers = ScalingConfig(
         num_workers=num_workers if min_workers is None else (min_workers, num_workers),
         use_gpu=use_gpu,
+        elastic_resize_monitor_interval_s=resize_every_s,
         resources_per_worker={"CPU": cpus_per_worker, **({"GPU": 1} if use_gpu else {})},
     )
     state = _fit(task, workers, max_failures)
@@ -200,8 +204,12 @@ def _check_parts(config: PretrainConfig, num_workers: int) -> None:
     largest = max(config.batch_size, *(size for _, size in config.batch_schedule), 0)
     if (config.micro_batch_size or largest) * num_workers >= largest:
         return
+    only_pictures = config.adapt.with_overrides(
+        {"lora_rank": 0, "lock_text": False, "text_unlocked": 0}
+    )
     with torch.device("meta"):
-        clip = adapted(Clip(config.model.settled()), config.adapt.with_overrides({"lora_rank": 0}))
+        model = config.model.model_copy(update={"text": TextConfig()})  # any: no hub is asked
+        clip = adapted(Clip(model.settled()), only_pictures)
     if mixes_pictures(clip):
         raise UsageError(
             f"{config.model.vision.timm_model} normalises a picture by its batch, which cannot go "
