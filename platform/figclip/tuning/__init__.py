@@ -1,0 +1,1 @@
+"""Sweeps: many small pretraining runs that answer one question, and what they found."""
