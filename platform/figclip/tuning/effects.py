@@ -1,17 +1,27 @@
 """Which way a sweep's question was answered, here and in the paper, in a sentence each."""
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
-from figclip.tuning.levels import Level, Measure, Spread, levels, measures, spread_of
+from scipy.stats import ttest_ind_from_stats
+
+from figclip.tuning.levels import (
+    Level,
+    Measure,
+    Spread,
+    levels,
+    measures,
+    objectives_of,
+    spread_of,
+)
 from figclip.tuning.record import PaperTable, SweepRecord
 
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
-SURE = 2.0
-"""Standard errors that a difference must exceed to be one."""
+SURE = 0.05
+"""Of chances: a difference that seeds make less often is one."""
 
 Verdict = Literal["agree", "disagree", "undecided"]
 
@@ -27,22 +37,28 @@ class Effect:
     """No row between turns back."""
     paper: tuple[float, float] | None
     """The paper's first and last rows, as printed."""
+    source: str = ""
+    """The paper's table."""
 
     @property
     def difference(self) -> float:
         return self.last.mean - self.first.mean
 
     @property
-    def standard_error(self) -> float | None:
-        """Of the difference; None where a row has one seed."""
-        first, last = self.first.standard_error, self.last.standard_error
-        return None if first is None or last is None else math.hypot(first, last)
+    def chance(self) -> float | None:
+        """That seeds alone part the two as far (Welch's test); None where a row has one seed."""
+        first, last = self.first, self.last
+        if first.deviation is None or last.deviation is None:
+            return None
+        if first.deviation == last.deviation == 0:
+            return float(self.difference == 0)
+        ends = (last.mean, last.deviation, last.num, first.mean, first.deviation, first.num)
+        return float(ttest_ind_from_stats(*ends, equal_var=False).pvalue)
 
     @property
     def is_clear(self) -> bool:
-        """Beyond what seeds do; where a row has one seed nothing is."""
-        error = self.standard_error
-        return error is not None and abs(self.difference) > SURE * error
+        """More than seeds do; where a row has one seed nobody can tell."""
+        return self.chance is not None and self.chance < SURE
 
     @property
     def verdict(self) -> Verdict | None:
@@ -56,23 +72,31 @@ class Effect:
 
 
 def effects(record: SweepRecord) -> list[Effect]:
-    """Of every measure that the first and last setting have; none where a search was asked."""
-    rows = levels(record)
-    if record.paper is None and len(record.varied) != 1:
-        return []
-    found = [_effect(measure, rows, record) for measure in measures(record)]
+    """From the first to the last setting with a finished trial, for every measure of the tables."""
+    papers = [paper for paper in (record.paper, record.downstream) if paper is not None]
+    found = [
+        _effect(measure, paper, record) for paper in papers for measure in measures(paper, record)
+    ]
+    if not papers and len(record.varied) == 1:
+        found = [_effect(measure, None, record) for measure in objectives_of(record)]
     return [effect for effect in found if effect is not None]
 
 
-def _effect(measure: Measure, rows: Sequence[Level], record: SweepRecord) -> Effect | None:
-    spreads = [spread_of(level, measure.metric, record) for level in rows]
-    if len(spreads) < 2 or spreads[0] is None or spreads[-1] is None:
+def _effect(measure: Measure, paper: PaperTable | None, record: SweepRecord) -> Effect | None:
+    spreads = [spread_of(level, measure.metric, record) for level in finished(record)]
+    known = [spread for spread in spreads if spread is not None]
+    if len(known) < 2:
         return None
-    means = [spread.mean for spread in spreads if spread is not None]
-    steps = [after - before for before, after in zip(means, means[1:], strict=False)]
+    steps = [after.mean - before.mean for before, after in pairwise(known)]
     monotone = all(step >= 0 for step in steps) or all(step <= 0 for step in steps)
-    ends = None if record.paper is None else paper_ends(record.paper, measure.column)
-    return Effect(measure, spreads[0], spreads[-1], monotone, ends)
+    ends = None if paper is None else paper_ends(paper, measure.column)
+    source = "" if paper is None else paper.source
+    return Effect(measure, known[0], known[-1], monotone, ends, source)
+
+
+def finished(record: SweepRecord) -> list[Level]:
+    """Settings with a finished trial."""
+    return [level for level in levels(record) if level.complete]
 
 
 def paper_ends(paper: PaperTable, column: str) -> tuple[float, float] | None:
@@ -99,14 +123,16 @@ def sentences(record: SweepRecord) -> list[str]:
     found = effects(record)
     if not found:
         return []
-    rows = levels(record)
-    ends = f"from {setting_words(rows[0])} to {setting_words(rows[-1])}"
-    return [_answer(found, record), *(_sentence(effect, ends, record) for effect in found)]
+    rows = finished(record)
+    ends = f"from {', '.join(level_label(rows[0]))} to {', '.join(level_label(rows[-1]))}"
+    return [_answer(found), *(_sentence(effect, ends) for effect in found)]
 
 
-def setting_words(level: Level) -> str:
-    """`batch_size 16`, `pixels.size 96, model.vision.image_size 96`."""
-    return ", ".join(f"{name} {value_words(value)}" for name, value in level.params.items())
+def level_label(level: Level) -> tuple[str, ...]:
+    """In the words of the paper's first columns; without them, every name and value."""
+    label = next((trial.label for trial in level.trials if trial.label), ())
+    named = ", ".join(f"{name} {value_words(value)}" for name, value in level.params.items())
+    return tuple(map(value_words, label)) or (named or "–",)
 
 
 def value_words(value: object) -> str:
@@ -121,35 +147,36 @@ def value_words(value: object) -> str:
             return str(value)
 
 
-def _answer(found: Sequence[Effect], record: SweepRecord) -> str:
+def _answer(found: Sequence[Effect]) -> str:
     verdicts = [effect.verdict for effect in found if effect.verdict is not None]
-    if record.paper is None or not verdicts:
+    if not verdicts:
         clear = sum(effect.is_clear for effect in found)
         return f"{clear} of {len(found)} measures differ by more than seeds do."
     counts = [(verdicts.count("agree"), "agree with the paper")]
     counts += [(verdicts.count("disagree"), "disagree"), (verdicts.count("undecided"), UNDECIDED)]
     told = ", ".join(f"{number} {words}" for number, words in counts if number)
-    return f"Of {len(verdicts)} measures beside {record.paper.source}: {told}."
+    return f"Of {len(verdicts)} measures that the paper has as well, {told}."
 
 
 UNDECIDED = "cannot be told from what seeds do"
 
 
-def _sentence(effect: Effect, ends: str, record: SweepRecord) -> str:
+def _sentence(effect: Effect, ends: str) -> str:
     unit = effect.first.mean if effect.measure.kind == "time" else 1.0
     first, last = (measure_words(effect.measure, end, unit) for end in (effect.first, effect.last))
     seeds = sorted({effect.first.num, effect.last.num})
     of_seeds = f"{' and '.join(map(str, seeds))} seed{'s' if seeds != [1] else ''}"
     words = f"{effect.measure.column}: {_way(effect.difference)} {ends}, {first} → {last}"
     words += f" ({of_seeds}{'' if effect.monotone else '; not at every step'})"
-    if effect.standard_error is None:
+    if effect.chance is None:
         words += "; with one seed nobody knows how much of it is noise"
     elif not effect.is_clear:
-        words += f"; no more than {SURE:g} standard errors of the difference"
-    if effect.paper is None or record.paper is None:
+        words += f"; seeds alone do as much (Welch's test, p = {effect.chance:.2f})"
+    if effect.paper is None:
         return f"{words}."
     theirs = effect.paper[1] - effect.paper[0]
-    words += f". {record.paper.source}: {_way(theirs)}, {effect.paper[0]:g} → {effect.paper[1]:g}"
+    before, after = (f"{number:.{effect.measure.digits}f}" for number in effect.paper)
+    words += f". {effect.source}: {_way(theirs)}, {before} → {after}"
     verdicts = {
         "agree": "the two agree",
         "disagree": "the two disagree",
@@ -167,7 +194,7 @@ def measure_words(measure: Measure, found: Spread | None, unit: float = 1.0) -> 
     if found is None:
         return "–"
     factor = {"share": 100.0, "number": 1.0, "time": 1.0 / unit}[measure.kind]
-    digits = 2 if measure.kind != "number" or abs(found.mean) >= 100 else 4
+    digits = measure.digits
     deviation = "" if found.deviation is None else f" ± {found.deviation * factor:.{digits}f}"
     ending = "x" if measure.kind == "time" else ""
     return f"{found.mean * factor:.{digits}f}{deviation}{ending}"

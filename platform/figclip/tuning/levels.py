@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from figclip.tuning.record import SweepRecord, TrialRecord
+from figclip.tuning.record import PaperTable, SweepRecord, TrialRecord
 
 SECONDS = "training seconds"
 """Of a trial, among what was measured of it."""
@@ -23,10 +23,6 @@ class Spread:
     deviation: float | None
     """Of the sample (n − 1); None of one number."""
     num: int
-
-    @property
-    def standard_error(self) -> float | None:
-        return None if self.deviation is None else self.deviation / math.sqrt(self.num)
 
 
 @dataclass(frozen=True)
@@ -51,6 +47,11 @@ class Measure:
     kind: Literal["share", "number", "time"]
     """Shares are printed in per cent; times as multiples of the first row's."""
     better: Literal["higher", "lower"]
+
+    @property
+    def digits(self) -> int:
+        """After the point, as the paper has them."""
+        return 4 if self.kind == "number" else 2
 
 
 def spread(values: Sequence[float]) -> Spread | None:
@@ -93,19 +94,23 @@ def spread_of(level: Level, metric: str, record: SweepRecord) -> Spread | None:
     return spread([values[metric] for values in found if metric in values])
 
 
-def measures(record: SweepRecord) -> tuple[Measure, ...]:
-    """What the table measures: the paper's columns, else the objectives and what recall is told."""
-    known = sorted({name for trial in record.trials for name in measured(trial, record)})
-    if record.paper is not None:
-        found = [measure_of(column, known) for column in record.paper.columns]
-        return tuple(measure for measure in found if measure is not None)
+def measures(paper: PaperTable, record: SweepRecord) -> tuple[Measure, ...]:
+    """The columns of the paper's table that hold numbers which our trials measure as well."""
+    known = {name for trial in record.trials for name in measured(trial, record)}
+    found = [measure_of(column, known) for column in paper.columns]
+    return tuple(measure for measure in found if measure is not None)
+
+
+def objectives_of(record: SweepRecord) -> tuple[Measure, ...]:
+    """The objectives, and of loss and recall what the trials know besides."""
+    known = {name for trial in record.trials for name in measured(trial, record)}
     objectives = [
         Measure(name, name, _kind(name), "higher" if way == "maximize" else "lower")
         for name, way in record.objectives
     ]
-    usual = [measure_of(column, known) for column in USUAL]
     names = {measure.metric for measure in objectives}
-    others = [one for one in usual if one and one.metric in known and one.metric not in names]
+    usual = [measure_of(column, known) for column in USUAL]
+    others = [one for one in usual if one and one.metric in known - names]
     return (*objectives, *others)
 
 

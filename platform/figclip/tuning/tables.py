@@ -2,12 +2,13 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from figclip.statistics.wording import markdown
-from figclip.tuning.effects import measure_words, number_of, value_words
-from figclip.tuning.levels import Level, levels, measured, measures, slug, spread_of
+from figclip.tuning.effects import level_label, measure_words, value_words
+from figclip.tuning.levels import Level, levels, measured, measures, objectives_of, spread_of
 from figclip.tuning.record import PaperTable, SweepRecord, TrialRecord
 
 STATES = ("complete", "pruned", "failed", "running", "planned")
@@ -27,14 +28,18 @@ class Table:
         return f"{text}\n\n{self.note}" if self.note else text
 
 
-def result_table(record: SweepRecord) -> Table:
-    """Mean ± deviation over seeds, in the paper's columns with its rows below, else best first."""
-    if record.paper is None:
-        return _ranked(record)
-    head = ["", *record.paper.columns, "seeds"]
-    ours = [["ours", *cells] for cells in _rows_as_in(record.paper, record)]
-    theirs = [["paper", *map(_printed, row), ""] for row in record.paper.rows]
-    note = f"paper: {record.paper.source} of BiomedCLIP (arXiv 2303.00915). {SPREADS}"
+def result_tables(record: SweepRecord) -> list[Table]:
+    """One for each of the paper's tables of the question, laid out as it is; else the ranking."""
+    papers = [paper for paper in (record.paper, record.downstream) if paper is not None]
+    return [beside_paper(paper, record) for paper in papers] or [ranking(record)]
+
+
+def beside_paper(paper: PaperTable, record: SweepRecord) -> Table:
+    """Our rows over the paper's, in its columns: mean ± deviation over the seeds."""
+    head = ["", *paper.columns, "seeds"]
+    ours = [["ours", *cells] for cells in _rows_as_in(paper, record)]
+    theirs = [["paper", *row, ""] for row in _printed(paper)]
+    note = f"paper: {paper.source} of BiomedCLIP (arXiv 2303.00915). {SPREADS}"
     return Table([head, *ours, *theirs], note)
 
 
@@ -42,52 +47,32 @@ SPREADS = "Ours: mean ± standard deviation over the seeds, after the last epoch
 
 
 def _rows_as_in(paper: PaperTable, record: SweepRecord) -> list[list[str]]:
-    """Our settings in the paper's columns; a setting without a column of its own is spelt out in
-    the first one."""
-    rows, columns = levels(record), measures(record)
+    """Our settings in the paper's columns: labelled, then measured."""
+    rows, columns = levels(record), measures(paper, record)
     by_column = {measure.column: measure for measure in columns}
     units = {
-        one.metric: found.mean if rows and (found := spread_of(rows[0], one.metric, record)) else 1
+        one.metric: found.mean
         for one in columns
-        if one.kind == "time"
+        for found in [spread_of(rows[0], one.metric, record) if rows else None]
+        if one.kind == "time" and found is not None
     }
-    own = _own_columns(paper, record)
     table = []
     for level in rows:
+        labels = dict(zip(paper.columns, level_label(level), strict=False))
         cells = []
-        for number, column in enumerate(paper.columns):
+        for column in paper.columns:
             if (measure := by_column.get(column)) is not None:
                 found = spread_of(level, measure.metric, record)
                 cells.append(measure_words(measure, found, units.get(measure.metric, 1.0)))
             else:
-                cells.append(_setting_cell(level, own, column, is_first=number == 0))
+                cells.append(labels.get(column, "–"))
         table.append([*cells, str(len(level.complete))])
     return table
 
 
-def _own_columns(paper: PaperTable, record: SweepRecord) -> Mapping[str, str]:
-    """What is varied → the paper's column of that name, where there is one."""
-    found = {}
-    for name in record.varied:
-        ending = slug(name.rpartition(".")[2])
-        same = [c for c in paper.columns if slug(c) == ending]
-        if same and same[0] not in found.values():
-            found[name] = same[0]
-    if not found and len(record.varied) == 1:
-        return {record.varied[0]: paper.columns[0]}
-    return found
-
-
-def _setting_cell(level: Level, own: Mapping[str, str], column: str, *, is_first: bool) -> str:
-    words = [value_words(v) for name, v in level.params.items() if own.get(name) == column]
-    if is_first:
-        words += [f"{name} {value_words(v)}" for name, v in level.params.items() if name not in own]
-    return ", ".join(words) or "–"
-
-
-def _ranked(record: SweepRecord) -> Table:
+def ranking(record: SweepRecord) -> Table:
     """The best setting first, by the first objective; settings without a finished trial last."""
-    columns = measures(record)
+    columns = objectives_of(record)
     metric, way = record.objectives[0]
     sign = -1 if way == "maximize" else 1
 
@@ -96,15 +81,11 @@ def _ranked(record: SweepRecord) -> Table:
         return found is None, sign * found.mean if found else 0.0, level.trials[0].number
 
     listed = sorted(levels(record), key=place)
-    rows = [
-        [
-            *(value_words(level.params[name]) if name in level.params else "–" for name in varied),
-            *(measure_words(one, spread_of(level, one.metric, record)) for one in columns),
-            str(len(level.complete)),
-        ]
-        for varied in [record.varied]
-        for level in listed[:MOST_ROWS]
-    ]
+    rows = []
+    for level in listed[:MOST_ROWS]:
+        setting = [_value(level.params, name) for name in record.varied]
+        found = [measure_words(one, spread_of(level, one.metric, record)) for one in columns]
+        rows.append([*setting, *found, str(len(level.complete))])
     head = [*record.varied, *(_head(one.column, one.kind) for one in columns), "seeds"]
     left = len(listed) - len(rows)
     more = f" {left:,} settings more are in the trials' table." if left > 0 else ""
@@ -136,14 +117,10 @@ def state_table(record: SweepRecord) -> Table:
 def cost_table(record: SweepRecord) -> Table:
     """Samples and hours of each setting, all its trials counted, and where they come from."""
     rows = [["setting", "trials", "samples seen", "GPU-hours", "CPU-hours", "training seconds"]]
-    groups = [(level_name(level), level.trials) for level in levels(record)]
+    groups = [(", ".join(level_label(level)), level.trials) for level in levels(record)]
     for name, trials in [*groups, ("all", record.trials)]:
         rows.append([name, f"{len(trials):,}", *_sums(trials)])
     return Table(rows)
-
-
-def level_name(level: Level) -> str:
-    return ", ".join(f"{name} {value_words(value)}" for name, value in level.params.items()) or "–"
 
 
 def _sums(trials: Sequence[TrialRecord]) -> list[str]:
@@ -162,13 +139,14 @@ def hours(number: float) -> str:
 def trial_table(record: SweepRecord) -> Table:
     """A line a trial, in the order of their numbers."""
     objectives = [name for name, _ in record.objectives]
-    names = sorted({name for trial in record.trials for name in trial.params}, key=_varied(record))
+    others = {name for trial in record.trials for name in trial.params} - {*record.varied}
+    names = [*record.varied, *sorted(others)]
     head = ["trial", "state", *names, "seed", *objectives, "samples", "GPU-h", "CPU-h", "encoder"]
     rows = [
         [
             str(trial.number),
             trial.state,
-            *(value_words(trial.params[name]) if name in trial.params else "–" for name in names),
+            *(_value(trial.params, name) for name in names),
             str(trial.seed),
             *(f"{found[name]:.4f}" if name in found else "–" for name in objectives),
             f"{trial.samples_seen:,}",
@@ -211,23 +189,26 @@ def origin(record: SweepRecord) -> list[tuple[str, str]]:
     ]
 
 
-def _distinct(words: Sequence[str] | object) -> str:
-    return ", ".join(dict.fromkeys(word for word in words if word)) or "–"  # type: ignore[attr-defined]
+def _distinct(words: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(word for word in words if word)) or "–"
 
 
-def _varied(record: SweepRecord):  # type: ignore[no-untyped-def]
-    order = {name: number for number, name in enumerate(record.varied)}
-    return lambda name: (order.get(name, len(order)), name)
+def _value(params: Mapping[str, Any], name: str) -> str:
+    return value_words(params[name]) if name in params else "–"
 
 
-def _printed(cell: str | float) -> str:
-    """A number of the paper's as it is printed there, as far as a float keeps it."""
-    return cell if isinstance(cell, str) else f"{cell:g}"
+def _printed(paper: PaperTable) -> list[list[str]]:
+    """The rows as they are printed there: a column's numbers have equally many decimals."""
+    columns = [_decimals(column) for column in zip(*paper.rows, strict=True)]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _decimals(column: Sequence[str | float]) -> list[str]:
+    places = [len(repr(cell).partition(".")[2]) for cell in column if isinstance(cell, float)]
+    digits = max(places, default=0)
+    return [f"{cell:.{digits}f}" if isinstance(cell, float) else str(cell) for cell in column]
 
 
 def _plain(cell: str) -> str:
     """One line that does not end its cell."""
     return re.sub(r"\s+", " ", cell).replace("|", "\\|")
-
-
-__all__ = ["number_of"]
