@@ -1,1 +1,1 @@
-"""Sweeps: many small pretraining runs that answer one question, and what they found."""
+"""Sweeps: which choices of a recipe pay, asked of many short runs, recorded and resumable."""
