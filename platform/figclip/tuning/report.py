@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from figclip.tuning.effects import sentences
+from figclip.tuning.effects import sentences, value_words
 from figclip.tuning.plots import DARK, LIGHT, pictures
 from figclip.tuning.ranking import importance
 from figclip.tuning.record import SweepRecord
@@ -108,14 +108,15 @@ def _best(record: SweepRecord) -> str:
     finished = [trial for trial in record.trials if trial.state == "complete"]
     pick = max if way == "maximize" else min
     best = pick(finished, key=lambda trial: trial.values[0])
-    settings = ", ".join(f"{key} {value}" for key, value in best.params.items())
-    return f"Trial {best.number} is the best of {len(finished)}: {metric} {best.values[0]:.4f} with {settings}."
+    settings = ", ".join(f"{name} {value_words(value)}" for name, value in best.params.items())
+    of = f"Trial {best.number} is the best of {len(finished)}" if len(finished) > 1 else "One trial"
+    return f"{of}: {metric} {best.values[0]:.4f} with {settings}."
 
 
 def _results(record: SweepRecord) -> list[str]:
-    told = answer(record)
-    lines = [told[0], *["\n".join(f"- {words}" for words in told[1:])][: len(told) - 1]]
-    return [*(table.as_markdown() for table in result_tables(record)), *lines]
+    first, *others = answer(record)
+    told = [f"**{first}**", *(["\n".join(f"- {words}" for words in others)] if others else [])]
+    return [*(table.as_markdown() for table in result_tables(record)), *told]
 
 
 def _other_tables(record: SweepRecord) -> list[tuple[str, Table]]:
