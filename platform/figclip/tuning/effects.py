@@ -152,13 +152,17 @@ def _answer(found: Sequence[Effect]) -> str:
     if not verdicts:
         clear = sum(effect.is_clear for effect in found)
         return f"{clear} of {len(found)} measures differ by more than seeds do."
-    counts = [(verdicts.count("agree"), "agree with the paper")]
-    counts += [(verdicts.count("disagree"), "disagree"), (verdicts.count("undecided"), UNDECIDED)]
-    told = ", ".join(f"{number} {words}" for number, words in counts if number)
-    return f"Of {len(verdicts)} measures that the paper has as well, {told}."
+    told = ", ".join(
+        f"{verdicts.count(verdict)} {words}" for verdict, words in COUNTED if verdict in verdicts
+    )
+    return f"Of {len(verdicts)} measures beside the paper’s: {told}."
 
 
-UNDECIDED = "cannot be told from what seeds do"
+COUNTED: tuple[tuple[Verdict, str], ...] = (
+    ("agree", "with the same direction"),
+    ("disagree", "with the opposite one"),
+    ("undecided", "undecided"),
+)
 
 
 def _sentence(effect: Effect, ends: str) -> str:

@@ -10,8 +10,10 @@ import numpy as np
 
 from figclip.tuning.record import PaperTable, SweepRecord, TrialRecord
 
-SECONDS = "training seconds"
+SECONDS = "seconds per epoch"
 """Of a trial, among what was measured of it."""
+EPOCH_SECONDS = "epoch_seconds"
+"""Of an epoch, in its trial's curve."""
 RECALL_AT = re.compile(r"R@(\d+)")
 
 
@@ -68,8 +70,14 @@ def measured(trial: TrialRecord, record: SweepRecord) -> dict[str, float]:
     if trial.state == "complete":
         names = [name for name, _ in record.objectives]
         found |= dict(zip(names, trial.values, strict=True))
-        found[SECONDS] = trial.seconds
+        found[SECONDS] = seconds_per_epoch(trial)
     return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def seconds_per_epoch(trial: TrialRecord) -> float:
+    """Of the epochs that were timed, the median: one that was cut by a kill counts little."""
+    timed = [p.metrics[EPOCH_SECONDS] for p in trial.curve if EPOCH_SECONDS in p.metrics]
+    return float(np.median(timed)) if timed else trial.seconds / max(len(trial.curve), 1)
 
 
 def levels(record: SweepRecord) -> tuple[Level, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from figclip.statistics.style import BLUE, GREEN, ORANGE, PURPLE, STYLE
@@ -100,6 +101,7 @@ def draw_importance(axes: Axes, record: SweepRecord, theme: Theme) -> None:
             f"{found.shares[name]:.2f}", (found.shares[name], place), xytext=(4, 0),
             textcoords="offset points", va="center", fontsize=8.5,
         )  # fmt: skip
+    axes.set_ylim(-0.7, len(names) - 0.3)
     axes.set_xlim(0, max(1.0, *found.shares.values()) * 1.08)
     axes.set_xlabel(f"importance for {record.objectives[0][0]}")
     axes.tick_params(axis="y", length=0)
@@ -181,11 +183,9 @@ def _colours(record: SweepRecord, theme: Theme) -> dict[int, str]:
 
 
 def _shade(place: int, num: int, theme: Theme) -> str:
-    """From pale to strong on the theme's paper."""
-    share = 0.25 + 0.7 * place / max(num - 1, 1)
-    return matplotlib.colors.to_hex(
-        colormaps["GnBu" if theme is LIGHT else "GnBu_r"](share if theme is LIGHT else 1 - share)
-    )
+    """The further from the theme's paper the better."""
+    share = 0.3 + 0.65 * place / max(num - 1, 1)
+    return to_hex(colormaps["GnBu"](share if theme is LIGHT else 1 - share))
 
 
 def _finish(axes: Axes, theme: Theme) -> None:

@@ -29,7 +29,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 PAGE, REPORT, RESULTS, TRIALS = "index.html", "report.md", "results.md", "trials.json"
 
 CAPTIONS = {
-    "curves": "What each trial had reached after how many samples; trials compare at equal ones.",
+    "curves": "What each trial had reached after how many samples; trials compare at equal ones. "
+    "Where settings are many, the stronger the colour the better the trial ended.",
     "pareto": "What each finished trial reached, and what it took. The line is Pareto's front: no "
     "trial on it is beaten in both.",
     "importance": "How much each thing varied says about the first objective",

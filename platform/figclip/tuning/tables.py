@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from figclip.statistics.wording import markdown
-from figclip.tuning.effects import level_label, measure_words, value_words
+from figclip.tuning.effects import NUMBER, level_label, measure_words, value_words
 from figclip.tuning.levels import Level, levels, measured, measures, objectives_of, spread_of
 from figclip.tuning.record import PaperTable, SweepRecord, TrialRecord
 
@@ -22,6 +22,12 @@ class Table:
 
     rows: Sequence[Sequence[str]]
     note: str = ""
+
+    @property
+    def is_words(self) -> list[bool]:
+        """Of each column: no cell of its body begins like a number."""
+        columns = range(len(self.rows[0]))
+        return [not any(NUMBER.match(row[n]) for row in self.rows[1:]) for n in columns]
 
     def as_markdown(self) -> str:
         text = markdown([[_plain(cell) for cell in row] for row in self.rows])
@@ -115,9 +121,10 @@ def state_table(record: SweepRecord) -> Table:
 
 
 def cost_table(record: SweepRecord) -> Table:
-    """Samples and hours of each setting, all its trials counted, and where they come from."""
+    """Samples and hours of each setting, all its trials counted; of many settings only the sum."""
     rows = [["setting", "trials", "samples seen", "GPU-hours", "CPU-hours", "training seconds"]]
-    groups = [(", ".join(level_label(level)), level.trials) for level in levels(record)]
+    listed = levels(record) if len(levels(record)) <= MOST_ROWS else ()
+    groups = [(", ".join(level_label(level)), level.trials) for level in listed]
     for name, trials in [*groups, ("all", record.trials)]:
         rows.append([name, f"{len(trials):,}", *_sums(trials)])
     return Table(rows)
@@ -133,7 +140,7 @@ def _sums(trials: Sequence[TrialRecord]) -> list[str]:
 
 
 def hours(number: float) -> str:
-    return f"{number:,.1f}" if number >= 10 else f"{number:.3f}"
+    return f"{number:,.1f}" if number >= 10 else f"{number:.3f}" if number else "0"
 
 
 def trial_table(record: SweepRecord) -> Table:
