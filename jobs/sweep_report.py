@@ -5,6 +5,7 @@
 
 import logging
 import os
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -23,12 +24,14 @@ from figclip.tuning.boards import (
     answers,
     optuna_dashboard,
     require_loopback,
+    running,
     serve,
     tensorboard,
 )
 from figclip.tuning.record import SweepRecord, read_sweep
-from figclip.tuning.report import report_files, results_markdown
+from figclip.tuning.report import PAGE, report_files, results_markdown
 from figclip.tuning.storage import FILE, open_storage, shown
+from jobs.browser import screenshot
 from jobs.entry import Job, joined_ray, run
 
 log = logging.getLogger(__name__)
@@ -118,10 +121,26 @@ class CompareJob(RecordedJob):
     """Embed on a GPU."""
 
 
+class ScreenshotsJob(RecordedJob):
+    """Pictures of a sweep's report and dashboards, as the README shows them; needs Chromium."""
+
+    name: Positional[str] = ""
+    """Of the sweep."""
+    tensorboard: str | None = None
+    """Folder of the trials' curves; unset: none of TensorBoard."""
+    port: Port = 18080
+    """Of optuna-dashboard while its pictures are taken."""
+    tensorboard_port: Port = 16006
+    """Of TensorBoard meanwhile."""
+    out: str = "docs"
+    """Folder for the PNGs."""
+
+
 PRESETS: dict[str, RecordedJob] = {
     "report": ReportJob(),
     "dashboard": DashboardJob(),
     "compare": CompareJob(),
+    "screenshots": ScreenshotsJob(),
 }
 
 
@@ -133,6 +152,8 @@ def main(config: RecordedJob) -> None:
             serve(boards(config))
         case CompareJob():
             compare(config)
+        case ScreenshotsJob():
+            screenshots(config)
 
 
 def report(config: ReportJob) -> Path:
@@ -180,6 +201,45 @@ def compare(config: CompareJob) -> Path:
     print(text, flush=True)
     log.info("wrote %s", folder)
     return folder
+
+
+def screenshots(config: ScreenshotsJob) -> list[Path]:
+    """`sweep-report.png` and `-dark`, `sweep-dashboard.png`, `-trials`, `sweep-tensorboard.png`."""
+    record = config.read(_given(config.name, "screenshots NAME"))
+    folder = Path(config.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as written:
+        page = Path(written, PAGE)
+        page.write_bytes(report_files(record)[PAGE])
+        for name, is_dark in (("report", False), ("report-dark", True)):
+            screenshot(
+                page.as_uri(),
+                folder / f"sweep-{name}.png",
+                width=1280,
+                height=3000,
+                is_dark=is_dark,
+            )
+    served = [optuna_dashboard(config.recorded, "127.0.0.1", config.port)]
+    study = f"dashboard/studies/{study_id(config.recorded, config.name)}"
+    pages = {
+        "dashboard": (served[0], study),
+        "dashboard-trials": (served[0], f"{study}/trialTable"),
+    }
+    if config.tensorboard is not None:
+        served.append(tensorboard(config.tensorboard, "127.0.0.1", config.tensorboard_port))
+        # Chromium without a GPU leaves TensorBoard's WebGL charts empty.
+        pages["tensorboard"] = (served[1], "?forceSVG=true#timeseries")
+    with running(served):
+        for name, (board, path) in pages.items():
+            png = folder / f"sweep-{name}.png"
+            screenshot(f"{board.url}/{path}", png, width=1400, height=1000, wait_ms=20_000)
+    log.info("wrote %s", folder)
+    return sorted(folder.glob("sweep-*.png"))
+
+
+def study_id(storage: str, name: str) -> int:
+    """The number by which optuna-dashboard calls a study."""
+    return open_storage(storage).get_study_id_from_name(name)
 
 
 def encoder_version(config: CompareJob, name: str) -> str:

@@ -1,9 +1,22 @@
 """Sweeps in plain Python, as Optuna's storage would hand them out."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from figclip.tuning.record import CurvePoint, PaperTable, SweepRecord, TrialRecord
+import optuna
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import TrialState, create_trial
+
+from figclip.tuning.record import (
+    ENCODERS,
+    SWEEP,
+    CurvePoint,
+    PaperTable,
+    SweepRecord,
+    TrialRecord,
+    plain_table,
+)
 
 TABLE_6 = PaperTable(
     "Supplementary Table 6",
@@ -98,3 +111,40 @@ def batch_sizes() -> SweepRecord:
         7, {"batch_size": 64}, seed=1, state="failed", reason="out of memory", num_epochs=1
     )
     return sweep([*trials, pruned, failed], planned=9)
+
+
+def recorded(record: SweepRecord, storage: str) -> None:
+    """Write a sweep into Optuna's storage, as a driver leaves it."""
+    states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
+    study = optuna.create_study(
+        storage=storage, study_name=record.name, directions=[way for _, way in record.objectives]
+    )
+    asked = {
+        name: getattr(record, name)
+        for name in ("space", "question", "base", "objectives", "varied", "planned")
+    }
+    tables = {"paper": plain_table(record.paper), "downstream": plain_table(record.downstream)}
+    study.set_user_attr(SWEEP, asked | tables)
+    study.set_user_attr(ENCODERS, {str(t.number): t.encoder for t in record.trials if t.encoder})
+    names = {name for one in record.trials for name in one.params}
+    choices = {
+        name: CategoricalDistribution(list(dict.fromkeys(t.params[name] for t in record.trials)))
+        for name in names
+    }
+    for one in record.trials:
+        kept = {k: v for k, v in asdict(one).items() if k not in ("number", "state", "values")}
+        state = states.get(one.state, TrialState.FAIL)
+        study.add_trial(
+            create_trial(
+                state=state,
+                params=one.params,
+                distributions=choices,
+                values=one.values or None,
+                user_attrs=kept,
+                intermediate_values={
+                    point.samples_seen: point.metrics["image_to_text_recall_at_1"]
+                    for point in one.curve
+                    if len(record.objectives) == 1
+                },
+            )
+        )
