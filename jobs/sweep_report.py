@@ -223,7 +223,7 @@ def screenshots(config: ScreenshotsJob) -> list[Path]:
     study = f"dashboard/studies/{study_id(config.recorded, config.name)}"
     pages = {
         "dashboard": (served[0], study),
-        "dashboard-trials": (served[0], f"{study}/trialTable"),
+        "dashboard-trials": (served[0], f"{study}/trials"),
     }
     if config.tensorboard is not None:
         served.append(tensorboard(config.tensorboard, "127.0.0.1", config.tensorboard_port))

@@ -89,11 +89,20 @@ def levels(record: SweepRecord) -> tuple[Level, ...]:
         Level(_setting(trials[0], record), tuple(sorted(trials, key=lambda t: (t.seed, t.number))))
         for trials in groups.values()
     ]
-    if len(record.varied) == 1:
-        values = [level.params.get(record.varied[0]) for level in found]
+    if len(names := free_names(record)) == 1:
+        values = [level.params.get(names[0]) for level in found]
         if all(isinstance(value, int | float) for value in values):
-            found.sort(key=lambda level: level.params[record.varied[0]])
+            found.sort(key=lambda level: level.params[names[0]])
     return tuple(found)
+
+
+def free_names(record: SweepRecord) -> list[str]:
+    """What is varied, without names that go with an earlier one: picture sizes are set twice."""
+    found: dict[str, str] = {}
+    for name in record.varied:
+        settings = repr([trial.params.get(name) for trial in record.trials])
+        found.setdefault(settings if record.trials else name, name)
+    return list(found.values())
 
 
 def spread_of(level: Level, metric: str, record: SweepRecord) -> Spread | None:
@@ -156,4 +165,4 @@ def _kind(metric: str) -> Literal["share", "number"]:
 
 
 def _setting(trial: TrialRecord, record: SweepRecord) -> dict[str, Any]:
-    return {name: trial.params[name] for name in record.varied if name in trial.params}
+    return {name: trial.params[name] for name in free_names(record) if name in trial.params}

@@ -9,6 +9,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
+from figclip.tuning.levels import free_names
 from figclip.tuning.record import Direction, SweepRecord, TrialRecord
 
 FEWEST_TO_MODEL = 20
@@ -27,7 +28,9 @@ class Importance:
 def importance(record: SweepRecord) -> Importance | None:
     """Of the first objective; None where fewer than three trials, or nothing that differs."""
     trials = [trial for trial in record.trials if trial.state == "complete"]
-    names = [name for name in record.varied if len({repr(t.params.get(name)) for t in trials}) > 1]
+    names = [
+        name for name in free_names(record) if len({repr(t.params.get(name)) for t in trials}) > 1
+    ]
     if len(trials) < FEWEST or not names:
         return None
     if len(trials) >= FEWEST_TO_MODEL and all(set(names) <= t.params.keys() for t in trials):

@@ -8,7 +8,15 @@ from typing import Any
 
 from figclip.statistics.wording import markdown
 from figclip.tuning.effects import NUMBER, level_label, measure_words, value_words
-from figclip.tuning.levels import Level, levels, measured, measures, objectives_of, spread_of
+from figclip.tuning.levels import (
+    Level,
+    free_names,
+    levels,
+    measured,
+    measures,
+    objectives_of,
+    spread_of,
+)
 from figclip.tuning.record import PaperTable, SweepRecord, TrialRecord
 
 STATES = ("complete", "pruned", "failed", "running", "planned")
@@ -78,7 +86,7 @@ def _rows_as_in(paper: PaperTable, record: SweepRecord) -> list[list[str]]:
 
 def ranking(record: SweepRecord) -> Table:
     """The best setting first, by the first objective; settings without a finished trial last."""
-    columns = objectives_of(record)
+    columns, names = objectives_of(record), free_names(record)
     metric, way = record.objectives[0]
     sign = -1 if way == "maximize" else 1
 
@@ -89,10 +97,10 @@ def ranking(record: SweepRecord) -> Table:
     listed = sorted(levels(record), key=place)
     rows = []
     for level in listed[:MOST_ROWS]:
-        setting = [_value(level.params, name) for name in record.varied]
+        setting = [_value(level.params, name) for name in names]
         found = [measure_words(one, spread_of(level, one.metric, record)) for one in columns]
         rows.append([*setting, *found, str(len(level.complete))])
-    head = [*record.varied, *(_head(one.column, one.kind) for one in columns), "seeds"]
+    head = [*names, *(_head(one.column, one.kind) for one in columns), "seeds"]
     left = len(listed) - len(rows)
     more = f" {left:,} settings more are in the trials' table." if left > 0 else ""
     return Table([head, *rows], f"The best by {metric} first. {SPREADS}{more}")
