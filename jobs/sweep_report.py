@@ -14,6 +14,7 @@ from tyro.conf import Positional
 
 from figclip.config import UsageError
 from figclip.embedding.bulk import embed
+from figclip.embedding.vectors import split_files
 from figclip.evaluation.beside import held_out
 from figclip.evaluation.compare import compare_table, compared
 from figclip.evaluation.forest import draw_differences
@@ -262,10 +263,10 @@ def encoder_version(config: CompareJob, name: str) -> str:
 def embeddings_of(store: Store, config: CompareJob, encoder: str) -> str:
     """The version of the encoder's embeddings of the split, made where they are not there."""
     store.manifest("encoder", encoder)  # its complaint names those that are there
+    wanted = (f"pairs@{config.pairs}", f"encoder@{encoder}")
     for version in store.versions("embeddings"):
-        manifest = store.manifest("embeddings", version)
-        wanted = (f"pairs@{config.pairs}", f"encoder@{encoder}")
-        if manifest.inputs == wanted and config.split in manifest.counts.get("splits", {}):
+        is_theirs = store.manifest("embeddings", version).inputs == wanted
+        if is_theirs and split_files(store.open("embeddings", version), [config.split]):
             return version
     version = f"{encoder}-on-{config.pairs}-{config.split}"
     with joined_ray(config):

@@ -66,6 +66,7 @@ def trial(
         "pairs": "pairs@mini",
         "checkpoint": f"runs/{number}",
         "encoder": f"encoder@t{number}" if state == "complete" else "",
+        "label": tuple(params.values()),
     }
     return TrialRecord(
         number=number,
