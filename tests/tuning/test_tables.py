@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from sweeps import TABLE_6, batch_sizes, sweep, trial
 
-from figclip.tuning.levels import SECONDS, levels, measure_of, spread
+from figclip.tuning.levels import SECONDS, levels, measure_of, measured, spread
 from figclip.tuning.record import CurvePoint, PaperTable
 from figclip.tuning.tables import cost_table, result_tables, state_table, trial_table
 
@@ -81,8 +81,6 @@ def test_an_epoch_that_a_kill_prolonged_does_not_move_the_training_time():
         CurvePoint(1_000 * n, n, {"epoch_seconds": s}) for n, s in enumerate((10.0, 90.0, 11.0), 1)
     ]
     found = replace(trial(0, {"batch_size": 16}), curve=tuple(points), values=(0.5,))
-    from figclip.tuning.levels import measured
-
     assert measured(found, sweep([found]))[SECONDS] == 11.0
 
 

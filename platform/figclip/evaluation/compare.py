@@ -96,12 +96,13 @@ def bootstrap(
     n = len(gains)
     random = np.random.default_rng(seed)
     at_once = max(1, DRAWN_AT_ONCE // n)
+    columns = [np.ascontiguousarray(column) for column in gains.T]  # each summed in its own order
     means = []
     for start in range(0, num_resamples, at_once):
         rows = min(at_once, num_resamples - start)
         drawn = random.integers(0, n, size=(rows, n))
-        times = np.stack([np.bincount(one, minlength=n) for one in drawn])
-        means.append(times @ gains / n)
+        times = np.stack([np.bincount(one, minlength=n) for one in drawn]).astype(np.float64)
+        means.append(np.stack([times @ column / n for column in columns], axis=1))
     tails = ((1 - level) / 2, (1 + level) / 2)
     low, high = np.quantile(np.concatenate(means), tails, axis=0)
     return [Interval(float(a), float(b)) for a, b in zip(low, high, strict=True)]
