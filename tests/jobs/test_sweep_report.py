@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -68,7 +67,7 @@ def test_the_words_of_the_commands_are_those_of_every_job():
 
 
 def test_a_name_that_is_not_recorded_is_answered_with_those_that_are(folder):
-    with pytest.raises(UsageError, match="no sweep 'resolution'.*recorded are: batch_size"):
+    with pytest.raises(UsageError, match=r"no sweep 'resolution'.*recorded are: batch_size"):
         main(ReportJob(name="resolution", store=str(folder)))
     with pytest.raises(UsageError, match="a name is missing"):
         main(ReportJob(store=str(folder)))
@@ -111,7 +110,7 @@ def test_a_port_that_is_taken_is_named(folder):
             pass
 
 
-def test_a_board_that_cannot_start_ends_the_others(tmp_path):
+def test_a_board_that_cannot_start_ends_the_others(monkeypatch):
     stays = boards.Board(
         "stays",
         [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "0"],
@@ -128,13 +127,9 @@ def test_a_board_that_cannot_start_ends_the_others(tmp_path):
         begun.append(popen(*words, **options))
         return begun[-1]
 
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        pytest.raises(UsageError, match="falls did not start"),
-    ):
-        patch.setattr(boards.subprocess, "Popen", spy)
-        with boards.running([falls, stays]):
-            pass
+    monkeypatch.setattr(boards.subprocess, "Popen", spy)
+    with pytest.raises(UsageError, match="falls did not start"):
+        boards.running([falls, stays]).__enter__()
     assert len(begun) == 2
     assert all(child.poll() is not None for child in begun)
 
@@ -166,56 +161,46 @@ def test_a_page_from_elsewhere_cannot_use_the_dashboard(host, origin, status):
     assert (body == b"studies") == (status == "200")
 
 
-@pytest.fixture(scope="module")
-def served(folder) -> Iterator[tuple[str, str, subprocess.Popen]]:
-    """Addresses of optuna-dashboard and TensorBoard as the command starts them, and its process."""
+def test_the_command_serves_both_on_loopback_and_takes_them_with_it(folder):
     ports = (free_port(), free_port())
     words = ["dashboard", "--store", str(folder), "--port", str(ports[0])]
     words += ["--tensorboard", str(folder / "runs"), "--tensorboard-port", str(ports[1])]
     environment = os.environ | {"PYTHONPATH": f"{ROOT / 'platform'}{os.pathsep}{ROOT}"}
     command = [sys.executable, "-m", "jobs.sweep_report", *words]
     process = subprocess.Popen(command, env=environment, cwd=ROOT)
-    urls = tuple(f"http://127.0.0.1:{port}" for port in ports)
-    deadline = time.monotonic() + 120
-    while not all(boards.answers("127.0.0.1", port) for port in ports):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    yield (*urls, process)
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=30)
-
-
-def test_optuna_dashboard_knows_the_trials_and_answers_no_other_name(served):
-    url, _, _ = served
-    (study,) = httpx.get(f"{url}/api/studies").json()["study_summaries"]
-    assert study["study_name"] == "batch_size"
-    assert httpx.get(f"{url}/dashboard/", headers={"Host": "evil.example"}).status_code == 403
-
-
-@needs_chromium
-def test_a_browser_shows_the_trials_in_optuna_dashboard(served, tmp_path):
-    page = dom(f"{served[0]}/dashboard/studies/1/trials", tmp_path)
-    assert "8 Trials" in page
-    for words in ("Trial 5", "Best Trial", "Pruned", "Fail"):
-        assert words in page, words
+    try:
+        deadline = time.monotonic() + 120
+        while not all(boards.answers("127.0.0.1", port) for port in ports):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        url = f"http://127.0.0.1:{ports[0]}"
+        (study,) = httpx.get(f"{url}/api/studies").json()["study_summaries"]
+        assert study["study_name"] == "batch_size"
+        elsewhere = httpx.get(f"{url}/dashboard/", headers={"Host": "evil.example"})
+        assert elsewhere.status_code == 403
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+        assert not any(boards.answers("127.0.0.1", port) for port in ports)
+    finally:
+        process.kill()
+        process.wait()
 
 
 @needs_chromium
-def test_a_browser_shows_the_curves_in_tensorboard(served, tmp_path):
-    page = dom(f"{served[1]}/?forceSVG=true#timeseries", tmp_path)
-    assert "0001/tensorboard" in page
-    assert "train/loss" in page
-
-
-def test_the_boards_end_with_the_command(served):
-    """The last of the served tests: it ends them."""
-    *urls, process = served
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=30) == 0
-    ports = [int(url.rpartition(":")[2]) for url in urls]
-    assert not any(boards.answers("127.0.0.1", port) for port in ports)
+def test_a_browser_shows_trials_in_optuna_dashboard_and_curves_in_tensorboard(folder, tmp_path):
+    storage, runs = f"sqlite:///{folder / 'sweeps.db'}", str(folder / "runs")
+    both = [
+        boards.optuna_dashboard(storage, "127.0.0.1", free_port()),
+        boards.tensorboard(runs, "127.0.0.1", free_port()),
+    ]
+    with boards.running(both):
+        trials = dom(f"{both[0].url}/dashboard/studies/1/trials", tmp_path / "first")
+        curves = dom(f"{both[1].url}/?forceSVG=true#timeseries", tmp_path / "second")
+    for words in ("8 Trials", "Trial 5", "Best Trial", "Pruned", "Fail"):
+        assert words in trials, words
+    for words in ("0001/tensorboard", "train/loss"):
+        assert words in curves, words
 
 
 @needs_chromium
@@ -258,14 +243,14 @@ def test_two_encoders_are_compared_on_embeddings_that_are_there(store, tmp_path,
 def test_a_trial_stands_for_the_encoder_that_was_published_of_it(folder, store):
     config = CompareJob(store=store.url, storage=f"sqlite:///{folder / 'sweeps.db'}")
     assert sweep_report.encoder_version(config, "batch_size:4") == "t4"
-    with pytest.raises(UsageError, match="no encoder was published of trial 7.*0, 1, 2, 3, 4, 5"):
+    with pytest.raises(UsageError, match=r"published of trial 7.*0, 1, 2, 3, 4, 5"):
         sweep_report.encoder_version(config, "batch_size:7")
     with pytest.raises(UsageError, match="has no trial 99; it has 8"):
         sweep_report.encoder_version(config, "batch_size:99")
 
 
 def test_an_encoder_that_is_not_there_is_answered_with_those_that_are(store):
-    with pytest.raises(UsageError, match="encoder@nope is not published.*good, poor"):
+    with pytest.raises(UsageError, match=r"encoder@nope is not published.*good, poor"):
         main(CompareJob(first="good", second="nope", pairs="p", store=store.url))
 
 

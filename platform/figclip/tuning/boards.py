@@ -93,7 +93,8 @@ def running(boards: Sequence[Board]) -> Iterator[list[subprocess.Popen[bytes]]]:
     children: list[subprocess.Popen[bytes]] = []
     try:
         for board in boards:
-            environment = os.environ | board.environment
+            here = os.pathsep.join(path for path in sys.path if path)  # this very package
+            environment = os.environ | {"PYTHONPATH": here} | board.environment
             children.append(subprocess.Popen([*board.command], env=environment))
         for board, child in zip(boards, children, strict=True):
             _wait(board, child)
@@ -160,9 +161,8 @@ def _refuse_taken(board: Board) -> None:
 
 def _wait(board: Board, child: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_S
-    while not answers(
-        board.host if board.host not in ("0.0.0.0", "::") else "localhost", board.port
-    ):
+    host = "localhost" if board.host in ("0.0.0.0", "::", "") else board.host
+    while not answers(host, board.port):
         if child.poll() is not None or time.monotonic() > deadline:
             raise UsageError(f"{board.name} did not start; its own words stand above")
         time.sleep(0.1)
