@@ -28,9 +28,9 @@ SHELLS = {
     "tasks.py",
     "inputs/batches.py",
     "panels/pieces.py",
-    "training/loop.py",
     "training/pretrain.py",
     "training/uploads.py",
+    "training/worker.py",
     "embedding/bulk.py",
     "serving/deployments.py",
 }
