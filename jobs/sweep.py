@@ -18,14 +18,15 @@ from figclip.evaluation.retrieval import validate
 from figclip.inputs.corpora import CorpusShare
 from figclip.store import Store
 from figclip.training.pretrain import PretrainConfig
-from figclip.tuning.plan import Plan
+from figclip.tuning.plan import Plan, best
 from figclip.tuning.record import SweepRecord
 from figclip.tuning.spaces import Budget, Space, refuse_unknown_keys
 from figclip.tuning.storage import FILE
 from figclip.tuning.study import Question, SweepStudy
 from figclip.tuning.sweep import Limits, scheduler_of, sweep
 from figclip.tuning.trial import Setup
-from jobs.entry import Job, joined_ray, run
+from figclip.tuning.winner import publish_trial
+from jobs.entry import Job, joined_ray, keep_config, run
 from jobs.pretrain import PRESETS as RECIPES
 from jobs.pretrain import PretrainJob
 from jobs.quickstart import PRESETS as WALKS
@@ -119,7 +120,7 @@ def main(config: SweepJob) -> SweepRecord:
             num_workers=config.workers_per_trial,
         )
         plan = Plan(study, budget, base)
-        for params in plan.checked:
+        for params in plan.known:
             setup.check(params)
         plan.write()
         record = sweep(
@@ -134,8 +135,28 @@ def main(config: SweepJob) -> SweepRecord:
                 epoch_samples=setup.data.num_rows // 2,
             ),
         )
+        record = crown(study, setup, config, budget)
     print(ending(record), flush=True)
     return record
+
+
+def crown(study: SweepStudy, setup: Setup, config: SweepJob, budget: Budget) -> SweepRecord:
+    """Publish the best encoder, and beside it the full run of its recipe."""
+    winner = best(study.record)
+    if winner is None:
+        return study.record
+    manifest = publish_trial(study, setup, winner)
+    sweep_name = study.study.study_name
+    full = base_job(config.base or budget.base).with_overrides(
+        {
+            **winner.params,
+            "pairs": setup.corpora[0].pairs,
+            "version": f"{sweep_name}-full",
+            "store": config.store,
+        }
+    )
+    keep_config(Store(config.store), manifest.name, manifest.version, "pretrain", full)
+    return study.record
 
 
 def open_space(name: str) -> Space:
@@ -157,16 +178,18 @@ def budget_of(space: Space, config: SweepJob) -> Budget:
 
 
 def base_of(budget: Budget, config: SweepJob) -> PretrainConfig:
-    name = config.base or budget.base
-    if name in RECIPES:
-        recipe = RECIPES[name].part(PretrainConfig)
-    elif name.endswith(".json") and Path(name).is_file():
-        recipe = PretrainJob.from_json(Path(name).read_bytes()).part(PretrainConfig)
-    else:
-        raise UsageError(f"no base {name!r}: one of {', '.join(RECIPES)}, or a .json file")
+    recipe = base_job(config.base or budget.base).part(PretrainConfig)
     refuse_unknown_keys(tuple(budget.fixed), PretrainConfig)
     epochs = {"epochs": config.epochs} if config.epochs else {}
     return recipe.with_overrides({**budget.fixed, **epochs})
+
+
+def base_job(name: str) -> PretrainJob:
+    if name in RECIPES:
+        return RECIPES[name]
+    if name.endswith(".json") and Path(name).is_file():
+        return PretrainJob.from_json(Path(name).read_bytes())
+    raise UsageError(f"no base {name!r}: one of {', '.join(RECIPES)}, or a .json file")
 
 
 def storage_of(config: SweepJob, store: Store) -> str:
@@ -226,7 +249,7 @@ def _miniature(store: Store, config: SweepJob) -> str:
 
 def ending(record: SweepRecord) -> str:
     """How many trials stand how, for the terminal."""
-    counts = {state: 0 for state in ("complete", "pruned", "failed", "running", "planned")}
+    counts = dict.fromkeys(("complete", "pruned", "failed", "running", "planned"), 0)
     for trial in record.trials:
         counts[trial.state] += 1
     words = ", ".join(f"{number} {state}" for state, number in counts.items() if number)

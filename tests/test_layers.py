@@ -16,7 +16,7 @@ PACKAGE = ROOT / "platform" / "figclip"
 
 FLOORS = [
     {"jobs", "serve_apps"},
-    {"evaluation", "serving"},
+    {"evaluation", "serving", "tuning"},
     {"training", "embedding", "statistics", "exports"},
     {"models", "inputs", "corpus", "panels"},
     {"sources", "jats", "pictures"},
@@ -33,6 +33,7 @@ SHELLS = {
     "training/worker.py",
     "embedding/bulk.py",
     "serving/deployments.py",
+    "tuning/sweep.py",
 }
 """The thin modules that hold a flow, and so may know Ray."""
 

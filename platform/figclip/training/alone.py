@@ -6,6 +6,7 @@ No worker group, no pipeline: what a short run would wait for before its first s
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ import torch
 
 from figclip.inputs.batches import assembled, read_bundle
 from figclip.inputs.lanes import Span, bundles
+from figclip.inputs.order import RowGroup
 from figclip.inputs.reader import Batch, batch_of
 from figclip.training.checkpoint import Progress, newest_checkpoint, save_checkpoint, snapshot
 from figclip.training.learner import Learner
-from figclip.training.loop import Worker
+from figclip.training.loop import Worker, usable
 from figclip.training.rank import CHECKPOINTS
 from figclip.training.task import Task
+from figclip.training.validation import gathered
 
 Tell = Callable[[Progress], None]
 
@@ -39,6 +42,22 @@ def train_alone(task: Task, tell: Tell, *, device: torch.device) -> None:
         worker.close()
 
 
+def judge(task: Task, groups: tuple[RowGroup, ...], *, device: torch.device) -> dict[str, float]:
+    """What `task.validate` says of the run's last checkpoint and another split of its corpus."""
+    if task.validate is None or not groups:
+        return {}
+    other = replace(task, validation=groups)
+    rank = LoneRank(other, lambda progress: None, device)
+    worker = Worker(other, rank)
+    try:
+        span = other.validation_span(worker.share)
+        parts = worker.learner.embed(usable(rank.batches([span])), num_passes=len(span.sizes))
+    finally:
+        worker.close()
+    whole = gathered(parts)
+    return task.validate(*whole) if whole else {}
+
+
 class LoneRank:
     number, num_ranks = 0, 1
 
@@ -50,9 +69,7 @@ class LoneRank:
         readers = self._task.readers()
         orders = tuple(reader.order for reader in readers)
         blocks = (
-            columns
-            for bundle in bundles(spans, orders)
-            for columns in read_bundle(readers, bundle)
+            columns for bundle in bundles(spans, orders) for columns in read_bundle(readers, bundle)
         )
         sizes = [size for span in spans for size in span.sizes]
         return (batch_of(columns) for columns in assembled(blocks, sizes))

@@ -14,9 +14,9 @@ from figclip.training.checkpoint import Progress, restore
 from figclip.training.gathering import of_all_ranks
 from figclip.training.initial import initial_clip
 from figclip.training.learner import Learner
+from figclip.training.rank import Rank
 from figclip.training.recorder import Recorder, StepFacts
 from figclip.training.schedule import Epoch, learning_rate
-from figclip.training.rank import Rank
 from figclip.training.step import step_seed
 from figclip.training.step_config import patch_dropout_at
 from figclip.training.task import Task
@@ -160,7 +160,7 @@ class Worker:
         if self.task.validate is None or not self.task.validation:
             return {}
         own, most = self.task.num_validation_batches(self.share)
-        parts = self.learner.embed(_usable(islice(batches, own)), num_passes=most)
+        parts = self.learner.embed(usable(islice(batches, own)), num_passes=most)
         if (whole := gathered(parts)) is None:
             return {}
         loss = validation_loss(*whole, scale=self.learner.scale, batch_size=self.config.batch_size)
@@ -193,7 +193,7 @@ class Worker:
         self.rank.report(metrics, self.learner, progress)
 
 
-def _usable(batches: Iterable[Batch]) -> Iterator[Batch]:
+def usable(batches: Iterable[Batch]) -> Iterator[Batch]:
     """Validation passes over what gives nothing, and says so."""
     for batch in batches:
         for pair_id, why in batch.left_out.items():

@@ -146,7 +146,8 @@ class Data:
     corpora: tuple[Corpus, ...]
     train: tuple[RowGroup, ...]
     validation: tuple[RowGroup, ...]
-    """Of the first corpus."""
+    """Of the first corpus, like the next."""
+    test: tuple[RowGroup, ...]
 
     @property
     def num_rows(self) -> int:
@@ -158,7 +159,10 @@ def open_data(store: Store, corpora: Sequence[CorpusShare]) -> Data:
     """`UsageError` where one of them is not published."""
     opened = open_corpora(store, corpora)
     return Data(
-        opened, mixed_row_groups(opened, corpora, "train"), row_groups(opened[0].pairs, "validation")
+        corpora=opened,
+        train=mixed_row_groups(opened, corpora, "train"),
+        validation=row_groups(opened[0].pairs, "validation"),
+        test=row_groups(opened[0].pairs, "test"),
     )
 
 

@@ -34,15 +34,15 @@ class Budget(Config):
 
     base: str
     """Preset of `jobs.pretrain`."""
-    fixed: dict[str, Any] = {}
+    fixed: dict[str, Any] = Field(default_factory=dict)
     """What every trial has instead of the base's."""
-    grid: dict[str, tuple[Any, ...]] = {}
+    grid: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
     """Values of dotted names, each with each. Names joined by ` & ` take one value together."""
     rows: tuple[dict[str, Any], ...] = ()
     """Or the points of the grid one by one."""
     labels: tuple[tuple[str | int | float, ...], ...] = ()
     """Of the points, in the words of the paper's first columns; unset: the values."""
-    search: dict[str, Between | tuple[Any, ...]] = {}
+    search: dict[str, Between | tuple[Any, ...]] = Field(default_factory=dict)
     """Or what is drawn: between two numbers, or one of several values."""
     num_samples: PositiveInt = 1
     """Trials of a search."""

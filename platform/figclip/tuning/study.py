@@ -77,8 +77,8 @@ class News:
     seconds: float
     """That it has trained, those before a kill among them."""
     checkpoint: str
-    is_over: bool
-    """It has seen all its samples."""
+    is_over: bool = False
+    """It has seen all its samples, and was judged on the test split."""
     num_cpus: float = 0.0
     num_gpus: float = 0.0
     fault: str = ""
@@ -105,7 +105,6 @@ class SweepStudy:
         self.question = question
         self._open(question)
         self._adopted: set[int] = set()
-        self._values: dict[int, News] = {}
 
     def _open(self, question: Question) -> None:
         asked, mine = self.study.user_attrs.get(SWEEP), question.plain()
@@ -129,23 +128,26 @@ class SweepStudy:
     def record(self) -> SweepRecord:
         return record_of(self.study)
 
-    def plan(self, points: Sequence[Point], keys: Sequence[str], *, planned: int) -> None:
+    def plan(self, points: Sequence[Point], keys: Sequence[str], *, planned: int) -> int:
         """Write down the points that the study does not have yet, and how many trials are to be.
 
-        `keys` are Optuna's names of what is varied.
+        `keys` are Optuna's names of what is varied. How many points were new.
         """
+        num_new = 0
         kept = {trial.user_attrs.get("identity") for trial in self.study.get_trials(deepcopy=False)}
         for point in points:
             if point.identity not in kept:
+                num_new += 1
                 self.study.enqueue_trial(
                     {key: _plain(value) for key, value in keyed(point.params, keys).items()},
                     user_attrs=_attributes(point),
                 )
         asked = self.study.user_attrs[SWEEP]
         self.study.set_user_attr(SWEEP, asked | {"planned": planned})
+        return num_new
 
     def next_of_grid(self, points: Sequence[Point], keys: Sequence[str]) -> TrialRecord | None:
-        """One that an earlier driver left behind, else the next that is planned; None at the end."""
+        """One that an earlier driver left behind, else the next planned; None at the end."""
         if (left := self._left_behind()) is not None:
             return left
         if not self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
@@ -161,12 +163,13 @@ class SweepStudy:
             return left
         trials = self.study.get_trials(deepcopy=False)
         is_waiting = any(trial.state == TrialState.WAITING for trial in trials)
-        if len(trials) >= num_samples and not is_waiting:
+        num_drawn = sum(trial.user_attrs.get("seed") == seed for trial in trials)
+        if num_drawn >= num_samples and not is_waiting:
             return None
         # A draw follows from the sweep's seed, its number and what is finished: a driver that
         # starts anew does not begin the same draws again.
         self.study.sampler = TPESampler(
-            seed=self._seed + len(trials), n_startup_trials=NUM_STARTUP, constant_liar=True
+            seed=self._seed + num_drawn, n_startup_trials=NUM_STARTUP, constant_liar=True
         )
         return self._asked({key: distribution(value) for key, value in search.items()}, seed)
 
@@ -299,7 +302,9 @@ def _differing(asked: Mapping[str, Any], mine: Mapping[str, Any]) -> list[str]:
             continue
         if name == "setting":
             theirs = asked.get("setting", {})
-            found += [key for key in value.keys() | theirs.keys() if theirs.get(key) != value.get(key)]
+            found += [
+                key for key in value.keys() | theirs.keys() if theirs.get(key) != value.get(key)
+            ]
         else:
             found.append(name)
     return sorted(found)

@@ -1,4 +1,4 @@
-"""A sweep on Ray Tune: trials side by side, in processes that are used again, each of them recorded.
+"""A sweep on Ray Tune: trials side by side, in processes that are used again, all recorded.
 
 Tune places the trials, ends the poor ones early and starts again those whose machine is lost.
 Which trials there are, and how they stand, is in the study alone: whatever is killed, the same
@@ -25,14 +25,14 @@ from ray.tune.search import Searcher
 
 from figclip.log import configure_logging
 from figclip.store.artifacts import code_revision
-from figclip.tuning.record import CurvePoint, SweepRecord, TrialRecord
+from figclip.tuning.plan import Next
+from figclip.tuning.record import CurvePoint, SweepRecord
 from figclip.tuning.study import News, SweepStudy
 from figclip.tuning.trial import Setup, run_trial
 
 log = logging.getLogger(__name__)
 
 RunTrial = Callable[[Setup, dict[str, Any], Callable[[News], None]], None]
-Next = Callable[[], TrialRecord | None]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Limits:
 def sweep(
     study: SweepStudy,
     setup: Setup,
-    next_trial: Next,
+    next_trial: Callable[[], Next],
     *,
     limits: Limits,
     scheduler: TrialScheduler | None = None,
@@ -62,8 +62,7 @@ def sweep(
 ) -> SweepRecord:
     """Run what `next_trial` gives until it gives None, or a limit is reached; the record then."""
     desk = Desk(study, next_trial, limits, pairs=" + ".join(s.artifact for s in setup.corpora))
-    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # the study is the record
-    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(limits.at_once))
+    _quieten_tune()
     one_trial = run or _run
     resources = {"CPU": setup.num_cpus, **({"GPU": setup.num_gpus} if setup.num_gpus else {})}
 
@@ -94,6 +93,13 @@ def sweep(
     return study.record
 
 
+def _quieten_tune() -> None:
+    """The study is the record: Tune's own files and tables would say the same once more."""
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+
+
 def _run(setup: Setup, config: dict[str, Any], tell: Callable[[News], None]) -> None:
     run_trial(setup, config["number"], config["params"], config["seed"], tell)
 
@@ -115,17 +121,19 @@ def _news(result: dict[str, Any]) -> News:
 class Desk:
     """Hands out the trials and writes down what is told of them."""
 
-    def __init__(self, study: SweepStudy, next_trial: Next, limits: Limits, *, pairs: str) -> None:
+    def __init__(
+        self, study: SweepStudy, next_trial: Callable[[], Next], limits: Limits, *, pairs: str
+    ) -> None:
         self.study, self._next, self._limits, self._pairs = study, next_trial, limits, pairs
         self._revision, self._began = code_revision(), time.monotonic()
         self._numbers: dict[str, int] = {}
         self._last: dict[int, News] = {}
         self._ended: set[int] = set()
 
-    def hand_out(self, tune_id: str) -> TrialRecord | None:
-        if self.is_over_budget() or (trial := self._next()) is None:
-            return None
-        self._numbers[tune_id] = trial.number
+    def hand_out(self, tune_id: str) -> Next:
+        trial = None if self.is_over_budget() else self._next()
+        if trial is not None and trial != "wait":
+            self._numbers[tune_id] = trial.number
         return trial
 
     def is_over_budget(self) -> bool:
@@ -183,6 +191,8 @@ class Search(Searcher):
         trial = self._desk.hand_out(trial_id)
         if trial is None:
             return Searcher.FINISHED
+        if trial == "wait":
+            return None
         return {"number": trial.number, "params": dict(trial.params), "seed": trial.seed}
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
@@ -267,6 +277,16 @@ class Halving(ASHAScheduler):
             if trial.state != "running":
                 self._remember(f"recorded-{trial.number}", trial.curve)
         self._running = {one.number: one.curve for one in study.record.trials}
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Those that confirm, with other seeds than the first, run to their end."""
+        if trial.config["seed"]:
+            return TrialScheduler.CONTINUE
+        return super().on_trial_result(tune_controller, trial, result)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        if not trial.config["seed"]:
+            super().on_trial_complete(tune_controller, trial, result)
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         super().on_trial_add(tune_controller, trial)

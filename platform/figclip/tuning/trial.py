@@ -6,20 +6,21 @@ It knows neither Ray nor the storage. Its folder holds its checkpoints: run agai
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import torch
 
-from figclip.config import UsageError
+from figclip.config import Config, UsageError
 from figclip.inputs.corpora import CorpusShare
 from figclip.store import Folder, Store
-from figclip.training.alone import train_alone
+from figclip.training.alone import judge, train_alone
 from figclip.training.checkpoint import History, Progress
 from figclip.training.initial import find_initial
-from figclip.training.pretrain import Data, PretrainConfig, check_sizes, open_data, task_of
 from figclip.training.loop import Diverged
+from figclip.training.pretrain import Data, PretrainConfig, check_sizes, open_data, task_of
 from figclip.training.rank import CHECKPOINTS
 from figclip.training.task import Task, Validate
 from figclip.training.trackers import TrackerConfig
@@ -52,12 +53,18 @@ class Setup:
     num_workers: int = 1
     """Training processes of one trial: one trains in the trial's own process, where it has no GPU
     of its own to feed; more are workers of Ray Train."""
-    trackers: TrackerConfig = TrackerConfig()
 
     def config(self, params: Params, seed: int) -> PretrainConfig:
         """Of one trial. `UsageError` names the key, or the value that does not fit."""
-        values = self.base.with_overrides({**params, "seed": seed})
-        return self.fit(values, self.data.num_rows)
+        wanted = self.base.with_overrides({**params, "seed": seed})
+        fitted = self.fit(wanted, self.data.num_rows)
+        for name in params:
+            if (found := value_of(fitted, name)) != (value := value_of(wanted, name)):
+                raise UsageError(
+                    f"{name} {value} does not fit {self.data.num_rows} training pairs, {found} "
+                    f"would: change it in the space, or take more pairs"
+                )
+        return fitted
 
     @property
     def data(self) -> Data:
@@ -81,8 +88,16 @@ class Setup:
             run,
             initial=find_initial(config.init, config.model, run),
             validate=self.validate,
-            trackers=self.trackers,
+            trackers=TrackerConfig(),
         )
+
+
+def value_of(config: Config, name: str) -> Any:
+    """What a config has under a dotted name, as JSON has it."""
+    value: Any = config.model_dump(mode="json")
+    for part in name.split("."):
+        value = value[part]
+    return value
 
 
 @lru_cache(maxsize=4)
@@ -107,7 +122,7 @@ def run_trial(setup: Setup, number: int, params: Params, seed: int, tell: Tell) 
     except (Diverged, UsageError, MemoryError, torch.OutOfMemoryError) as error:
         kind = "out of memory: " if isinstance(error, MemoryError | torch.OutOfMemoryError) else ""
         fault = f"{kind}{error}".strip().rstrip(":") or type(error).__name__
-        before = last[0] if last else News((), 0.0, "", False)
+        before = last[0] if last else News((), 0.0, "")
         tell(replace(before, is_over=False, fault=fault))
 
 
@@ -118,11 +133,17 @@ def _train(setup: Setup, number: int, params: Params, seed: int, tell: Tell) -> 
     task = setup.task(number, params, seed)
     device = torch.device("cuda" if setup.num_gpus else "cpu")
 
+    news = News((), 0.0, "")
+
     def told(progress: Progress) -> None:
+        nonlocal news
         clock.lap(progress)
-        tell(news_of(setup, task, progress, clock))
+        news = news_of(setup, task, progress, clock)
+        tell(news)
 
     train_alone(task, told, device=device)
+    found = judge(task, setup.data.test, device=device)
+    tell(finished(news, found))
 
 
 class Clock:
@@ -156,10 +177,16 @@ def news_of(setup: Setup, task: Task, progress: Progress, clock: Clock) -> News:
         curve=curve_of(progress.history, clock.epochs),
         seconds=clock.seconds,
         checkpoint=(task.run / CHECKPOINTS).path,
-        is_over=progress.steps_done >= task.schedule.num_steps,
         num_cpus=setup.num_cpus * setup.num_workers,
         num_gpus=setup.num_gpus * setup.num_workers,
     )
+
+
+def finished(news: News, held_out: Mapping[str, float]) -> News:
+    """Its last point with what the test split says, which nothing is chosen by."""
+    *before, last = news.curve
+    metrics = {**last.metrics, **{f"test_{name}": value for name, value in held_out.items()}}
+    return replace(news, curve=(*before, replace(last, metrics=metrics)), is_over=True)
 
 
 def curve_of(history: History, epoch_seconds: Sequence[float]) -> tuple[CurvePoint, ...]:
