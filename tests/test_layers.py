@@ -28,11 +28,12 @@ SHELLS = {
     "tasks.py",
     "inputs/batches.py",
     "panels/pieces.py",
-    "training/loop.py",
     "training/pretrain.py",
     "training/uploads.py",
+    "training/worker.py",
     "embedding/bulk.py",
     "serving/deployments.py",
+    "tuning/sweep.py",
 }
 """The thin modules that hold a flow, and so may know Ray."""
 

@@ -1,0 +1,305 @@
+"""A sweep on Ray Tune: trials side by side, in processes that are used again, all recorded.
+
+Tune places the trials, ends the poor ones early and starts again those whose machine is lost.
+Which trials there are, and how they stand, is in the study alone: whatever is killed, the same
+sweep started again goes on from there. The driver is the only one to write to it.
+"""
+
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import (
+    ASHAScheduler,
+    FIFOScheduler,
+    MedianStoppingRule,
+    TrialScheduler,
+)
+from ray.tune.search import Searcher
+
+from figclip.log import configure_logging
+from figclip.store.artifacts import code_revision
+from figclip.tuning.plan import Next
+from figclip.tuning.record import CurvePoint, SweepRecord
+from figclip.tuning.study import News, SweepStudy
+from figclip.tuning.trial import Setup, run_trial
+
+log = logging.getLogger(__name__)
+
+RunTrial = Callable[[Setup, dict[str, Any], Callable[[News], None]], None]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a sweep may take."""
+
+    at_once: int = 1
+    """Trials side by side."""
+    hours: float | None = None
+    """Of wall time, for this driver."""
+    cost: float | None = None
+    """Of all trials together, those of earlier drivers among them."""
+    price_per_hour: float = 0.0
+    """Of a GPU, or of a CPU where the trials have no GPU."""
+    max_failures: int = 2
+    """Times that a trial is started again after its process or machine is lost."""
+
+
+def sweep(
+    study: SweepStudy,
+    setup: Setup,
+    next_trial: Callable[[], Next],
+    *,
+    limits: Limits,
+    scheduler: TrialScheduler | None = None,
+    run: RunTrial | None = None,
+) -> SweepRecord:
+    """Run what `next_trial` gives until it gives None, or a limit is reached; the record then."""
+    desk = Desk(study, next_trial, limits, pairs=" + ".join(s.artifact for s in setup.corpora))
+    _quieten_tune()
+    one_trial = run or _run
+    resources = {"CPU": setup.num_cpus, **({"GPU": setup.num_gpus} if setup.num_gpus else {})}
+
+    def trainable(config: dict[str, Any]) -> None:
+        configure_logging()
+        one_trial(setup, config, lambda news: tune.report(_result(news, study_metric)))
+
+    study_metric = study.question.objectives[0][0]
+    with tempfile.TemporaryDirectory(prefix="figclip-tune-") as folder:
+        tune.Tuner(
+            tune.with_resources(trainable, resources),
+            tune_config=tune.TuneConfig(
+                search_alg=Search(desk),
+                scheduler=scheduler or FIFOScheduler(),
+                num_samples=-1,
+                max_concurrent_trials=limits.at_once,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="sweep",
+                storage_path=folder,
+                callbacks=[Ears(desk)],
+                stop=Ends(desk),
+                failure_config=tune.FailureConfig(max_failures=limits.max_failures),
+                verbose=0,
+            ),
+        ).fit()
+    return study.record
+
+
+def _quieten_tune() -> None:
+    """The study is the record: Tune's own files and tables would say the same once more."""
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+
+
+def _run(setup: Setup, config: dict[str, Any], tell: Callable[[News], None]) -> None:
+    run_trial(setup, config["number"], config["params"], config["seed"], tell)
+
+
+def _result(news: News, metric: str) -> dict[str, Any]:
+    """As Tune takes it; its schedulers compare trials at equal `samples_seen`."""
+    last = news.curve[-1] if news.curve else None
+    found: dict[str, Any] = {"samples_seen": last.samples_seen if last else 0, "news": asdict(news)}
+    if last is not None and metric in last.metrics:
+        found["metric"] = last.metrics[metric]
+    return found
+
+
+def _news(result: dict[str, Any]) -> News:
+    values = result["news"]
+    return News(**{**values, "curve": tuple(CurvePoint(**point) for point in values["curve"])})
+
+
+class Desk:
+    """Hands out the trials and writes down what is told of them."""
+
+    def __init__(
+        self, study: SweepStudy, next_trial: Callable[[], Next], limits: Limits, *, pairs: str
+    ) -> None:
+        self.study, self._next, self._limits, self._pairs = study, next_trial, limits, pairs
+        self._revision, self._began = code_revision(), time.monotonic()
+        self._numbers: dict[str, int] = {}
+        self._last: dict[int, News] = {}
+        self._ended: set[int] = set()
+
+    def hand_out(self, tune_id: str) -> Next:
+        trial = None if self.is_over_budget() else self._next()
+        if trial is not None and trial != "wait":
+            self._numbers[tune_id] = trial.number
+        return trial
+
+    def is_over_budget(self) -> bool:
+        hours = (time.monotonic() - self._began) / 3600
+        if self._limits.hours is not None and hours >= self._limits.hours:
+            return True
+        return self._limits.cost is not None and self.cost() >= self._limits.cost
+
+    def cost(self) -> float:
+        trials = self.study.record.trials
+        hours = sum(one.gpu_hours for one in trials) or sum(one.cpu_hours for one in trials)
+        return hours * self._limits.price_per_hour
+
+    def hear(self, tune_id: str, news: News) -> None:
+        number = self._numbers[tune_id]
+        if number in self._ended:
+            return
+        self._last[number] = news
+        self.study.tell(number, news, revision=self._revision, pairs=self._pairs)
+        if news.fault:
+            self._ended.add(number)
+            self.study.fail(number, news.fault)
+        elif news.is_over:
+            self._ended.add(number)
+            self.study.finish(number, news)
+
+    def end(self, tune_id: str) -> None:
+        """Its process is done with it: finished, or stopped on the way."""
+        number = self._numbers[tune_id]
+        if number in self._ended or self.is_over_budget():
+            return  # what a limit stopped is unfinished, and goes on with the next driver
+        self._ended.add(number)
+        news = self._last.get(number)
+        if news is None or not news.curve:
+            self.study.fail(number, "it ended without a single epoch")
+            return
+        seen = news.curve[-1].samples_seen
+        self.study.prune(number, f"behind the others after {seen:,} samples")
+
+    def fail(self, tune_id: str, reason: str) -> None:
+        number = self._numbers[tune_id]
+        if number not in self._ended:
+            self._ended.add(number)
+            self.study.fail(number, reason)
+
+
+class Search(Searcher):
+    """What Tune asks for its next trial."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk = desk
+
+    def suggest(self, trial_id: str) -> Any:
+        trial = self._desk.hand_out(trial_id)
+        if trial is None:
+            return Searcher.FINISHED
+        if trial == "wait":
+            return None
+        return {"number": trial.number, "params": dict(trial.params), "seed": trial.seed}
+
+    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
+        """The desk hears of it through `Ears`, with the reason."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """The study is saved already."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing of Tune's own state is ever read."""
+
+
+class Ears(tune.Callback):
+    """What Tune tells of its trials."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def on_trial_result(
+        self, iteration: int, trials: Any, trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        if "news" in result:
+            self._desk.hear(trial.trial_id, _news(result))
+
+    def on_trial_complete(self, iteration: int, trials: Any, trial: Trial, **info: Any) -> None:
+        self._desk.end(trial.trial_id)
+
+    def on_trial_error(self, iteration: int, trials: Any, trial: Trial, **info: Any) -> None:
+        self._desk.fail(trial.trial_id, reason_of(trial))
+
+
+class Ends(tune.Stopper):
+    """Tune asks after every result whether the sweep is over."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._desk.is_over_budget()
+
+
+def reason_of(trial: Trial) -> str:
+    """The last line of what went wrong."""
+    error: Any = trial.get_error()
+    cause = getattr(error, "cause", None) or error
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    return lines[-1] if lines else type(cause).__name__
+
+
+def scheduler_of(
+    kind: str, study: SweepStudy, *, total_samples: int, epoch_samples: int
+) -> TrialScheduler:
+    """Trials are compared by the study's first objective, at equal samples."""
+    common: dict[str, Any] = {"time_attr": "samples_seen", "metric": "metric", "mode": "max"}
+    match kind:
+        case "asha":
+            return Halving(
+                study,
+                **common,
+                max_t=total_samples,
+                grace_period=epoch_samples,
+                reduction_factor=2,
+            )
+        case "median":
+            return MedianStoppingRule(**common, grace_period=epoch_samples)
+        case _:
+            return FIFOScheduler()
+
+
+class Halving(ASHAScheduler):
+    """Asynchronous successive halving that remembers the trials of earlier drivers."""
+
+    def __init__(self, study: SweepStudy, **options: Any) -> None:
+        super().__init__(**options)
+        # Ray 2.60 has no other door: a bracket judges by what it has been told of others.
+        self._bracket: Any = self._brackets[0]
+        self._metric_name = study.question.objectives[0][0]
+        for trial in study.record.trials:
+            if trial.state != "running":
+                self._remember(f"recorded-{trial.number}", trial.curve)
+        self._running = {one.number: one.curve for one in study.record.trials}
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Those that confirm, with other seeds than the first, run to their end."""
+        if trial.config["seed"]:
+            return TrialScheduler.CONTINUE
+        return super().on_trial_result(tune_controller, trial, result)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        if not trial.config["seed"]:
+            super().on_trial_complete(tune_controller, trial, result)
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        super().on_trial_add(tune_controller, trial)
+        self._remember(trial.trial_id, self._running.get(trial.config["number"], ()))
+
+    def _remember(self, trial_id: str, curve: Sequence[CurvePoint]) -> None:
+        for point in curve:
+            if (value := point.metrics.get(self._metric_name)) is not None:
+                self._bracket.on_result(_Named(trial_id), point.samples_seen, value)
+
+
+@dataclass(frozen=True)
+class _Named:
+    """All that a bracket asks of a trial."""
+
+    trial_id: str
