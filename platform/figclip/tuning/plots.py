@@ -33,10 +33,10 @@ class Theme:
     colours: tuple[str, ...]
 
     @property
-    def style(self) -> dict[str, Any]:
+    def style(self) -> Any:
         inked = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
         papers = ("figure.facecolor", "axes.facecolor", "savefig.facecolor")
-        sizes = {"font.size": 9, "axes.labelsize": 9, "axes.titlesize": 10}
+        sizes: dict[str, Any] = {"font.size": 9, "axes.labelsize": 9, "axes.titlesize": 10}
         sizes |= {"xtick.labelsize": 8.5, "ytick.labelsize": 8.5, "legend.fontsize": 8.5}
         return STYLE | sizes | dict.fromkeys(inked, self.ink) | dict.fromkeys(papers, self.paper)
 

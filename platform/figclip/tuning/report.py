@@ -121,11 +121,12 @@ def _results(record: SweepRecord) -> list[str]:
 
 
 def _other_tables(record: SweepRecord) -> list[tuple[str, Table]]:
-    return [
+    found = [
         ("How the trials ended", state_table(record)),
         ("What it took", cost_table(record)),
         ("Every trial", trial_table(record)),
     ]
+    return found if record.trials else []
 
 
 def _address(png: bytes) -> str:
