@@ -14,7 +14,7 @@ from tyro.conf import Positional
 
 from figclip.config import UsageError
 from figclip.embedding.bulk import embed
-from figclip.embedding.vectors import split_files
+from figclip.embedding.vectors import Embeddings, split_files
 from figclip.evaluation.beside import held_out
 from figclip.evaluation.compare import compare_table, compared
 from figclip.evaluation.forest import draw_differences
@@ -29,11 +29,12 @@ from figclip.tuning.boards import (
     serve,
     tensorboard,
 )
-from figclip.tuning.record import SweepRecord, read_sweep
+from figclip.tuning.record import SweepRecord, TrialRecord, read_sweep
 from figclip.tuning.report import PAGE, report_files, results_markdown
 from figclip.tuning.storage import FILE, open_storage, shown
 from jobs.browser import screenshot
 from jobs.entry import Job, joined_ray, run
+from jobs.sweep_trials import trial_embeddings
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,8 @@ class CompareJob(RecordedJob):
     """Two encoders on the same held-out pairs: recall both ways, and the difference's interval."""
 
     first: Positional[str] = ""
-    """Version of an encoder artifact, or `SWEEP:NUMBER` for that of a trial."""
+    """Version of an encoder artifact, or `SWEEP:NUMBER` for a trial: its encoder, or its last
+    checkpoint where none was published of it."""
     second: Positional[str] = ""
     """The other one."""
     pairs: str = "pmc"
@@ -185,11 +187,8 @@ def boards(config: DashboardJob) -> list[Board]:
 
 def compare(config: CompareJob) -> Path:
     names = (_given(config.first, "compare A B"), _given(config.second, "compare A B"))
-    versions = [encoder_version(config, name) for name in names]
-    store = Store(config.store)
-    embedded = [embeddings_of(store, config, version) for version in versions]
     found = compared(
-        *(held_out(store, version, config.pairs, config.split) for version in embedded),
+        *(embeddings_of(config, name) for name in names),
         ks=config.ks,
         num_resamples=config.num_resamples,
         seed=config.seed,
@@ -202,6 +201,38 @@ def compare(config: CompareJob) -> Path:
     print(text, flush=True)
     log.info("wrote %s", folder)
     return folder
+
+
+def embeddings_of(config: CompareJob, name: str) -> Embeddings:
+    """Of an encoder artifact, or of a trial: of its encoder, or of its checkpoint without one."""
+    store = Store(config.store)
+    sweep, is_trial, _ = name.rpartition(":")
+    encoder = name.removeprefix("encoder@")
+    if is_trial:
+        trial = trial_of(config, name)
+        if not trial.encoder:
+            return trial_embeddings(
+                store,
+                config.recorded,
+                sweep,
+                trial,
+                pairs=config.pairs,
+                split=config.split,
+                batch_size=config.batch_size,
+                device="cuda" if config.use_gpu else "cpu",
+            )
+        encoder = trial.encoder.partition("@")[2]
+    version = embedded_version(store, config, encoder)
+    return held_out(store, version, config.pairs, config.split)
+
+
+def trial_of(config: CompareJob, name: str) -> TrialRecord:
+    """`SWEEP:7` → its trial 7."""
+    sweep, _, number = name.rpartition(":")
+    trials = {str(trial.number): trial for trial in config.read(sweep).trials}
+    if number not in trials:
+        raise UsageError(f"the sweep {sweep} has no trial {number}; it has {len(trials)}")
+    return trials[number]
 
 
 def screenshots(config: ScreenshotsJob) -> list[Path]:
@@ -243,24 +274,7 @@ def study_id(storage: str, name: str) -> int:
     return open_storage(storage).get_study_id_from_name(name)
 
 
-def encoder_version(config: CompareJob, name: str) -> str:
-    """`SWEEP:7` → the version of the encoder that was published of trial 7."""
-    sweep, is_trial, number = name.rpartition(":")
-    if not is_trial:
-        return name.removeprefix("encoder@")
-    trials = {str(trial.number): trial for trial in config.read(sweep).trials}
-    if number not in trials:
-        raise UsageError(f"the sweep {sweep} has no trial {number}; it has {len(trials)}")
-    if not trials[number].encoder:
-        published = [n for n, trial in trials.items() if trial.encoder]
-        raise UsageError(
-            f"no encoder was published of trial {number} of {sweep}; one was of "
-            f"{', '.join(published) or 'none of its trials'}"
-        )
-    return trials[number].encoder.partition("@")[2]
-
-
-def embeddings_of(store: Store, config: CompareJob, encoder: str) -> str:
+def embedded_version(store: Store, config: CompareJob, encoder: str) -> str:
     """The version of the encoder's embeddings of the split, made where they are not there."""
     store.manifest("encoder", encoder)  # its complaint names those that are there
     wanted = (f"pairs@{config.pairs}", f"encoder@{encoder}")

@@ -24,6 +24,7 @@ from tiny import (
 from torch.utils.tensorboard import SummaryWriter
 
 from figclip.config import UsageError, config_from_args
+from figclip.embedding.vectors import read_embeddings
 from figclip.store import Store
 from figclip.tuning import boards
 from figclip.tuning.optuna_board import guarded
@@ -240,13 +241,20 @@ def test_two_encoders_are_compared_on_embeddings_that_are_there(store, tmp_path,
     assert Image.open(out / "compare.png").width > 1000
 
 
-def test_a_trial_stands_for_the_encoder_that_was_published_of_it(folder, store):
-    config = CompareJob(store=store.url, storage=f"sqlite:///{folder / 'sweeps.db'}")
-    assert sweep_report.encoder_version(config, "batch_size:4") == "t4"
-    with pytest.raises(UsageError, match=r"published of trial 7.*0, 1, 2, 3, 4, 5"):
-        sweep_report.encoder_version(config, "batch_size:7")
+def test_a_trial_stands_for_the_encoder_that_was_published_of_it(folder, store, tmp_path):
+    storage = f"sqlite:///{folder / 'sweeps.db'}"
+    config = CompareJob(store=store.url, storage=storage, pairs="p", out=str(tmp_path / "out"))
+    publish_tiny_encoder(store, "t4")
+    of_good = read_embeddings(store, "of-good", "test")
+    vectors = (unit_vectors(100, 16), unit_vectors(100, 16, 9))
+    publish_tiny_embeddings(store, "of-t4", "p", *vectors, encoder="t4")
+    found = sweep_report.embeddings_of(config, "batch_size:4")
+    assert found.pair_ids == of_good.pair_ids
+    np.testing.assert_array_equal(found.texts, read_embeddings(store, "of-t4", "test").texts)
     with pytest.raises(UsageError, match="has no trial 99; it has 8"):
-        sweep_report.encoder_version(config, "batch_size:99")
+        sweep_report.embeddings_of(config, "batch_size:99")
+    with pytest.raises(UsageError, match="trial 7 of batch_size has no encoder and no checkpoint"):
+        sweep_report.embeddings_of(config, "batch_size:7")
 
 
 def test_an_encoder_that_is_not_there_is_answered_with_those_that_are(store):
