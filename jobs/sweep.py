@@ -208,7 +208,6 @@ def question_of(
     corpora: tuple[CorpusShare, ...],
     config: SweepJob,
 ) -> Question:
-    asked = budget.model_dump(mode="json", exclude={"num_samples", "num_seeds"})
     return Question(
         space=config.space,
         question=space.question,
@@ -220,7 +219,7 @@ def question_of(
         setting={
             "recipe": base.model_dump(mode="json"),
             "pairs": [share.model_dump(mode="json") for share in corpora],
-            **asked,
+            **budget.asked,
         },
     )
 

@@ -78,6 +78,11 @@ class Budget(Config):
         axes = [[(key, value) for value in values] for key, values in self.grid.items()]
         return [spread(dict(point)) for point in itertools.product(*axes)] if axes else []
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What makes it another question; more samples or seeds do not."""
+        return self.model_dump(mode="json", exclude={"num_samples", "num_seeds"})
+
     def label(self, params: Params) -> tuple[str | float, ...]:
         if self.labels:
             return tuple(self.labels[self.points().index(params)])

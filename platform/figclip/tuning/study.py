@@ -222,7 +222,8 @@ class SweepStudy:
         """It has seen all its samples."""
         self.tell(number, news)
         found = self.record.trials[number]
-        known = dict(news.curve[-1].metrics) | {
+        measured = dict(news.curve[-1].metrics) if news.curve else {}
+        known = measured | {
             "gpu_hours": found.gpu_hours,
             "cpu_hours": found.cpu_hours,
         }

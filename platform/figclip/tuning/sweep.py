@@ -11,9 +11,11 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from ray import tune
+from ray import cloudpickle, tune
+from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import (
     ASHAScheduler,
@@ -62,6 +64,8 @@ def sweep(
 ) -> SweepRecord:
     """Run what `next_trial` gives until it gives None, or a limit is reached; the record then."""
     desk = Desk(study, next_trial, limits, pairs=" + ".join(s.artifact for s in setup.corpora))
+    if desk.is_idle():
+        return study.record
     _quieten_tune()
     one_trial = run or _run
     resources = {"CPU": setup.num_cpus, **({"GPU": setup.num_gpus} if setup.num_gpus else {})}
@@ -129,9 +133,16 @@ class Desk:
         self._numbers: dict[str, int] = {}
         self._last: dict[int, News] = {}
         self._ended: set[int] = set()
+        self._held: Next = None
+
+    def is_idle(self) -> bool:
+        """There is nothing to do, and nothing to wait for."""
+        self._held = None if self.is_over_budget() else self._next()
+        return self._held is None
 
     def hand_out(self, tune_id: str) -> Next:
-        trial = None if self.is_over_budget() else self._next()
+        trial = None if self.is_over_budget() else self._held or self._next()
+        self._held = None
         if trial is not None and trial != "wait":
             self._numbers[tune_id] = trial.number
         return trial
@@ -238,11 +249,17 @@ class Ends(tune.Stopper):
 
 
 def reason_of(trial: Trial) -> str:
-    """The last line of what went wrong."""
-    error: Any = trial.get_error()
-    cause = getattr(error, "cause", None) or error
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    return lines[-1] if lines else type(cause).__name__
+    """What went wrong, in a line. Tune tells it in a file of its own alone."""
+    path = Path(trial.pickled_error_file or "")
+    if not path.is_file():
+        return "it failed"
+    error: Any = cloudpickle.loads(path.read_bytes())
+    if isinstance(error, RayActorError | OutOfMemoryError):
+        if isinstance(error, OutOfMemoryError) or "running low on memory" in str(error):
+            return "out of memory: its process was killed"
+        return "its process was lost: killed, perhaps for want of memory, or gone with its machine"
+    cause: Any = getattr(error, "cause", None) or error
+    return f"{type(cause).__name__}: {' '.join(str(cause).split())}"
 
 
 def scheduler_of(
