@@ -28,8 +28,9 @@ from figclip.embedding.vectors import read_embeddings
 from figclip.store import Store
 from figclip.tuning import boards
 from figclip.tuning.optuna_board import guarded
-from jobs import sweep_report
-from jobs.sweep_report import PRESETS, CompareJob, DashboardJob, ReportJob, main
+from jobs import sweep_compare, sweep_report
+from jobs.sweep_compare import CompareJob
+from jobs.sweep_report import PRESETS, DashboardJob, ReportJob, main
 
 ROOT = Path(__file__).parents[2]
 
@@ -248,13 +249,13 @@ def test_a_trial_stands_for_the_encoder_that_was_published_of_it(folder, store, 
     of_good = read_embeddings(store, "of-good", "test")
     vectors = (unit_vectors(100, 16), unit_vectors(100, 16, 9))
     publish_tiny_embeddings(store, "of-t4", "p", *vectors, encoder="t4")
-    found = sweep_report.embeddings_of(config, "batch_size:4")
+    found = sweep_compare.embeddings_of(config, "batch_size:4")
     assert found.pair_ids == of_good.pair_ids
     np.testing.assert_array_equal(found.texts, read_embeddings(store, "of-t4", "test").texts)
     with pytest.raises(UsageError, match="has no trial 99; it has 8"):
-        sweep_report.embeddings_of(config, "batch_size:99")
+        sweep_compare.embeddings_of(config, "batch_size:99")
     with pytest.raises(UsageError, match="trial 7 of batch_size has no encoder and no checkpoint"):
-        sweep_report.embeddings_of(config, "batch_size:7")
+        sweep_compare.embeddings_of(config, "batch_size:7")
 
 
 def test_an_encoder_that_is_not_there_is_answered_with_those_that_are(store):
@@ -264,7 +265,7 @@ def test_an_encoder_that_is_not_there_is_answered_with_those_that_are(store):
 
 @pytest.mark.ray
 def test_what_is_not_embedded_yet_is_embedded_once(ray_cluster, store, monkeypatch, tmp_path):
-    monkeypatch.setattr(sweep_report, "joined_ray", lambda config: nullcontext())
+    monkeypatch.setattr(sweep_compare, "joined_ray", lambda config: nullcontext())
     publish_tiny_encoder(store, "new")
     config = CompareJob(first="good", second="new", pairs="p", store=store.url, out=str(tmp_path))
     for _ in range(2):

@@ -15,7 +15,7 @@ from figclip.tuning.spaces import Budget
 from figclip.tuning.study import Question, SweepStudy
 from figclip.tuning.trial import Setup, run_trial
 from figclip.tuning.winner import publish_trial
-from jobs.sweep_report import CompareJob, embeddings_of
+from jobs.sweep_compare import CompareJob, embeddings_of
 
 BUDGET = Budget(base="small", grid={"batch_size": (4,)}, num_seeds=1)
 BASE = CONFIG.with_overrides({"precision": "fp32", "epochs": 1})
