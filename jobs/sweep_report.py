@@ -148,7 +148,8 @@ def screenshots(config: ScreenshotsJob) -> list[Path]:
     if config.tensorboard is not None:
         served.append(tensorboard(config.tensorboard, "127.0.0.1", config.tensorboard_port))
         # Chromium without a GPU leaves TensorBoard's WebGL charts empty.
-        pages["tensorboard"] = (served[1], "?forceSVG=true#timeseries")
+        shown = "?forceSVG=true&tagFilter=loss|recall_at_1$#timeseries"
+        pages["tensorboard"] = (served[1], shown)
     with running(served):
         for name, (board, path) in pages.items():
             png = folder / f"sweep-{name}.png"

@@ -53,7 +53,7 @@ def beside_paper(paper: PaperTable, record: SweepRecord) -> Table:
     head = ["", *paper.columns, "seeds"]
     ours = [["ours", *cells] for cells in _rows_as_in(paper, record)]
     theirs = [["paper", *row, ""] for row in _printed(paper)]
-    note = f"paper: {paper.source} of BiomedCLIP (arXiv 2303.00915). {SPREADS}"
+    note = f"paper: BiomedCLIP (arXiv 2303.00915), {paper.source}. {SPREADS}"
     return Table([head, *ours, *theirs], note)
 
 
