@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,13 @@ from typing import Any
 import pytest
 import small_pairs
 import small_sweeps
-from small_sweeps import BASE, GRID, SEARCH, news, open_study, pretend, setup, sqlite
-
 from ray import cloudpickle
+from small_sweeps import BASE, GRID, news, open_study, pretend, setup, sqlite
 
 from figclip.store import Store
 from figclip.tuning.record import SweepRecord, TrialRecord, read_sweep
 from figclip.tuning.spaces import Budget
-from figclip.tuning.study import News, SweepStudy
+from figclip.tuning.study import News
 from figclip.tuning.sweep import Limits, scheduler_of, sweep
 from figclip.tuning.trial import Setup
 
