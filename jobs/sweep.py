@@ -20,10 +20,11 @@ from figclip.store import Store
 from figclip.training.pretrain import PretrainConfig
 from figclip.tuning.plan import Plan, best
 from figclip.tuning.record import SweepRecord
+from figclip.tuning.schedulers import scheduler_of
 from figclip.tuning.spaces import Budget, Space, refuse_unknown_keys
 from figclip.tuning.storage import FILE
 from figclip.tuning.study import Question, SweepStudy
-from figclip.tuning.sweep import Limits, scheduler_of, sweep
+from figclip.tuning.sweep import Limits, sweep
 from figclip.tuning.trial import Setup
 from figclip.tuning.winner import publish_trial
 from jobs.entry import Job, joined_ray, keep_config, run
@@ -129,7 +130,7 @@ def main(config: SweepJob) -> SweepRecord:
             plan.next,
             limits=limits_of(config),
             scheduler=scheduler_of(
-                budget.scheduler,
+                budget,
                 study,
                 total_samples=setup.data.num_rows * base.epochs,
                 epoch_samples=setup.data.num_rows // 2,

@@ -11,10 +11,11 @@ from figclip.evaluation.retrieval import validate
 from figclip.inputs.corpora import CorpusShare
 from figclip.store import Store
 from figclip.training.pretrain import PretrainConfig
+from figclip.tuning.news import News
 from figclip.tuning.plan import Plan
 from figclip.tuning.record import CurvePoint
 from figclip.tuning.spaces import Between, Budget
-from figclip.tuning.study import News, Question, SweepStudy
+from figclip.tuning.study import Question, SweepStudy
 from figclip.tuning.trial import Setup
 
 BASE = CONFIG.with_overrides({"precision": "fp32", "model.text.dropout": 0.0})

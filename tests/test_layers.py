@@ -33,7 +33,9 @@ SHELLS = {
     "training/worker.py",
     "embedding/bulk.py",
     "serving/deployments.py",
+    "tuning/schedulers.py",
     "tuning/sweep.py",
+    "tuning/workers.py",
 }
 """The thin modules that hold a flow, and so may know Ray."""
 

@@ -42,6 +42,7 @@ def driver(store: Path, *options: str, environment: dict[str, str] | None = None
     found = {**os.environ, "PYTHONPATH": f"{ROOT / 'platform'}{os.pathsep}{ROOT}"}
     found.pop("RAY_ADDRESS", None)
     words = [f"--store={store}", "--pairs=small", f"--base={store}/base.json", "--num-seeds=1"]
+    words.append("--epochs=5")
     with (store / "log").open("ab") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "jobs.sweep", "batch_size", *words, *options],
@@ -125,14 +126,13 @@ def test_a_driver_that_is_killed_loses_doubles_and_restarts_no_trial(
     dice = random.Random(num_kills)
     for samples in sorted(dice.randrange(1, ALL_SAMPLES * 3 // 4) for _ in range(num_kills)):
         kill_after(samples, killed)
-    left = {trial.number: trial.samples_seen for trial in read(killed).trials}
+    left = [trial for trial in read(killed).trials if trial.state == "running"]
     found = finish(killed)
     assert [trial.state for trial in found.trials] == ["complete"] * 3
     assert list(map(what_seeds_fix, found.trials)) == list(map(what_seeds_fix, expected.trials))
     text = (killed / "log").read_text()
-    for number, samples in left.items():
-        if 0 < samples < 960:
-            assert f"trial {number} goes on after {samples} samples" in text
+    for trial in left:
+        assert f"trial {trial.number} goes on after {trial.samples_seen} samples" in text
     assert Store(killed).is_published("encoder", NAME)
     again = finish(killed)
     assert again == read(killed), "a further call finds the work done"

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from ray import cloudpickle
 from small_sweeps import BASE, GRID, news, open_study, pretend, setup, sqlite
 
 from figclip.store import Store
+from figclip.tuning.plan import Plan
 from figclip.tuning.record import SweepRecord, TrialRecord, read_sweep
-from figclip.tuning.spaces import Budget
-from figclip.tuning.study import News
-from figclip.tuning.sweep import Limits, scheduler_of, sweep
+from figclip.tuning.schedulers import scheduler_of
+from figclip.tuning.spaces import Between, Budget
+from figclip.tuning.study import News, SweepStudy
+from figclip.tuning.sweep import Limits, sweep
 from figclip.tuning.trial import Setup
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
@@ -46,12 +49,13 @@ def run(
     scheduler: str = "none",
 ) -> SweepRecord:
     study, plan = open_study(storage, budget)
+    asked = budget.model_copy(update={"scheduler": scheduler})
     return sweep(
         study,
         setup(store, study),
         plan.next,
         limits=limits or Limits(at_once=2),
-        scheduler=scheduler_of(scheduler, study, total_samples=400, epoch_samples=100),
+        scheduler=scheduler_of(asked, study, total_samples=400, epoch_samples=100),
         run=trial,
     )
 
@@ -176,3 +180,53 @@ def test_postgres_and_sqlite_record_the_same_sweep_of_real_trials(
             assert trial.samples_seen == 40 * BASE.epochs
             assert trial.cpu_hours == pytest.approx(trial.seconds * 0.5 / 3600)
     assert found[0] == found[1]
+
+
+def test_trials_of_two_workers_tell_their_epochs_and_end_alike(
+    ray_cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Nothing is drawn that would depend on the rank, so that the curve is that of one process."""
+    monkeypatch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+    budget = Budget(base="small", grid={"batch_size": (8,)}, num_seeds=1)
+    found = []
+    for name, num_workers in (("one", 1), ("two", 2)):
+        store = small_pairs.publish_pairs(tmp_path / name, num_train=40, num_validation=16)
+        study, plan = open_study(sqlite(tmp_path / name), budget)
+        of_all = replace(setup(store, study, ALONE), num_workers=num_workers)
+        record = sweep(study, of_all, plan.next, limits=Limits())
+        (trial,) = record.trials
+        assert trial.state == "complete"
+        assert trial.cpu_hours == pytest.approx(trial.seconds * 0.5 * num_workers / 3600)
+        found.append([point.metrics["loss"] for point in trial.curve])
+    assert len(found[0]) == ALONE.epochs
+    assert found[1] == pytest.approx(found[0], rel=1e-4)
+
+
+def test_a_population_goes_on_with_the_better_weights(ray_cluster: None, tmp_path: Path):
+    """One of four trials cannot learn: its rate is next to nothing until it is given another's."""
+    store = small_pairs.publish_pairs(tmp_path, num_train=80, num_validation=16)
+    base = ALONE.with_overrides({"epochs": 4, "optim.lr": 1e-3})
+    budget = Budget(
+        base="small",
+        search={"optim.lr": Between(low=1e-7, high=1e-2, log=True)},
+        num_samples=4,
+        num_seeds=1,
+        scheduler="pbt",
+    )
+    study = SweepStudy(sqlite(tmp_path), "small", question(budget, base=base))
+    plan = Plan(study, budget, base)
+    plan.write()
+    schedule = scheduler_of(budget, study, total_samples=320, epoch_samples=40)
+    record = sweep(
+        study,
+        setup(store, study, base),
+        plan.next,
+        limits=Limits(at_once=4),
+        scheduler=schedule,
+    )
+    assert [trial.state for trial in record.trials] == ["complete"] * 4
+    assert schedule._num_perturbations > 0
+    assert all(len(trial.curve) == 4 for trial in record.trials)
+    drawn = [trial.params["optim.lr"] for trial in study.study.trials]
+    ended = [trial.params["optim.lr"] for trial in record.trials]
+    assert drawn != ended, "who took over weights took over a rate near theirs"

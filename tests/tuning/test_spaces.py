@@ -62,3 +62,25 @@ def test_a_grid_asks_each_value_with_each_and_joined_names_together():
     assert [point.seed for point in points] == [0] * 4 + [1] * 4
     assert points[0].label == (1, "x")
     assert len({point.identity for point in points}) == 8
+
+
+@pytest.mark.parametrize(
+    ("space", "budget", "row", "preset"),
+    [
+        ("vision_encoder", "paper", 0, "biomedclip_vit_s16"),
+        ("vision_encoder", "paper", 1, "biomedclip_vit_m16"),
+        ("text_encoder", "paper", 0, "biomedclip_vit_b16_gpt77"),
+        ("resolution", "paper", 1, "biomedclip_vit_b16_384"),
+        ("batch_schedule", "paper", 1, "biomedclip_batch_4k_to_64k"),
+        ("initialisation", "continual", 0, "biomedclip_rn50_continual"),
+        ("initialisation", "continual", 1, "biomedclip_vit_b16_continual"),
+    ],
+)
+def test_a_row_of_the_paper_is_the_preset_of_the_same_row(
+    space: str, budget: str, row: int, preset: str
+):
+    asked = open_space(space).budget(budget)
+    base = PRESETS[asked.base].part(PretrainConfig).with_overrides(asked.fixed)
+    found = base.with_overrides(asked.points()[row])
+    expected = PRESETS[preset].part(PretrainConfig)
+    assert found == expected

@@ -316,7 +316,13 @@ def _tokenizer(
     return tokenizer
 
 
-def fit(task: Task, workers: ScalingConfig, max_failures: int) -> dict[str, Any]:
+def fit(
+    task: Task,
+    workers: ScalingConfig,
+    max_failures: int,
+    *,
+    callbacks: Sequence[Any] = (),
+) -> dict[str, Any]:
     """Run to the end, from the last checkpoint where there is one; the state at the end."""
     trainer = TorchTrainer(
         partial(run_worker, task),  # type: ignore[arg-type]  # what it returns is read below
@@ -328,6 +334,7 @@ def fit(task: Task, workers: ScalingConfig, max_failures: int) -> dict[str, Any]
             storage_filesystem=task.run.fs,
             failure_config=FailureConfig(max_failures=max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=2),
+            callbacks=list(callbacks),
         ),
     )
     try:

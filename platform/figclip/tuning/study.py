@@ -25,10 +25,10 @@ from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from figclip.config import UsageError
+from figclip.tuning.news import News
 from figclip.tuning.record import (
     ENCODERS,
     SWEEP,
-    CurvePoint,
     PaperTable,
     SweepRecord,
     TrialRecord,
@@ -66,25 +66,6 @@ class Question:
         }
         found: dict[str, Any] = json.loads(json.dumps(values))
         return found
-
-
-@dataclass(frozen=True)
-class News:
-    """What a trial tells at the end of an epoch."""
-
-    curve: tuple[CurvePoint, ...]
-    """From the first epoch on."""
-    seconds: float
-    """That it has trained, those before a kill among them."""
-    checkpoint: str
-    is_over: bool = False
-    """It has seen all its samples, and was judged on the test split."""
-    num_cpus: float = 0.0
-    num_gpus: float = 0.0
-    fault: str = ""
-    """Why it cannot go on."""
-    params: Params | None = None
-    """What it is trained with now, where that has changed on the way."""
 
 
 class SweepStudy:

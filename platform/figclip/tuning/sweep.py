@@ -9,32 +9,31 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ray import cloudpickle, tune
 from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import (
-    ASHAScheduler,
-    FIFOScheduler,
-    MedianStoppingRule,
-    TrialScheduler,
-)
+from ray.tune.schedulers import FIFOScheduler, PopulationBasedTraining, TrialScheduler
 from ray.tune.search import Searcher
 
 from figclip.log import configure_logging
+from figclip.store import Store
 from figclip.store.artifacts import code_revision
+from figclip.tuning.news import News, news_from, result_of
 from figclip.tuning.plan import Next
-from figclip.tuning.record import CurvePoint, SweepRecord
-from figclip.tuning.study import News, SweepStudy
-from figclip.tuning.trial import Setup, run_trial
+from figclip.tuning.record import SweepRecord
+from figclip.tuning.study import SweepStudy
+from figclip.tuning.trial import Setup, Tell, Train, run_trial
+from figclip.tuning.workers import train_with_workers
 
 log = logging.getLogger(__name__)
 
-RunTrial = Callable[[Setup, dict[str, Any], Callable[[News], None]], None]
+RunTrial = Callable[[Setup, dict[str, Any], Tell], None]
 
 
 @dataclass(frozen=True)
@@ -67,17 +66,27 @@ def sweep(
     if desk.is_idle():
         return study.record
     _quieten_tune()
-    one_trial = run or _run
-    resources = {"CPU": setup.num_cpus, **({"GPU": setup.num_gpus} if setup.num_gpus else {})}
+    metric = study.question.objectives[0][0]
+    one_trial = run or partial(_run, metric=metric)
+
+    exchanges = isinstance(scheduler, PopulationBasedTraining)
 
     def trainable(config: dict[str, Any]) -> None:
         configure_logging()
-        one_trial(setup, config, lambda news: tune.report(_result(news, study_metric)))
+        told = dict(config["params"]) if exchanges else None
 
-    study_metric = study.question.objectives[0][0]
+        def tell(news: News) -> None:
+            kept = tune.Checkpoint(news.checkpoint, Store(setup.store).root.fs)
+            tune.report(
+                result_of(replace(news, params=told), metric),
+                checkpoint=kept if exchanges else None,
+            )
+
+        one_trial(setup, config, tell)
+
     with tempfile.TemporaryDirectory(prefix="figclip-tune-") as folder:
         tune.Tuner(
-            tune.with_resources(trainable, resources),
+            tune.with_resources(trainable, setup.resources),
             tune_config=tune.TuneConfig(
                 search_alg=Search(desk),
                 scheduler=scheduler or FIFOScheduler(),
@@ -90,6 +99,7 @@ def sweep(
                 storage_path=folder,
                 callbacks=[Ears(desk)],
                 stop=Ends(desk),
+                checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
                 failure_config=tune.FailureConfig(max_failures=limits.max_failures),
                 verbose=0,
             ),
@@ -104,22 +114,16 @@ def _quieten_tune() -> None:
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
 
 
-def _run(setup: Setup, config: dict[str, Any], tell: Callable[[News], None]) -> None:
-    run_trial(setup, config["number"], config["params"], config["seed"], tell)
-
-
-def _result(news: News, metric: str) -> dict[str, Any]:
-    """As Tune takes it; its schedulers compare trials at equal `samples_seen`."""
-    last = news.curve[-1] if news.curve else None
-    found: dict[str, Any] = {"samples_seen": last.samples_seen if last else 0, "news": asdict(news)}
-    if last is not None and metric in last.metrics:
-        found["metric"] = last.metrics[metric]
-    return found
-
-
-def _news(result: dict[str, Any]) -> News:
-    values = result["news"]
-    return News(**{**values, "curve": tuple(CurvePoint(**point) for point in values["curve"])})
+def _run(setup: Setup, config: dict[str, Any], tell: Tell, *, metric: str) -> None:
+    number, params, seed = config["number"], config["params"], config["seed"]
+    if given := tune.get_checkpoint():  # another trial's, under population based training
+        with given.as_directory() as folder:
+            setup.give(number, Path(folder))
+    if setup.uses_workers:
+        train: Train = partial(train_with_workers, metric=metric)
+        run_trial(setup, number, params, seed, tell, train=train)
+    else:
+        run_trial(setup, number, params, seed, tell)
 
 
 class Desk:
@@ -226,7 +230,7 @@ class Ears(tune.Callback):
         self, iteration: int, trials: Any, trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         if "news" in result:
-            self._desk.hear(trial.trial_id, _news(result))
+            self._desk.hear(trial.trial_id, news_from(result))
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Trial, **info: Any) -> None:
         self._desk.end(trial.trial_id)
@@ -260,63 +264,3 @@ def reason_of(trial: Trial) -> str:
         return "its process was lost: killed, perhaps for want of memory, or gone with its machine"
     cause: Any = getattr(error, "cause", None) or error
     return f"{type(cause).__name__}: {' '.join(str(cause).split())}"
-
-
-def scheduler_of(
-    kind: str, study: SweepStudy, *, total_samples: int, epoch_samples: int
-) -> TrialScheduler:
-    """Trials are compared by the study's first objective, at equal samples."""
-    common: dict[str, Any] = {"time_attr": "samples_seen", "metric": "metric", "mode": "max"}
-    match kind:
-        case "asha":
-            return Halving(
-                study,
-                **common,
-                max_t=total_samples,
-                grace_period=epoch_samples,
-                reduction_factor=2,
-            )
-        case "median":
-            return MedianStoppingRule(**common, grace_period=epoch_samples)
-        case _:
-            return FIFOScheduler()
-
-
-class Halving(ASHAScheduler):
-    """Asynchronous successive halving that remembers the trials of earlier drivers."""
-
-    def __init__(self, study: SweepStudy, **options: Any) -> None:
-        super().__init__(**options)
-        # Ray 2.60 has no other door: a bracket judges by what it has been told of others.
-        self._bracket: Any = self._brackets[0]
-        self._metric_name = study.question.objectives[0][0]
-        for trial in study.record.trials:
-            if trial.state != "running":
-                self._remember(f"recorded-{trial.number}", trial.curve)
-        self._running = {one.number: one.curve for one in study.record.trials}
-
-    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Those that confirm, with other seeds than the first, run to their end."""
-        if trial.config["seed"]:
-            return TrialScheduler.CONTINUE
-        return super().on_trial_result(tune_controller, trial, result)
-
-    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        if not trial.config["seed"]:
-            super().on_trial_complete(tune_controller, trial, result)
-
-    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        super().on_trial_add(tune_controller, trial)
-        self._remember(trial.trial_id, self._running.get(trial.config["number"], ()))
-
-    def _remember(self, trial_id: str, curve: Sequence[CurvePoint]) -> None:
-        for point in curve:
-            if (value := point.metrics.get(self._metric_name)) is not None:
-                self._bracket.on_result(_Named(trial_id), point.samples_seen, value)
-
-
-@dataclass(frozen=True)
-class _Named:
-    """All that a bracket asks of a trial."""
-
-    trial_id: str

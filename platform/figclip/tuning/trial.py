@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,22 +18,24 @@ from figclip.config import Config, UsageError
 from figclip.inputs.corpora import CorpusShare
 from figclip.store import Folder, Store
 from figclip.training.alone import judge, train_alone
-from figclip.training.checkpoint import History, Progress
+from figclip.training.checkpoint import History, Progress, newest_checkpoint
 from figclip.training.initial import find_initial
 from figclip.training.loop import Diverged
 from figclip.training.pretrain import Data, PretrainConfig, check_sizes, open_data, task_of
 from figclip.training.rank import CHECKPOINTS
 from figclip.training.task import Task, Validate
 from figclip.training.trackers import TrackerConfig
+from figclip.tuning.news import News
 from figclip.tuning.record import CurvePoint
 from figclip.tuning.spaces import Params
-from figclip.tuning.study import News
 
 log = logging.getLogger(__name__)
 
 Fit = Callable[[PretrainConfig, int], PretrainConfig]
 """A recipe and the number of training pairs → the recipe as the corpus allows it."""
 Tell = Callable[[News], None]
+Train = Callable[["Setup", Task, "Clock", Tell], News]
+"""Trains to the end, and gives the last news."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,24 @@ class Setup:
         workers = range(self.num_workers, self.num_workers + 1)
         check_sizes(config, num_rows=self.data.num_rows, workers=workers)
 
+    @property
+    def uses_workers(self) -> bool:
+        """Of Ray Train: where there is more than one of them, or a GPU to feed."""
+        return self.num_workers > 1 or self.num_gpus > 0
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """Of a trial's own process; workers have theirs beside it."""
+        return {"CPU": 0.1 if self.uses_workers else self.num_cpus}
+
     def run(self, number: int) -> Folder:
         return Store(self.store).root / self.folder / f"{number:04d}"
+
+    def give(self, number: int, checkpoint: Path) -> None:
+        """Let a trial go on from this checkpoint, whatever it has itself."""
+        place = self.run(number) / CHECKPOINTS
+        place.clear()
+        (place / "checkpoint_0-given").upload(checkpoint)
 
     def task(self, number: int, params: Params, seed: int) -> Task:
         config, run = self.config(params, seed), self.run(number)
@@ -105,7 +124,9 @@ def _data(store: str, corpora: tuple[CorpusShare, ...]) -> Data:
     return open_data(Store(store), corpora)
 
 
-def run_trial(setup: Setup, number: int, params: Params, seed: int, tell: Tell) -> None:
+def run_trial(
+    setup: Setup, number: int, params: Params, seed: int, tell: Tell, *, train: Train | None = None
+) -> None:
     """Train one trial to its end, from its last checkpoint where it has one.
 
     A fault that would come again (divergence, no memory, values that do not fit) is told; what a
@@ -118,7 +139,11 @@ def run_trial(setup: Setup, number: int, params: Params, seed: int, tell: Tell) 
         tell(news)
 
     try:
-        _train(setup, number, params, seed, told)
+        clock = Clock(setup.run(number))  # before the first work, whose time is the trial's own
+        task = setup.task(number, params, seed)
+        news = (train or train_here)(setup, task, clock, told)
+        found = judge(task, setup.data.test, device=torch.device("cpu"))
+        tell(finished(news, found))
     except (Diverged, UsageError, MemoryError, torch.OutOfMemoryError) as error:
         kind = "out of memory: " if isinstance(error, MemoryError | torch.OutOfMemoryError) else ""
         fault = f"{kind}{error}".strip().rstrip(":") or type(error).__name__
@@ -126,13 +151,9 @@ def run_trial(setup: Setup, number: int, params: Params, seed: int, tell: Tell) 
         tell(replace(before, is_over=False, fault=fault))
 
 
-def _train(setup: Setup, number: int, params: Params, seed: int, tell: Tell) -> None:
-    if setup.num_gpus == 0:
-        torch.set_num_threads(max(1, int(setup.num_cpus)))
-    clock = Clock(setup.run(number))  # before the first work, whose time is the trial's own
-    task = setup.task(number, params, seed)
-    device = torch.device("cuda" if setup.num_gpus else "cpu")
-
+def train_here(setup: Setup, task: Task, clock: "Clock", tell: Tell) -> News:
+    """Train in this process; the last news."""
+    torch.set_num_threads(max(1, int(setup.num_cpus)))
     news = News((), 0.0, "")
 
     def told(progress: Progress) -> None:
@@ -141,9 +162,8 @@ def _train(setup: Setup, number: int, params: Params, seed: int, tell: Tell) -> 
         news = news_of(setup, task, progress, clock)
         tell(news)
 
-    train_alone(task, told, device=device)
-    found = judge(task, setup.data.test, device=device)
-    tell(finished(news, found))
+    train_alone(task, told, device=torch.device("cpu"))
+    return news
 
 
 class Clock:
@@ -176,7 +196,7 @@ def news_of(setup: Setup, task: Task, progress: Progress, clock: Clock) -> News:
     return News(
         curve=curve_of(progress.history, clock.epochs),
         seconds=clock.seconds,
-        checkpoint=(task.run / CHECKPOINTS).path,
+        checkpoint=f"{(task.run / CHECKPOINTS).path}/{newest_checkpoint(task.run / CHECKPOINTS)}",
         num_cpus=setup.num_cpus * setup.num_workers,
         num_gpus=setup.num_gpus * setup.num_workers,
     )
