@@ -29,8 +29,9 @@ from figclip.store import Store
 from figclip.tuning import boards
 from figclip.tuning.optuna_board import guarded
 from jobs import sweep_compare, sweep_report
+from jobs.sweep import PRESETS
 from jobs.sweep_compare import CompareJob
-from jobs.sweep_report import PRESETS, DashboardJob, ReportJob, main
+from jobs.sweep_report import DashboardJob, ReportJob, main
 
 ROOT = Path(__file__).parents[2]
 
@@ -168,7 +169,7 @@ def test_the_command_serves_both_on_loopback_and_takes_them_with_it(folder):
     words = ["dashboard", "--store", str(folder), "--port", str(ports[0])]
     words += ["--tensorboard", str(folder / "runs"), "--tensorboard-port", str(ports[1])]
     environment = os.environ | {"PYTHONPATH": f"{ROOT / 'platform'}{os.pathsep}{ROOT}"}
-    command = [sys.executable, "-m", "jobs.sweep_report", *words]
+    command = [sys.executable, "-m", "jobs.sweep", *words]
     process = subprocess.Popen(command, env=environment, cwd=ROOT)
     try:
         deadline = time.monotonic() + 120
