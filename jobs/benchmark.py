@@ -24,6 +24,7 @@ from jobs.benchmarks.panel_borders import panel_borders
 from jobs.benchmarks.panel_layouts import panel_layouts
 from jobs.benchmarks.panel_pictures import panel_pictures
 from jobs.benchmarks.panels import panels
+from jobs.benchmarks.sweep import sweep_overhead
 from jobs.benchmarks.train_step import train_step
 from jobs.benchmarks.train_step_gpu import train_step_on
 from jobs.benchmarks.walk import walk
@@ -94,6 +95,7 @@ BENCHMARKS: dict[str, Callable[[Path, BenchmarkJob], Figures]] = {
     "panel_borders": lambda _, config: panel_borders(Path(config.shared)),
     "panel_layouts": lambda _, config: panel_layouts(Path(config.shared)),
     "train_step": _train_step,
+    "sweep": lambda folder, _: sweep_overhead(folder),
 }
 PRESETS = {name: BenchmarkJob(benchmark=name) for name in BENCHMARKS}
 

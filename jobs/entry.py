@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -36,10 +36,16 @@ class Job(Config):
 J = TypeVar("J", bound=Job)
 
 
-def run(presets: Mapping[str, J], main: Callable[[J], object], name: str) -> None:
+Presets = Mapping[str, J] | Callable[[Sequence[str]], Mapping[str, J]]
+"""The presets, or what finds them for a command line."""
+
+
+def run(presets: Presets[J], main: Callable[[J], object], name: str) -> None:
     """`python -m jobs.NAME ...`: exit code 0, or 2 with one sentence that names the remedy."""
+    args = sys.argv[1:]
     try:
-        config = config_from_args(presets, sys.argv[1:], f"python -m jobs.{name}")
+        named = presets(args) if callable(presets) else presets
+        config = config_from_args(named, args, f"python -m jobs.{name}")
         configure_logging(config.log)
         with clear_disk_errors(config.store):
             main(config)

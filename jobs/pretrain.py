@@ -1,9 +1,12 @@
 """Pairs → an encoder: `python -m jobs.pretrain tiny --pairs pmc --optim.lr 1e-3`.
 
 `--corpora pmc pmc-panels=0.5 pmc:mentions=0.25` mixes figures, panels and mentions by weights;
-`--plan` says what a run would take, and starts nothing.
+`--plan` says what a run would take, and starts nothing; `best-of:SWEEP` is the recipe that a sweep
+found best, for a full run.
 """
 
+from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -16,6 +19,7 @@ from figclip.training.estimate import estimate_run
 from figclip.training.pretrain import PretrainConfig, pretrain
 from figclip.training.schedule import schedule_of
 from figclip.training.trackers import TrackerConfig
+from figclip.tuning.winner import winner_of
 from jobs.entry import Job, joined_ray, keep_config, run
 from jobs.presets import (
     BATCH_4K_TO_64K,
@@ -81,6 +85,10 @@ class PretrainJob(Job, PretrainConfig):
     plan_images_per_cpu_s: PositiveFloat = 150.0
     """Pictures that one CPU decodes a second: `python -m jobs.benchmark loader` measures it."""
     plan_dollars_per_gpu_hour: PositiveFloat | None = None
+
+
+BEST_FILE = "_jobs.pretrain.json"
+"""Beside the best encoder of a sweep: the full run of its recipe."""
 
 
 def _on_16_gpus(recipe: PretrainConfig) -> PretrainJob:
@@ -153,5 +161,21 @@ def plan(config: PretrainJob) -> list[str]:
     return found.lines(config.plan_dollars_per_gpu_hour)
 
 
+BEST_OF = "best-of:"
+
+
+def presets_for(args: Sequence[str]) -> Mapping[str, PretrainJob]:
+    """The presets, and `best-of:SWEEP` where it is asked for, from the store that is named."""
+    if not args or not args[0].startswith(BEST_OF):
+        return PRESETS
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--store", default=PretrainJob().store)
+    store = Store(parser.parse_known_args(args[1:])[0].store)
+    sweep = args[0].removeprefix(BEST_OF)
+    manifest = winner_of(store, sweep)
+    kept = store.open(manifest.name, manifest.version).read(BEST_FILE)
+    return {args[0]: PretrainJob.from_json(kept), **PRESETS}
+
+
 if __name__ == "__main__":
-    run(PRESETS, main, "pretrain")
+    run(presets_for, main, "pretrain")

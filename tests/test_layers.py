@@ -16,7 +16,7 @@ PACKAGE = ROOT / "platform" / "figclip"
 
 FLOORS = [
     {"jobs", "serve_apps"},
-    {"evaluation", "serving"},
+    {"evaluation", "serving", "tuning"},
     {"training", "embedding", "statistics", "exports"},
     {"models", "inputs", "corpus", "panels"},
     {"sources", "jats", "pictures"},
@@ -29,11 +29,14 @@ SHELLS = {
     "inputs/batches.py",
     "panels/pieces.py",
     "training/elastic.py",
-    "training/loop.py",
     "training/pretrain.py",
     "training/uploads.py",
+    "training/worker.py",
     "embedding/bulk.py",
     "serving/deployments.py",
+    "tuning/schedulers.py",
+    "tuning/sweep.py",
+    "tuning/workers.py",
 }
 """The thin modules that hold a flow, and so may know Ray."""
 

@@ -41,7 +41,7 @@ class Config(BaseModel):
             for part in path:
                 inner = inner.get(part) if isinstance(inner, dict) else None
             if not isinstance(inner, dict) or last not in inner:
-                known = ", ".join(_dotted_names(type(self)))
+                known = ", ".join(dotted_names(type(self)))
                 raise UsageError(f"unknown key {dotted!r}; this config has: {known}")
             inner[last] = value
         try:
@@ -67,17 +67,17 @@ class Config(BaseModel):
                 for fault in error.errors()
             )
             if any(fault["type"] == "extra_forbidden" for fault in error.errors()):
-                faults += f"; this config has: {', '.join(_dotted_names(cls))}"
+                faults += f"; this config has: {', '.join(dotted_names(cls))}"
             raise UsageError(f"{cls.__name__} does not fit: {faults}") from error
 
 
-def _dotted_names(config: type[Config], prefix: str = "") -> list[str]:
+def dotted_names(config: type[Config], prefix: str = "") -> list[str]:
     """`optim`, `optim.lr`, ...: every key of a config, in its own order."""
     names = []
     for key, field in config.model_fields.items():
         names.append(f"{prefix}{key}")
         if isinstance(field.annotation, type) and issubclass(field.annotation, Config):
-            names += _dotted_names(field.annotation, f"{prefix}{key}.")
+            names += dotted_names(field.annotation, f"{prefix}{key}.")
     return names
 
 

@@ -87,13 +87,18 @@ def recall(
 def validate(
     images: Float[np.ndarray, "n dim"], texts: Float[np.ndarray, "n dim"]
 ) -> dict[str, float]:
-    """Flat metrics for a training log: `image_to_text_recall_at_1`, `chance_at_1` and so on."""
+    """Flat metrics for a training log: `image_to_text_recall_at_1`, `chance_at_1` and so on.
+
+    `mean_recall` is that of both directions at 1, 5 and 10: one number to choose by.
+    """
     result = recall(images, texts)
     metrics = {f"chance_at_{k}": value for k, value in result.chance.items()}
     directions = {"image_to_text": result.image_to_text, "text_to_image": result.text_to_image}
     for name, direction in directions.items():
         metrics |= {f"{name}_recall_at_{k}": value for k, value in direction.expected.items()}
         metrics[f"{name}_median_rank"] = direction.median_rank
+    recalls = [value for way in directions.values() for value in way.expected.values()]
+    metrics["mean_recall"] = sum(recalls) / len(recalls)
     return metrics
 
 

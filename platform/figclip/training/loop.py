@@ -1,38 +1,30 @@
-"""What each Ray Train worker runs: steps, validation and checkpoints, from start or resumed."""
+"""What each rank of a run does: steps, validation and checkpoints, from start or resumed."""
 
 import logging
 import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
 
-import ray.train
 import torch
-from ray.train import Checkpoint
-from ray.train.torch import get_device
 
-from figclip.inputs.batches import quieten_ray_data, read_batches
 from figclip.inputs.lanes import Share
 from figclip.inputs.reader import Batch
-from figclip.log import configure_logging
 from figclip.models.flops import clip_flops, peak_flops
-from figclip.training.checkpoint import Progress, newest_checkpoint, restore
+from figclip.training.checkpoint import Progress, restore
 from figclip.training.gathering import of_all_ranks
 from figclip.training.initial import initial_clip
 from figclip.training.learner import Learner
+from figclip.training.rank import Rank
 from figclip.training.recorder import Recorder, StepFacts
 from figclip.training.schedule import Epoch, learning_rate
 from figclip.training.step import step_seed
 from figclip.training.step_config import patch_dropout_at
 from figclip.training.task import Task
 from figclip.training.trackers import open_trackers
-from figclip.training.uploads import Uploads
 from figclip.training.validation import gathered, validation_loss
 
 log = logging.getLogger(__name__)
 
-CHECKPOINTS = "train"
-"""Ray Train's folder in the run's."""
 GUARD_EVERY_STEPS = 20
 """How often the ranks look for a loss that is not finite: to read it, they wait for the device."""
 
@@ -41,35 +33,17 @@ class Diverged(Exception):
     """Loss or weights are no longer finite, on every rank alike; its text names the remedy."""
 
 
-def run_worker(task: Task) -> str | None:
-    """The run's fault, where it has one that would come again.
-
-    It is a value because Ray Train tries again after an exception, whatever its type.
-    """
-    configure_logging()  # a worker is a process of its own, and this is its entry point
-    quieten_ray_data()
-    worker = Worker(task)
-    try:
-        worker.train()
-    except Diverged as error:
-        return str(error)
-    finally:
-        worker.close()
-    return None
-
-
 class Worker:
     """One rank of a run, between its first step and its last."""
 
-    def __init__(self, task: Task) -> None:
-        context, config = ray.train.get_context(), task.config
-        self.task, self.config, self.schedule = task, config, task.schedule
-        self.share = Share(context.get_world_rank(), context.get_world_size(), config.lanes)
-        self.device = own_device()
+    def __init__(self, task: Task, rank: Rank) -> None:
+        config = task.config
+        self.task, self.config, self.schedule, self.rank = task, config, task.schedule, rank
+        self.share = Share(rank.number, rank.num_ranks, config.lanes)
         torch.manual_seed(config.seed)
         self.learner = Learner(
             initial_clip(task.run, config.init, config.model, config.adapt),
-            self.device,
+            rank.device,
             steps=config,
             optim=config.optim,
             pixels=config.pixels,
@@ -77,18 +51,12 @@ class Worker:
         self.flops = clip_flops(config.model)
         self.progress = self._resumed()
         self.recorder = self._recorder()
-        self.uploads = Uploads(task.run / CHECKPOINTS, self.share.rank)
 
     def train(self) -> None:
         epochs = self.schedule.epochs_after(self.progress.steps_done)
         done = self.progress.steps_done
         spans = [span for epoch in epochs for span in self.task.spans(self.share, epoch, done)]
-        batches = read_batches(
-            self.task.readers(),
-            spans,
-            cpus_per_read=self.task.cpus_per_read,
-            max_reads=self.task.reads_per_worker,
-        )
+        batches = self.rank.batches(spans)
         for epoch in epochs:
             self._epoch(epoch, batches)
 
@@ -98,14 +66,11 @@ class Worker:
 
     def _resumed(self) -> Progress:
         """From the run's last checkpoint, or from the start where it has none."""
-        if (checkpoint := ray.train.get_checkpoint()) is None:
-            run = self.task.run / CHECKPOINTS
-            if (newest := newest_checkpoint(run)) is None:
+        with self.rank.last_checkpoint() as folder:
+            if folder is None:
                 return Progress()
-            checkpoint = Checkpoint(f"{run.path}/{newest}", run.fs)
-        with checkpoint.as_directory() as folder:
             learner = self.learner
-            progress = restore(Path(folder), learner.model, learner.optimizer, learner.others)
+            progress = restore(folder, learner.model, learner.optimizer, learner.others)
         log.info(
             "rank %d of %d goes on after step %d",
             *(self.share.rank, self.share.num_ranks, progress.steps_done),
@@ -128,7 +93,7 @@ class Worker:
             trackers,
             self.schedule,
             every_s=config.log_every_s,
-            peak_flops=peak_flops(self.device, config.precision),
+            peak_flops=peak_flops(self.rank.device, config.precision),
         )
 
     def _epoch(self, epoch: Epoch, batches: Iterator[Batch]) -> None:
@@ -195,7 +160,7 @@ class Worker:
         if self.task.validate is None or not self.task.validation:
             return {}
         own, most = self.task.num_validation_batches(self.share)
-        parts = self.learner.embed(_usable(islice(batches, own)), num_passes=most)
+        parts = self.learner.embed(usable(islice(batches, own)), num_passes=most)
         if (whole := gathered(parts)) is None:
             return {}
         loss = validation_loss(*whole, scale=self.learner.scale, batch_size=self.config.batch_size)
@@ -225,19 +190,10 @@ class Worker:
         if self.recorder:
             self.recorder.save()
         metrics = {"steps": progress.steps_done, **(progress.history or [{}])[-1]}
-        self.uploads.send(metrics, self.learner, progress)
+        self.rank.report(metrics, self.learner, progress)
 
 
-def own_device() -> torch.device:
-    """The GPU that Ray gave to this worker, or the CPU."""
-    device = get_device()
-    assert isinstance(device, torch.device)
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    return device
-
-
-def _usable(batches: Iterable[Batch]) -> Iterator[Batch]:
+def usable(batches: Iterable[Batch]) -> Iterator[Batch]:
     """Validation passes over what gives nothing, and says so."""
     for batch in batches:
         for pair_id, why in batch.left_out.items():

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -47,10 +48,11 @@ from figclip.training.initial import (
     keep_initial,
     warn_of_other_colours,
 )
-from figclip.training.loop import CHECKPOINTS, run_worker
+from figclip.training.rank import CHECKPOINTS
 from figclip.training.schedule import schedule_of, warmup_of
 from figclip.training.task import LoopConfig, Task, Validate
 from figclip.training.trackers import TrackerConfig, require_trackers
+from figclip.training.worker import run_worker
 
 log = logging.getLogger(__name__)
 
@@ -106,14 +108,11 @@ def pretrain(
     if store.already_published(NAME, version, values, inputs):
         clear_leftovers(run, {"config": values, "inputs": list(inputs)})
         return store.manifest(NAME, version)
-    opened = open_corpora(store, corpora)
-    train = mixed_row_groups(opened, corpora, "train")
-    validation = row_groups(opened[0].pairs, "validation")
+    data = open_data(store, corpora)
     require_trackers(trackers or TrackerConfig())
     fewest = min_workers or num_workers
-    order = SampleOrder(train, config.seed, config.groups_per_window)
-    check_sizes(config, num_rows=order.num_rows, workers=range(fewest, num_workers + 1))
-    if not validation:
+    check_sizes(config, num_rows=data.num_rows, workers=range(fewest, num_workers + 1))
+    if not data.validation:
         log.warning("%s has no validation split: the run is not validated", inputs[0])
     require_resources(
         {
@@ -131,14 +130,11 @@ def pretrain(
     claim(run, {"config": values, "inputs": list(inputs)})
     if initial is not None:
         warn_of_other_colours(initial, config.pixels)
-    keep_initial(run, initial)
-    task = Task(
-        config=config.part(LoopConfig),
-        corpora=opened,
-        train=train,
-        validation=validation,
-        tokenizer=_tokenizer(run, config, opened, train, initial),
-        run=run,
+    task = task_of(
+        data,
+        config,
+        run,
+        initial=initial,
         validate=validate,
         cpus_per_read=cpus_per_read,
         reads_per_worker=reads_per_worker,
@@ -150,7 +146,76 @@ def pretrain(
         elastic_resize_monitor_interval_s=resize_every_s,
         resources_per_worker={"CPU": cpus_per_worker, **({"GPU": 1} if use_gpu else {})},
     )
-    state = _fit(task, workers, max_failures)
+    state = fit(task, workers, max_failures)
+    publish_encoder(store, version, task, state, values=values, inputs=inputs)
+    run.clear()
+    return store.manifest(NAME, version)
+
+
+@dataclass(frozen=True)
+class Data:
+    """What runs on the same corpora have in common."""
+
+    corpora: tuple[Corpus, ...]
+    train: tuple[RowGroup, ...]
+    validation: tuple[RowGroup, ...]
+    """Of the first corpus, like the next."""
+    test: tuple[RowGroup, ...]
+
+    @property
+    def num_rows(self) -> int:
+        """That an epoch shows."""
+        return SampleOrder(self.train, 0, 1).num_rows
+
+
+def open_data(store: Store, corpora: Sequence[CorpusShare]) -> Data:
+    """`UsageError` where one of them is not published."""
+    opened = open_corpora(store, corpora)
+    return Data(
+        corpora=opened,
+        train=mixed_row_groups(opened, corpora, "train"),
+        validation=row_groups(opened[0].pairs, "validation"),
+        test=row_groups(opened[0].pairs, "test"),
+    )
+
+
+def task_of(
+    data: Data,
+    config: PretrainConfig,
+    run: Folder,
+    *,
+    initial: Opened | None,
+    validate: Validate | None,
+    cpus_per_read: float = 0.0,
+    reads_per_worker: int = 1,
+    trackers: TrackerConfig,
+) -> Task:
+    """What a run's workers are handed; tokenizer and initial weights are kept in its folder."""
+    keep_initial(run, initial)
+    return Task(
+        config=config.part(LoopConfig),
+        corpora=data.corpora,
+        train=data.train,
+        validation=data.validation,
+        tokenizer=_tokenizer(run, config, data.corpora, data.train, initial),
+        run=run,
+        validate=validate,
+        cpus_per_read=cpus_per_read,
+        reads_per_worker=reads_per_worker,
+        trackers=trackers,
+    )
+
+
+def publish_encoder(
+    store: Store,
+    version: str,
+    task: Task,
+    state: dict[str, Any],
+    *,
+    values: dict[str, Any],
+    inputs: tuple[str, ...],
+) -> Manifest:
+    """What a checkpoint's `state` has learned, as `encoder@version` with its card."""
     with store.publishing(NAME, version, config=values, inputs=inputs) as publication:
         _write_encoder(publication, task, state)
         card = model_card(
@@ -161,7 +226,6 @@ def pretrain(
             counts=publication.counts,
         )
         publication.folder.write(CARD_FILE, card.encode())
-    run.clear()
     return store.manifest(NAME, version)
 
 
@@ -294,7 +358,13 @@ def _tokenizer(
     return tokenizer
 
 
-def _fit(task: Task, workers: ScalingConfig, max_failures: int) -> dict[str, Any]:
+def fit(
+    task: Task,
+    workers: ScalingConfig,
+    max_failures: int,
+    *,
+    callbacks: Sequence[Any] = (),
+) -> dict[str, Any]:
     """Run to the end, from the last checkpoint where there is one; the state at the end."""
     trainer = EvenTrainer(
         partial(run_worker, task),
@@ -307,6 +377,7 @@ def _fit(task: Task, workers: ScalingConfig, max_failures: int) -> dict[str, Any
             storage_filesystem=task.run.fs,
             failure_config=FailureConfig(max_failures=max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=2),
+            callbacks=list(callbacks),
         ),
     )
     try:

@@ -1,0 +1,172 @@
+"""A sweep whose driver is killed, or whose machine is lost, ends with exactly its trials."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import small_pairs
+from small_sweeps import BASE
+from walking import ROOT
+
+from figclip.config import UsageError
+from figclip.store import Store
+from figclip.tuning.record import SweepRecord, TrialRecord, read_sweep
+from jobs.pretrain import PretrainJob
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(500)]
+
+NAME = "batch_size-tiny"
+FIVE_EPOCHS = PretrainJob(**dict(BASE.with_overrides({"epochs": 5, "lanes": 4})))
+
+
+def publish(root: Path) -> Store:
+    store = small_pairs.publish_pairs(root, num_train=200, num_validation=16)
+    (root / "base.json").write_text(FIVE_EPOCHS.to_json())
+    return store
+
+
+@contextmanager
+def driver(store: Path, *options: str, environment: dict[str, str] | None = None) -> Iterator[Any]:
+    """`python -m jobs.sweep batch_size`, of three trials; nothing of it outlives the block."""
+    found = {**os.environ, "PYTHONPATH": f"{ROOT / 'platform'}{os.pathsep}{ROOT}"}
+    found.pop("RAY_ADDRESS", None)
+    words = [f"--store={store}", "--pairs=small", f"--base={store}/base.json", "--num-seeds=1"]
+    words.append("--epochs=5")
+    with (store / "log").open("ab") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jobs.sweep", "batch_size", *words, *options],
+            cwd=ROOT,
+            env=found | (environment or {}),
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield process
+    finally:
+        end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    theirs = []
+    with suppress(psutil.NoSuchProcess):
+        theirs = psutil.Process(process.pid).children(recursive=True)
+    if process.poll() is None:
+        process.kill()
+    process.wait(timeout=30)
+    _, alive = psutil.wait_procs(theirs, timeout=30)
+    for left in alive:
+        with suppress(psutil.NoSuchProcess):
+            left.kill()
+
+
+def finish(store: Path, **options: Any) -> SweepRecord:
+    with driver(store, **options) as process:
+        code = process.wait(timeout=240)
+    assert code == 0, (store / "log").read_text()[-5000:]
+    return read(store)
+
+
+def read(store: Path) -> SweepRecord:
+    return read_sweep(f"sqlite:///{store}/sweeps.db", NAME)
+
+
+def samples_seen(store: Path) -> int:
+    """Of all trials together, as far as the record knows."""
+    with suppress(UsageError):
+        return sum(trial.samples_seen for trial in read(store).trials)
+    return 0
+
+
+def kill_after(samples: int, store: Path) -> None:
+    """Start the driver and SIGKILL it when its trials have seen so many samples."""
+    with driver(store) as process:
+        deadline = time.monotonic() + 200
+        while not (store / "sweeps.db").exists() or samples_seen(store) < samples:
+            assert process.poll() is None, (store / "log").read_text()[-5000:]
+            assert time.monotonic() < deadline, (store / "log").read_text()[-5000:]
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+
+
+def what_seeds_fix(trial: TrialRecord) -> tuple[Any, ...]:
+    curve = [
+        (point.samples_seen, {k: v for k, v in point.metrics.items() if k != "epoch_seconds"})
+        for point in trial.curve
+    ]
+    return trial.number, dict(trial.params), trial.seed, trial.state, trial.values, curve
+
+
+ALL_SAMPLES = 3 * 5 * 192
+
+
+@pytest.mark.parametrize(
+    "num_kills",
+    [
+        pytest.param(1, id="one"),
+        pytest.param(3, id="three", marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
+    ],
+)
+def test_a_driver_that_is_killed_loses_doubles_and_restarts_no_trial(
+    num_kills: int, tmp_path: Path
+):
+    calm, killed = tmp_path / "calm", tmp_path / "killed"
+    publish(calm), publish(killed)
+    expected = finish(calm)
+    dice = random.Random(num_kills)
+    for samples in sorted(dice.randrange(1, ALL_SAMPLES * 3 // 4) for _ in range(num_kills)):
+        kill_after(samples, killed)
+    left = [trial for trial in read(killed).trials if trial.state == "running"]
+    found = finish(killed)
+    assert [trial.state for trial in found.trials] == ["complete"] * 3
+    assert list(map(what_seeds_fix, found.trials)) == list(map(what_seeds_fix, expected.trials))
+    text = (killed / "log").read_text()
+    for trial in left:
+        assert f"trial {trial.number} goes on after {trial.samples_seen} samples" in text
+    assert Store(killed).is_published("encoder", NAME)
+    again = finish(killed)
+    assert again == read(killed), "a further call finds the work done"
+    assert again.trials == found.trials
+
+
+@pytest.mark.slow
+def test_a_sweep_on_two_machines_outlives_one_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from ray.cluster_utils import Cluster
+
+    # Ray writes the head's address there, and whoever starts a Ray meanwhile would join it.
+    folder = tempfile.TemporaryDirectory(prefix="ray-")
+    monkeypatch.setenv("RAY_TMPDIR", folder.name)
+    publish(tmp_path)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        node = cluster.add_node(num_cpus=1)
+
+        def lose() -> None:
+            while not (tmp_path / "sweeps.db").exists() or samples_seen(tmp_path) < 400:
+                time.sleep(0.05)
+            cluster.remove_node(node, allow_graceful=False)
+
+        loser = threading.Thread(target=lose, daemon=True)
+        loser.start()
+        environment = {"RAY_ADDRESS": cluster.address}
+        with driver(tmp_path, environment=environment) as process:
+            code = process.wait(timeout=400)
+        assert code == 0, (tmp_path / "log").read_text()[-5000:]
+        assert not loser.is_alive(), "the machine was lost while the sweep went on"
+    finally:
+        cluster.shutdown()
+        folder.cleanup()
+    assert [trial.state for trial in read(tmp_path).trials] == ["complete"] * 3
+    assert [trial.samples_seen for trial in read(tmp_path).trials] == [960, 960, 960]
