@@ -35,7 +35,7 @@ class SplitterJob(Job):
 
     out: str = "borders.onnx"
     """Where the network is written."""
-    num_figures: PositiveInt = 6_000
+    num_figures: PositiveInt = 9_000
     """Generated figures to learn from, and half as many, mostly single ones, in a second round."""
     epochs: PositiveInt = 3
     """How often each is seen in the first round."""
