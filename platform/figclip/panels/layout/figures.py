@@ -13,7 +13,7 @@ from figclip.panels.layout.margins import with_margins
 from figclip.panels.layout.names import num_named, readings_of
 from figclip.panels.layout.sheet import Sheet, num_ink, read_sheet
 from figclip.panels.layout.tree import Tree
-from figclip.panels.layout.unknown import is_worth_asking, plain_panels, seen_panels
+from figclip.panels.layout.unknown import is_worth_asking, seen_panels
 from figclip.panels.parts import Label, PanelBox
 from figclip.schema import Box
 
@@ -74,8 +74,7 @@ def _unknown(image: UInt8[np.ndarray, "height width 3"], sheet: Sheet) -> list[B
     clear = clear_panels(sheet)
     if not clear and not is_worth_asking(sheet):
         return []
-    border = border_map(image)
-    return plain_panels(sheet, border) or clear or seen_panels(sheet, border)
+    return seen_panels(sheet, border_map(image)) or clear
 
 
 def in_reading_order(panels: Sequence[PanelBox]) -> list[PanelBox]:

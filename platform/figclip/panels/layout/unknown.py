@@ -1,9 +1,8 @@
 """Panels of a figure of which neither labels nor names are known, where the border network is sure.
 
 Most such figures are single ones, and tables, maps and schemes have borders of their own, so that
-being sure is not enough: all parts must be photographs, or all of about one width and height, or
-there must be no border of which the network is half sure. Where none of this is likely the network,
-which costs as much as all else, need not be asked.
+being sure is not enough: all parts must be photographs, or all of about one width and height. Where
+neither is likely the network, which costs as much as all else, need not be asked.
 """
 
 import numpy as np
@@ -16,26 +15,14 @@ from figclip.panels.layout.sheet import Sheet, line_costs, num_ink, trimmed
 from figclip.panels.scores import area
 from figclip.schema import Box
 
-SURE_OF_PHOTOGRAPHS = 0.5
-"""Mean probability along a line between photographs from which it is a border."""
+SURE = 0.5
+"""Mean probability along a line from which it is a border."""
 
-SURE = 0.75
-"""The same between other parts of one size.
+LIKE = 0.6
+"""Smaller over larger width, and height, of parts that are not photographs.
 
-With it and `LIKE` none of the 23 annotated single figures is cut; the parts of the one that comes
-nearest have 0.41 of one another's size, 0.61 from 0.8 on."""
-
-LIKE = 0.65
-"""Smaller over larger width, and height, of such parts."""
-
-PLAIN, HALF_SURE = 0.85, 0.5
-"""Mean probabilities along the borders of a plain division, and along any line within its parts.
-
-Borders that are parts of one picture, a map's or a table's, come with others not as sure. Of the 23
-annotated single figures, and 34 more of open articles, none is divided so above 0.77."""
-
-NOT_UNLIKE = 0.4
-"""Smaller over larger width, and height, of the parts of a plain division."""
+With it none of the 23 annotated single figures is cut, nor of 34 more of open articles; the parts of
+the one that comes nearest have 0.51 of one another's width."""
 
 LEAST_INK = 0.3
 """Part of a page that is ink, if photographs may lie on it."""
@@ -71,25 +58,12 @@ def _is_even(is_clean: Bool[ndarray, "lines"]) -> bool:
     )
 
 
-def plain_panels(sheet: Sheet, border: Float[ndarray, "2 rows columns"]) -> list[Box]:
-    """Two panels or more, where the same borders are seen however sure one wants to be."""
-    parts = _parts(sheet, border, PLAIN)
-    is_plain = len(parts) > 1 and parts == _parts(sheet, border, HALF_SURE)
-    return parts if is_plain and same_size(parts, NOT_UNLIKE) else []
-
-
 def seen_panels(sheet: Sheet, border: Float[ndarray, "2 rows columns"]) -> list[Box]:
     """Two panels or more, or none where the figure is to stay whole."""
-    photographs = _parts(sheet, border, SURE_OF_PHOTOGRAPHS)
-    if len(photographs) > 1 and all(_is_photograph(sheet, box) for box in photographs):
-        return photographs
-    parts = _parts(sheet, border, SURE)
-    return parts if len(parts) > 1 and same_size(parts, LIKE) else []
-
-
-def _parts(sheet: Sheet, border: Float[ndarray, "2 rows columns"], certain: float) -> list[Box]:
-    boxes = cut_at_borders(border, sheet.width, sheet.height, certain=certain)
-    return [trimmed(sheet, box) for box in boxes if num_ink(sheet, box)]
+    boxes = cut_at_borders(border, sheet.width, sheet.height, certain=SURE)
+    parts = [trimmed(sheet, box) for box in boxes if num_ink(sheet, box)]
+    of_one_kind = all(_is_photograph(sheet, box) for box in parts) or same_size(parts, LIKE)
+    return parts if len(parts) > 1 and of_one_kind else []
 
 
 def _is_photograph(sheet: Sheet, box: Box) -> bool:
