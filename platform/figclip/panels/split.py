@@ -12,11 +12,11 @@ What is wrong in the real annotated figures, the worst first (`python -m jobs.be
   the run ends before it, so its panel joins its neighbour.
 
 Of a figure of which nothing is known, neither labels nor names, only photographs and parts of one
-size are told apart (`layout.unknown`); panels of unlike plots and drawings stay whole: most such figures are single ones, and a cut too many spoils both halves. Of
-generated figures, made to lack labels as often as real ones of their arrangement do, these lose the
-most; then come pinwheels of plots, whose white bands are as clean as their gutters; and those whose
-letters touch what is drawn, or stand in pairs on rough photographs, where one of two letters read
-does not convince.
+size are told apart (`layout.unknown`); panels of unlike plots and drawings stay whole: most such
+figures are single ones, and a cut too many spoils both halves. Of generated figures, made to lack
+labels as often as real ones of their arrangement do, these lose the most; then come pinwheels of
+plots, whose white bands are as clean as their gutters; and those whose letters touch what is drawn,
+or stand in pairs on rough photographs, where one of two letters read does not convince.
 """
 
 from collections import Counter
