@@ -39,7 +39,7 @@ def is_worth_asking(sheet: Sheet) -> bool:
     """Whether borders may matter: where ink is dense, or clean lines part the page evenly.
 
     Of the 23 annotated single figures 7 are. Of what `seen_panels` gains in generated figures
-    without labels 98 % is kept, in annotated ones whose labels are not told, all.
+    without labels 95 % is kept, in annotated ones whose labels are not told, all.
     """
     page = trimmed(sheet, sheet.whole)
     if num_ink(sheet, page) > LEAST_INK * area(page):
