@@ -26,6 +26,9 @@ BESIDE, ABOUT = 0.06, 0.12
 """Of the region's sides: so far from a label its panel may begin or end, as is seen in a strip that
 reaches so far beyond the label."""
 
+MOST_LABELS = 8
+"""Beside which cuts are looked for: wheels grow as the fourth power of their number."""
+
 MOST_LOOKED_AT = 200
 """Wheels of each hand, the cheapest ones."""
 
@@ -115,7 +118,7 @@ def _pairs(
     for low, high in ((near, far), (near, (near + far) // 2), ((near + far) // 2, far)):
         lines.update(cheapest(_prices(sheet, region, axis, low, high), LINES, margin))
     reach, about = int(BESIDE * side), int(ABOUT * (far - near))
-    for label in labels:
+    for label in labels if len(labels) <= MOST_LABELS else ():
         low, high = max(near, label[other] - about), min(far, label[other + 2] + about)
         prices = _prices(sheet, region, axis, low, high)
         start, end = label[axis] - region[axis], label[axis + 2] - region[axis]
