@@ -1,7 +1,7 @@
 """Train the border network on generated figures alone: `python -m jobs.train_splitter net`.
 
-A figure takes 36 ms of CPU time to draw and a step of 16 figures 0.4 s, so that the 9,000 figures
-and 1,500 steps of the preset are about a quarter of an hour of one core. The same seed gives the
+A figure takes 18 ms of CPU time to draw and a step of 16 figures 0.37 s, so that the 13,500 figures
+and 2,248 steps of the preset are 18 minutes of one core. The same seed gives the
 same network on the same machine; `python -m jobs.benchmark panel_borders` measures the one in use.
 
 The network is written in ONNX form, for which the package `onnx` must be installed (the extra
@@ -35,7 +35,7 @@ class SplitterJob(Job):
 
     out: str = "borders.onnx"
     """Where the network is written."""
-    num_figures: PositiveInt = 6_000
+    num_figures: PositiveInt = 9_000
     """Generated figures to learn from, and half as many, mostly single ones, in a second round."""
     epochs: PositiveInt = 3
     """How often each is seen in the first round."""

@@ -8,6 +8,7 @@ PanelSeg annotations (`SHARED/panels/layouts.jsonl`). With `--write` it first re
 
 import json
 import random
+import statistics
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ import numpy as np
 
 from figclip.schema import Box
 from figclip.sources.synthetic import arrangements
+from figclip.sources.synthetic.arrangements import Arrangement
 from figclip.sources.synthetic.compounds import draw_compound
 from figclip.sources.synthetic.panel_plans import draw_class
 from jobs.benchmarks.figures import Figures, table
@@ -26,9 +28,6 @@ NUM_FIGURES = 1_000
 NUM_QUANTILES = 101
 COMMON = 3
 """A tree is listed from so many real figures on; the others count by their numbers of panels."""
-
-MANY = 10
-"""Panels from which on figures are counted together."""
 
 Boxes = Sequence[Box]
 Labelled = Sequence[tuple[Box, str, Box | None]]
@@ -153,14 +152,25 @@ def summary(layouts: Sequence[Boxes]) -> dict[str, Any]:
     }
 
 
+def arrangement(boxes: Boxes) -> Arrangement:
+    """Which kind of arrangement a compound figure has."""
+    text, between = tree_text(boxes), gaps(boxes)
+    if "?" in text or not between:
+        return "uncut"
+    if statistics.median(between) <= 0:
+        return "touching"
+    return "even" if arrangements.read_tree(text).is_grid else "uneven"
+
+
 def label_summary(figures: Sequence[Labelled]) -> dict[str, Any]:
     """How labels are printed: in how many figures not, in which case, and where in their panels."""
     compound = [panels for panels in figures if len(panels) > 1]
-    unprinted: dict[str, list[int]] = {}
+    unprinted: dict[Arrangement, dict[int, list[int]]] = {}
     partly, cases, places = 0, Counter[str](), Counter[str]()
     for panels in compound:
         printed = [(box, label, where) for box, label, where in panels if where]
-        count = unprinted.setdefault(str(min(len(panels), MANY)), [0, 0])
+        alike = unprinted.setdefault(arrangement([box for box, _, _ in panels]), {})
+        count = alike.setdefault(len(panels), [0, 0])
         count[0] += not printed
         count[1] += 1
         partly += 0 < len(printed) < len(panels)
@@ -169,7 +179,10 @@ def label_summary(figures: Sequence[Labelled]) -> dict[str, Any]:
             [(place, _)] = Counter(_place(box, where) for box, _, where in printed).most_common(1)
             places[place] += 1
     return {
-        "unprinted": dict(sorted(unprinted.items(), key=lambda item: int(item[0]))),
+        "unprinted": {
+            name: {str(num): alike[num] for num in sorted(alike)}
+            for name, alike in sorted(unprinted.items())
+        },
         "partly_printed": [partly, sum(places.values())],
         "label_cases": {case: cases[case] for case in ("upper", "lower")},
         "label_places": dict(places.most_common()),

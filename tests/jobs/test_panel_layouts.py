@@ -9,6 +9,7 @@ from scipy.stats import ks_2samp
 
 from jobs.benchmarks.panel_layouts import (
     area_shares,
+    arrangement,
     distance,
     gaps,
     label_summary,
@@ -61,10 +62,18 @@ def test_a_summary_of_labels_counts_figures_by_what_they_print() -> None:
     ]
     printed, bare = corners, [(box, "", None) for box in GRID]
     found = label_summary([printed, printed, bare, printed[:3] + bare[3:], bare[:2], printed[:1]])
-    assert found["unprinted"] == {"2": [1, 1], "4": [1, 4]}
+    assert found["unprinted"] == {"even": {"2": [1, 1], "4": [1, 4]}}
     assert found["partly_printed"] == [1, 3]
     assert found["label_cases"] == {"upper": 3, "lower": 0}
     assert found["label_places"] == {"lower left": 3}
+
+
+def test_arrangements_are_told_apart() -> None:
+    assert arrangement(GRID) == "even"
+    assert arrangement(GRID[:3]) == "uneven"
+    assert arrangement([(0, 0, 60, 50), (60, 0, 100, 50)]) == "touching"
+    pinwheel = [(0, 0, 60, 30), (70, 0, 100, 60), (40, 70, 100, 100), (0, 40, 30, 100)]
+    assert arrangement(pinwheel) == "uncut"
 
 
 @pytest.mark.real

@@ -29,7 +29,7 @@ def table() -> np.ndarray:
         (NOISE, 20, 0.55, 2),  # photographs of unlike size
         (NOISE, 20, 0.4, 0),
         (table(), 30, 0.9, 2),  # two halves
-        (table(), 30, 0.6, 0),  # doubtful
+        (table(), 30, 0.4, 0),  # doubtful
         (table(), 15, 0.9, 0),  # of unlike size
     ],
 )

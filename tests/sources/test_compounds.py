@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from figclip.panels.scores import area, overlap
+from figclip.panels.words.captions import split_caption, sub_captions
 from figclip.schema import Box
 from figclip.sources.synthetic.arrangements import (
     PANEL,
@@ -21,7 +22,7 @@ from figclip.sources.synthetic.arrangements import (
     unprinted_share,
 )
 from figclip.sources.synthetic.compounds import draw_compound
-from figclip.sources.synthetic.panel_captions import write_caption
+from figclip.sources.synthetic.panel_captions import PLACES, write_caption
 from figclip.sources.synthetic.panel_plans import LAYOUT_CLASSES, LayoutClass, draw_class
 
 CASES = [(layout_class, seed) for layout_class in LAYOUT_CLASSES for seed in range(4)]
@@ -56,17 +57,48 @@ def test_the_same_seed_draws_the_same_figure(layout_class: LayoutClass) -> None:
     assert (first.panels, first.pieces) == (again.panels, again.pieces)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_no_caption_names_labels_that_are_not_printed(seed: int) -> None:
-    figure = draw_compound(random.Random(seed), "white-gutter", unprinted=1.0)
-    assert not any(panel.label for panel in figure.panels)
-    assert not any(piece.labels for piece in figure.pieces)
+def test_captions_of_unlabelled_panels_name_them_by_place_if_at_all() -> None:
+    named = []
+    for seed in range(60):
+        figure = draw_compound(random.Random(seed), "thin-gutter", unprinted=1.0)
+        assert not any(panel.label for panel in figure.panels)
+        places = [label for piece in figure.pieces for label in piece.labels]
+        assert len(places) in (0, len(figure.panels))
+        spans = split_caption(figure.caption)
+        assert list(sub_captions(figure.caption, spans)) == places
+        assert all(panel.caption for panel in figure.panels) == bool(places)
+        named += places
+    assert {"left", "right"} <= set(named)
+
+
+def test_places_stand_where_their_names_say() -> None:
+    for text, choices in PLACES.items():
+        tree = read_tree(text)
+        boxes = place(tree, (0, 0, 90, 90), 1.0, lambda axis: 0.0, random.Random(0))
+        for names in choices:
+            assert len(names) == tree.num_panels
+            for name, (x0, y0, x1, y1) in zip(names, boxes, strict=True):
+                assert ("left" in name) == (x1 < 80 and x0 == 0), name
+                assert ("right" in name) == (x0 > 10 and x1 > 89), name
+                assert ("top" in name or "upper" in name) == (y0 == 0 and y1 < 80), name
+                assert ("bottom" in name or "lower" in name) == (y0 > 10 and y1 > 89), name
 
 
 def test_labels_are_missing_as_often_as_from_real_figures() -> None:
-    assert unprinted_share(2) == pytest.approx(455 / 2172)
-    assert unprinted_share(5) == pytest.approx(26 / 351)
-    assert unprinted_share(10) == unprinted_share(40)
+    assert unprinted_share("even", 2) == pytest.approx(419 / 1936)
+    assert unprinted_share("uneven", 5) == pytest.approx(16 / 251)
+    assert unprinted_share("even", 30) == pytest.approx(769 / 4125)  # few: all even ones
+    assert unprinted_share("uncut", 4) == unprinted_share("uncut", 5) == pytest.approx(6 / 125)
+    assert unprinted_share("touching", 4) < unprinted_share("even", 4)
+
+
+def test_panels_that_are_grids_of_pictures_have_labels() -> None:
+    for seed in range(5):
+        panels = draw_compound(random.Random(seed), "grid", unprinted=1.0).panels
+        assert sum(panel.label == "" for panel in panels) <= 1
+
+
+def test_real_label_places_are_drawn_as_often() -> None:
     rng = random.Random(0)
     places = Counter(draw_counted(rng, "label_places") for _ in range(4_000))
     assert places["upper left"] / 4_000 == pytest.approx(3_313 / 4_958, abs=0.03)

@@ -3,19 +3,20 @@
 What is wrong in the real annotated figures, the worst first (`python -m jobs.benchmark panels
 --folder DIR` draws them as `worst.png`; four of 74 have a wrong panel):
 
-* Nine photographs of one kind, stitched on one pale ground without a label or a line between them
-  (aa762d9ad5f1): only the rows are told apart, as each row has the same ground.
 * A caption that is another figure's and names one label more than the picture has (630b67f5c81d),
   or one less (7af880451998): the panels become as many as the caption says. Nothing in the picture
   can tell.
+* Nine photographs of one kind, stitched on one pale ground without a label or a line between them
+  (aa762d9ad5f1): those of a row have the same ground, and few are told apart.
 * A caption without labels, and a slanted last one in the picture that is not read (11b467e312ca):
   the run ends before it, so its panel joins its neighbour.
 
 Of a figure of which nothing is known, neither labels nor names, only photographs and parts of one
 size are told apart (`layout.unknown`); panels of unlike plots and drawings stay whole: most such
 figures are single ones, and a cut too many spoils both halves. Of generated figures, made to lack
-labels as often as real ones do, these lose the most; then come those whose letters touch what is
-drawn, or stand in pairs on rough photographs, where one of two letters read does not convince.
+labels as often as real ones of their arrangement do, these lose the most; then come pinwheels of
+plots, whose white bands are as clean as their gutters; and those whose letters touch what is drawn,
+or stand in pairs on rough photographs, where one of two letters read does not convince.
 """
 
 from collections import Counter

@@ -9,6 +9,7 @@ from jaxtyping import Float, UInt8
 from figclip.panels.layout.blocks import clear_panels
 from figclip.panels.layout.borders import border_map
 from figclip.panels.layout.doubts import best_view
+from figclip.panels.layout.margins import with_margins
 from figclip.panels.layout.names import num_named, readings_of
 from figclip.panels.layout.sheet import Sheet, num_ink, read_sheet
 from figclip.panels.layout.tree import Tree
@@ -54,21 +55,26 @@ def split_figure(
     if num_panels > 1:
         view = best_view(sheet, readings, expected, num_panels)
         sure = math.exp(-max(0.0, view.cost) / len(view.panels))
-        panels = [_panel(leaf, sheet, (width, height), sure) for leaf in view.panels]
-        return in_reading_order(panels)
+        boxes = with_margins(sheet, [leaf.box for leaf in view.panels])
+        return in_reading_order(
+            [
+                _panel(leaf, _full_scale(box, sheet, (width, height)), sheet, sure)
+                for leaf, box in zip(view.panels, boxes, strict=True)
+            ]
+        )
     clear = [] if expected or readings[0] else _unknown(image, sheet)
     if not clear:
         return [PanelBox(whole, next(iter(readings[0]), None), 1.0)]
-    boxes = [_full_scale(box, sheet, (width, height)) for box in clear]
+    boxes = [_full_scale(box, sheet, (width, height)) for box in with_margins(sheet, clear)]
     return in_reading_order([PanelBox(box, None, CLEAR) for box in boxes])
 
 
 def _unknown(image: UInt8[np.ndarray, "height width 3"], sheet: Sheet) -> list[Box]:
     """Panels of which nothing is known; none where the figure is to stay whole."""
     clear = clear_panels(sheet)
-    if clear or not is_worth_asking(sheet):
-        return clear
-    return seen_panels(sheet, border_map(image))
+    if not clear and not is_worth_asking(sheet):
+        return []
+    return seen_panels(sheet, border_map(image)) or clear
 
 
 def in_reading_order(panels: Sequence[PanelBox]) -> list[PanelBox]:
@@ -83,12 +89,10 @@ def in_reading_order(panels: Sequence[PanelBox]) -> list[PanelBox]:
     return [panel for row in rows for panel in sorted(row, key=lambda panel: panel.box[0])]
 
 
-def _panel(leaf: Tree, sheet: Sheet, size: tuple[int, int], sure: float) -> PanelBox:
+def _panel(leaf: Tree, box: Box, sheet: Sheet, sure: float) -> PanelBox:
     labels = [mark.label for mark in leaf.marks]
     label = max(labels, key=lambda label: label.confidence, default=None)
-    return PanelBox(
-        _full_scale(leaf.box, sheet, size), label, sure if num_ink(sheet, leaf.box) else 0.0
-    )
+    return PanelBox(box, label, sure if num_ink(sheet, leaf.box) else 0.0)
 
 
 def _full_scale(box: Box, sheet: Sheet, size: tuple[int, int]) -> Box:

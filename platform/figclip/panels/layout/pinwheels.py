@@ -12,14 +12,24 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float, Int
 
-from figclip.panels.layout.cuts import CROSSING, cheapest
-from figclip.panels.layout.sheet import SOLID, Sheet, line_costs
+from figclip.panels.layout.cuts import CROSSING, cheapest, costs
+from figclip.panels.layout.sheet import SOLID, Sheet
 from figclip.schema import Box
 
 LINES = 4
 """Tried for each cut, from each half of the region and from all of it."""
 
-MOST_LOOKED_AT = 60
+WIDTH_MATTERS = 0.3
+"""How much a wide gutter is worth more than a hairline."""
+
+BESIDE, ABOUT = 0.06, 0.12
+"""Of the region's sides: so far from a label its panel may begin or end, as is seen in a strip that
+reaches so far beyond the label."""
+
+MOST_LABELS = 8
+"""Beside which cuts are looked for: wheels grow as the fourth power of their number."""
+
+MOST_LOOKED_AT = 200
 """Wheels of each hand, the cheapest ones."""
 
 NARROWEST = 0.08
@@ -54,9 +64,9 @@ class Pinwheel:
         return (x0, y0, x2, y1), (x2, y0, x3, y2), (x1, y2, x3, y3), (x0, y1, x1, y3), middle
 
 
-def pinwheels(sheet: Sheet, region: Box, marks: Sequence[tuple[float, float]]) -> list[Pinwheel]:
-    """Those with a label in each arm, given the labels' centres; cheap ones first."""
-    xs, ys = (_pairs(sheet, region, axis) for axis in (0, 1))
+def pinwheels(sheet: Sheet, region: Box, labels: Sequence[Box]) -> list[Pinwheel]:
+    """Those with a label in each arm; cheap ones first."""
+    xs, ys = (_pairs(sheet, region, labels, axis) for axis in (0, 1))
     if not len(xs) or not len(ys):
         return []
     found = []
@@ -71,7 +81,7 @@ def pinwheels(sheet: Sheet, region: Box, marks: Sequence[tuple[float, float]]) -
                 is_mirrored,
                 float(cost[i, j]),
             )
-            if all(any(_holds(part, mark) for mark in marks) for part in wheel.parts[:4]):
+            if all(any(_holds(part, label) for label in labels) for part in wheel.parts[:4]):
                 found.append(wheel)
     return sorted(found, key=lambda wheel: wheel.cost)
 
@@ -97,20 +107,38 @@ def _costs(
     )
 
 
-def _pairs(sheet: Sheet, region: Box, axis: int) -> Int[np.ndarray, "pairs 2"]:
+def _pairs(
+    sheet: Sheet, region: Box, labels: Sequence[Box], axis: int
+) -> Int[np.ndarray, "pairs 2"]:
     """Places of two cuts of an axis, the first before the second."""
-    other = 1 - axis
+    other, side = 1 - axis, region[axis + 2] - region[axis]
     near, far = region[other], region[other + 2]
-    margin = max(2, int(NARROWEST * (region[axis + 2] - region[axis])))
+    margin = max(2, int(NARROWEST * side))
     lines: set[int] = set()
     for low, high in ((near, far), (near, (near + far) // 2), ((near + far) // 2, far)):
-        strip = list(region)
-        strip[other], strip[other + 2] = low, high
-        costs = line_costs(sheet, (strip[0], strip[1], strip[2], strip[3]), axis)
-        lines.update(region[axis] + at for at in cheapest(costs, LINES, margin))
+        lines.update(cheapest(_prices(sheet, region, axis, low, high), LINES, margin))
+    reach, about = int(BESIDE * side), int(ABOUT * (far - near))
+    for label in labels if len(labels) <= MOST_LABELS else ():
+        low, high = max(near, label[other] - about), min(far, label[other + 2] + about)
+        prices = _prices(sheet, region, axis, low, high)
+        start, end = label[axis] - region[axis], label[axis + 2] - region[axis]
+        for first, last in ((start - reach, start + 2), (end - 2, end + reach)):
+            first, last = max(margin, first), min(side - margin, last)
+            if first <= last:
+                lines.add(first + int(np.argmin(prices[first : last + 1])))
     pairs = [(one, two) for one, two in combinations(sorted(lines), 2) if two - one >= margin]
-    return np.array(pairs, np.int64).reshape(-1, 2)
+    return region[axis] + np.array(pairs, np.int64).reshape(-1, 2)
 
 
-def _holds(part: Box, point: tuple[float, float]) -> bool:
-    return part[0] <= point[0] < part[2] and part[1] <= point[1] < part[3]
+def _prices(
+    sheet: Sheet, region: Box, axis: int, low: int, high: int
+) -> Float[np.ndarray, "lines"]:
+    """Of cuts that go through a strip of the region, from `low` to `high` of the other axis."""
+    x0, y0, x1, y1 = region
+    strip = (x0, low, x1, high) if axis == 0 else (low, y0, high, y1)
+    return costs(sheet, strip, axis, WIDTH_MATTERS)
+
+
+def _holds(part: Box, label: Box) -> bool:
+    x, y = (label[0] + label[2]) / 2, (label[1] + label[3]) / 2
+    return part[0] <= x < part[2] and part[1] <= y < part[3]

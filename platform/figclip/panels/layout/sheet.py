@@ -52,6 +52,8 @@ class Sheet:
     """Cost of a cut along each column (a cut of axis 0, at an x), and along each row (axis 1)."""
     border: tuple[Float[np.ndarray, "width height1"], Float[np.ndarray, "height width1"]] | None
     """The same for the probability of a border of that direction, if one is known."""
+    is_white: bool
+    """Whether the paper is, not the colour of the page's frame, or none."""
 
     @property
     def whole(self) -> Box:
@@ -73,7 +75,8 @@ def read_sheet(
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = image if scale == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     small = np.ascontiguousarray(small)
-    ink = is_ink(small)
+    is_white = has_white_paper(small)
+    ink = is_ink(small, is_white=is_white)
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     crossings = (
         crossing_cost(np.ascontiguousarray(grey.T), np.ascontiguousarray(ink.T)),
@@ -86,18 +89,28 @@ def read_sheet(
         ink=(_sums(ink), _sums(ink.T)),
         crossed=(_sums(crossings[0]), _sums(crossings[1])),
         border=None if border is None else _border_sums(border, size),
+        is_white=is_white,
     )
 
 
-def is_ink(small: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width"]:
+def has_white_paper(small: UInt8[np.ndarray, "height width 3"]) -> bool:
+    """Whether the commonest pale level is white; not if hardly anything is pale."""
+    darkest = cv2.min(cv2.min(small[..., 0], small[..., 1]), small[..., 2])
+    pale = np.bincount(darkest.ravel(), minlength=256)[PALEST:]
+    enough = bool(pale.sum() >= LEAST_PAPER * darkest.size)
+    return enough and PALEST + int(np.argmax(pale)) >= WHITE
+
+
+def is_ink(
+    small: UInt8[np.ndarray, "height width 3"], *, is_white: bool
+) -> UInt8[np.ndarray, "height width"]:
     """1 where a pixel differs from the paper.
 
     Paper is white; where hardly anything is, it is the colour of the page's frame if that has one,
     and else there is none: pale photographs that fill the page are ink all over.
     """
     darkest = cv2.min(cv2.min(small[..., 0], small[..., 1]), small[..., 2])
-    pale = np.bincount(darkest.ravel(), minlength=256)[PALEST:]
-    if pale.sum() >= LEAST_PAPER * darkest.size and PALEST + int(np.argmax(pale)) >= WHITE:
+    if is_white:
         return (darkest <= 255 - FAINTEST_INK).astype(np.uint8)
     frame = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]]).astype(np.int16)
     paper = np.median(frame, axis=0)

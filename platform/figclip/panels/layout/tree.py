@@ -129,7 +129,7 @@ class Search:
         choices: list[tuple[tuple[Tree, int], ...]],
     ) -> None:
         """Improves on straight cuts with pinwheels, whose parts hold all their labels apart."""
-        for wheel in pinwheels(self.sheet, box, [mark.centre for mark in marks])[:MOST_WHEELS]:
+        for wheel in pinwheels(self.sheet, box, [mark.box for mark in marks])[:MOST_WHEELS]:
             groups = [_inside(marks, part) for part in wheel.parts]
             trees = [
                 self.tree(part, group, depth + 1)
@@ -140,6 +140,8 @@ class Search:
             cost = wheel.cost + sum(
                 tree.costs[number - 1] for tree, number in zip(trees, numbers, strict=True)
             )
+            if groups[-1]:  # a labelled middle is small by nature
+                cost -= self._smallness(trees[-1].box)
             place = sum(numbers) - 1
             if place < len(best) and cost < best[place]:
                 best[place] = cost

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 Axis = Literal["row", "column"]
+Arrangement = Literal["touching", "even", "uneven", "uncut"]
+"""Panels that touch; else rows of as many panels each, or not; or panels that no cut divides."""
 Span = tuple[float, float, float, float]
 """`(x0, y0, x1, y1)` before it is rounded to pixels."""
 
@@ -82,11 +84,16 @@ def draw_tree(rng: random.Random, fits: Callable[[Tree], bool]) -> Tree:
     raise ValueError("no real arrangement fits")
 
 
-def unprinted_share(num_panels: int) -> float:
-    """Of real figures of so many panels, those that print no label."""
-    counts = real()["unprinted"]
-    none, num_figures = counts[str(min(num_panels, max(map(int, counts))))]
-    return none / num_figures
+FEW = 100
+"""Figures, below which those of one arrangement count together, however many their panels."""
+
+
+def unprinted_share(arrangement: Arrangement, num_panels: int) -> float:
+    """Of real figures of that arrangement and so many panels, those that print no label."""
+    counts = real()["unprinted"][arrangement]
+    own = counts.get(str(num_panels), [0, 0])
+    none, num_figures = own if own[1] >= FEW else map(sum, zip(*counts.values(), strict=True))
+    return float(none / num_figures)
 
 
 def partly_printed_share() -> float:

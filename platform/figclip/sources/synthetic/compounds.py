@@ -15,11 +15,18 @@ from figclip.schema import Box, Panel
 from figclip.sources.synthetic.arrangements import (
     draw_counted,
     partly_printed_share,
+    read_tree,
     unprinted_share,
 )
 from figclip.sources.synthetic.canvas import font
 from figclip.sources.synthetic.lettered_drawings import draw_table
-from figclip.sources.synthetic.panel_captions import Piece, write_caption
+from figclip.sources.synthetic.panel_captions import (
+    PLACED,
+    PLACES,
+    Piece,
+    write_caption,
+    write_placed_caption,
+)
 from figclip.sources.synthetic.panel_labels import (
     LabelStyle,
     draw_label_style,
@@ -50,7 +57,7 @@ from figclip.sources.synthetic.themes import (
 
 UNNAMED = 2 / 47
 """Of the annotated figures that print labels, those whose captions name none of them; and none of
-those that print no label has a caption that names some."""
+those that print no label has a caption that names letters."""
 
 CORNERS = ("upper left", "upper right", "lower left", "lower right")
 
@@ -77,7 +84,9 @@ def draw_compound(
 ) -> Compound:
     """A figure of the class; `single` ones are one panel, whatever white space they have.
 
-    `unprinted` is how often no label is printed; without it, as often as in real figures.
+    `unprinted` is how often no label is printed; without it, as often as in real figures of that
+    arrangement. Panels that are grids of pictures have labels always: without one nothing makes
+    such a grid a panel, and annotators of real figures count its pictures.
     """
     pixels = np.random.default_rng(rng.getrandbits(63))
     style = draw_style(rng)
@@ -88,7 +97,7 @@ def draw_compound(
     plan = plan_panels(rng, layout_class, gutter, family)
     contents = _contents(rng, layout_class, plan, family, style)
     letters = _letters(rng, len(plan.boxes))
-    printed = _printed(rng, letters, unprinted)
+    printed = _printed(rng, letters, _unprinted(layout_class, plan, unprinted))
     look = _look(rng, plan, family)
     image = Image.new("RGB", plan.size, plan.background)
     where = [
@@ -97,10 +106,10 @@ def draw_compound(
     ]
     if plan.gutter == "white":
         _draw_strays(rng, image, plan)
-    pieces = write_caption(rng, letters if any(printed) and rng.random() > UNNAMED else ())
+    names, pieces = _caption(rng, plan, letters, is_printed=any(printed))
     panels = tuple(
-        Panel(label, box, label_box, _words_of(letter, pieces))
-        for label, letter, box, label_box in zip(printed, letters, plan.boxes, where, strict=True)
+        Panel(label, box, label_box, _words_of(name, pieces))
+        for label, name, box, label_box in zip(printed, names, plan.boxes, where, strict=True)
     )
     return Compound(image, layout_class, panels, pieces)
 
@@ -232,11 +241,29 @@ def _letters(rng: random.Random, count: int) -> tuple[str, ...]:
     return tuple(case[k] if k < 26 else case[k // 26 - 1] + case[k % 26] for k in range(count))
 
 
-def _printed(
-    rng: random.Random, letters: tuple[str, ...], unprinted: float | None
-) -> tuple[str, ...]:
-    """The labels, empty where not printed: as often all of them, or one, as in real figures."""
-    if rng.random() < (unprinted_share(len(letters)) if unprinted is None else unprinted):
+def _caption(
+    rng: random.Random, plan: Plan, letters: tuple[str, ...], *, is_printed: bool
+) -> tuple[tuple[str, ...], tuple[Piece, ...]]:
+    """What the caption may call the panels, and the caption."""
+    if is_printed:
+        return letters, write_caption(rng, letters if rng.random() > UNNAMED else ())
+    places = next((choices for text, choices in PLACES.items() if plan.tree == read_tree(text)), ())
+    if not places or rng.random() > PLACED:
+        return letters, write_caption(rng, ())
+    names = rng.choice(places)
+    return names, write_placed_caption(rng, names)
+
+
+def _unprinted(layout_class: LayoutClass, plan: Plan, wanted: float | None) -> float:
+    """How often no label is printed."""
+    if layout_class == "grid":
+        return 0.0
+    return unprinted_share(plan.arrangement, len(plan.boxes)) if wanted is None else wanted
+
+
+def _printed(rng: random.Random, letters: tuple[str, ...], unprinted: float) -> tuple[str, ...]:
+    """The labels, empty where not printed: all of them, or as often one as in real figures."""
+    if rng.random() < unprinted:
         return ("",) * len(letters)
     missing = rng.randrange(len(letters)) if rng.random() < partly_printed_share() else -1
     return tuple("" if k == missing else letter for k, letter in enumerate(letters))

@@ -24,6 +24,22 @@ TAILS = (
 MARKS = ("({}) ", "({}) ", "({}) ", "{}) ", "{}. ", "{}: ", "{}, ", "{} ", "[{}] ")
 
 
+PLACES = {
+    "R(1,1)": (("left", "right"),),
+    "R(1,1,1)": (("left", "middle", "right"), ("left", "center", "right")),
+    "C(1,1)": (("top", "bottom"), ("upper", "lower")),
+    "C(1,1,1)": (("top", "middle", "bottom"), ("upper", "middle", "lower")),
+    "C(R(1,1),R(1,1))": (("top left", "top right", "bottom left", "bottom right"),),
+}
+"""What captions call panels without labels, by their tree, in order of reading."""
+
+PLACED = 20 / 708 * 4_652 / 651
+"""Of figures without labels in those trees, the ones whose captions name panels by their places.
+
+20 of 708 captions without labels do, in 288 open articles; of the 4,652 figures of PanelSeg without
+labels 651 are compound and of those trees, and a single figure has no places to be named."""
+
+
 @dataclass(frozen=True)
 class Piece:
     """Some of a caption's characters; all pieces, joined, are the caption."""
@@ -40,6 +56,22 @@ def write_caption(rng: random.Random, labels: Sequence[str]) -> tuple[Piece, ...
     own = _after(rng, labels) if labels and rng.random() < 0.15 else _before(rng, labels)
     pieces = [piece for piece in (Piece(lead, ()), *own, Piece(tail, ())) if piece.text]
     return (*pieces[:-1], replace(pieces[-1], text=pieces[-1].text.rstrip()))
+
+
+def write_placed_caption(rng: random.Random, places: Sequence[str]) -> tuple[Piece, ...]:
+    """A caption that names panels by where they stand: `CT (left), MRI (right).`, `Left: CT.`."""
+    lead = Piece(f"{_phrase(rng)}. ", ())
+    if rng.random() < 0.5:
+        return lead, *(
+            Piece(f"{place.capitalize()}: {_phrase(rng)}.{end}", (place,))
+            for place, end in zip(places, [" "] * (len(places) - 1) + [""], strict=True)
+        )
+    thing = rng.choice(("", "", " panel", " image"))
+    ends = [rng.choice((", ", " and "))] * (len(places) - 1) + ["."]
+    return lead, *(
+        Piece(f"{_phrase(rng)} ({place}{thing}){end}", (place,))
+        for place, end in zip(places, ends, strict=True)
+    )
 
 
 def _phrase(rng: random.Random) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from figclip.schema import Box
 from figclip.sources.synthetic import arrangements as real
-from figclip.sources.synthetic.arrangements import Span, Tree
+from figclip.sources.synthetic.arrangements import Arrangement, Span, Tree
 from figclip.sources.synthetic.canvas import Colour
 from figclip.sources.synthetic.themes import Family
 
@@ -36,6 +36,16 @@ class Plan:
     boxes: tuple[Box, ...]
     gutter: GutterStyle
     background: Colour
+    tree: Tree | None
+    """None where no cut goes through."""
+
+    @property
+    def arrangement(self) -> Arrangement:
+        if self.tree is None:
+            return "uncut"
+        if self.gutter == "stitched":
+            return "touching"
+        return "even" if self.tree.is_grid else "uneven"
 
 
 def draw_class(rng: random.Random) -> LayoutClass:
@@ -84,6 +94,7 @@ def plan_panels(
     aspect = min(max(usual_shape(rng, "panel_shapes"), 0.45), 2.6)
     margin = 0 if gutter == "stitched" or rng.random() < 0.4 else rng.randint(2, 24)
     share = real.draw_gaps(rng, *_gap_shares(gutter, family))
+    tree: Tree | None = None
     if layout_class == "pinwheel":
         side = rng.triangular(500, 1000, 750)
         size = (round(side), round(side * rng.uniform(0.7, 1.2)))
@@ -98,7 +109,7 @@ def plan_panels(
     dark = gutter == "dark"
     paper = (255, 255, 255) if gutter != "thin" or rng.random() < 0.8 else (200, 200, 200)
     canvas = (size[0] + 2 * margin, size[1] + 2 * margin)
-    return Plan(canvas, boxes, gutter, BLACK if dark else paper)
+    return Plan(canvas, boxes, gutter, BLACK if dark else paper, tree)
 
 
 def _gap_pixels(
