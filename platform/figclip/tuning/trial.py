@@ -159,8 +159,9 @@ def train_here(setup: Setup, task: Task, clock: "Clock", tell: Tell) -> News:
     def told(progress: Progress) -> None:
         nonlocal news
         clock.lap(progress)
-        news = news_of(setup, task, progress, clock)
-        tell(news)
+        if len(progress.history) > len(news.curve):  # no checkpoint within an epoch
+            news = news_of(setup, task, progress, clock)
+            tell(news)
 
     train_alone(task, told, device=torch.device("cpu"))
     return news
