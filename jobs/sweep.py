@@ -1,11 +1,10 @@
 """One question, many short runs: `python -m jobs.sweep batch_size --budget tiny`.
 
-Run again after any kill, it goes on. `python -m jobs.sweep report|dashboard|compare` show what has
-been found.
+Run again after any kill, it goes on. `python -m jobs.sweep report|dashboard|compare|screenshots`
+show what has been found.
 """
 
 import logging
-from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -33,6 +32,9 @@ from jobs.pretrain import PretrainJob
 from jobs.quickstart import PRESETS as WALKS
 from jobs.quickstart import articles_to_pairs
 from jobs.recipes import fitted
+from jobs.recorded import RecordedJob
+from jobs.sweep_report import PRESETS as SHOWN
+from jobs.sweep_report import main as show
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +98,7 @@ class SweepJob(Job):
     """Of what a search draws."""
 
 
-PRESETS = {space: SweepJob(space=space) for space in SPACES}
+PRESETS: dict[str, Job] = {**{space: SweepJob(space=space) for space in SPACES}, **SHOWN}
 
 
 def main(config: SweepJob) -> SweepRecord:
@@ -256,7 +258,14 @@ def ending(record: SweepRecord) -> str:
     return f"{record.name}: {words}, of {record.planned} trials"
 
 
-SHOWS: dict[str, Callable[[], None]] = {}
+def sweep_or_show(config: Job) -> None:
+    """Ask a question, or show what was found of one."""
+    match config:
+        case SweepJob():
+            main(config)
+        case RecordedJob():
+            show(config)
+
 
 if __name__ == "__main__":
-    run(PRESETS, main, "sweep")
+    run(PRESETS, sweep_or_show, "sweep")

@@ -7,6 +7,7 @@ from figclip.config import UsageError
 from figclip.embedding.rows import check_same_pairs
 from figclip.embedding.vectors import Embeddings, read_embeddings, split_files
 from figclip.evaluation.retrieval import RetrievalResult
+from figclip.statistics.wording import markdown
 from figclip.store import Store
 
 
@@ -73,14 +74,6 @@ def beside_table(lines: Sequence[Line]) -> str:
             ]
         )
     return markdown(rows)
-
-
-def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """A table whose first row is its header, every column flush right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [" | ".join(cell.rjust(n) for cell, n in zip(row, widths, strict=True)) for row in rows]
-    rule = "|".join(f"{'-' * (width + 1)}:" for width in widths)
-    return "\n".join([f"| {lines[0]} |", f"|{rule}|", *(f"| {line} |" for line in lines[1:])])
 
 
 def percent(share: float) -> str:

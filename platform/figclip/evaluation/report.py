@@ -17,13 +17,13 @@ from figclip.evaluation.beside import (
     beside_table,
     held_out,
     line_of,
-    markdown,
     pairs_of,
     percent,
 )
 from figclip.evaluation.grid import GridRow, draw_grid
 from figclip.evaluation.retrieval import RetrievalResult, caption_groups, recall
 from figclip.schema import Split
+from figclip.statistics.wording import markdown
 from figclip.store import Folder, Manifest, Store
 
 log = logging.getLogger(__name__)

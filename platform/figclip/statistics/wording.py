@@ -1,4 +1,6 @@
-"""Numbers and words of the data as a plot says them."""
+"""Numbers and words as a plot or a table says them."""
+
+from collections.abc import Sequence
 
 MAX_CHARS = 30
 
@@ -39,3 +41,11 @@ def plain(word: str) -> str:
 
 def cut(text: str) -> str:
     return text if len(text) <= MAX_CHARS else f"{text[: MAX_CHARS - 1].rstrip()}…"
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """A table whose first row is its header, every column flush right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [" | ".join(cell.rjust(n) for cell, n in zip(row, widths, strict=True)) for row in rows]
+    rule = "|".join(f"{'-' * (width + 1)}:" for width in widths)
+    return "\n".join([f"| {lines[0]} |", f"|{rule}|", *(f"| {line} |" for line in lines[1:])])
