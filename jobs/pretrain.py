@@ -58,11 +58,14 @@ class PretrainJob(Job, PretrainConfig):
     """Training processes (ranks)."""
     min_workers: PositiveInt | None = None
     """Start with as few where there is no room for `num_workers`, and follow the cluster as it
-    grows and shrinks; `lanes` must be a multiple of every number between. Unset: just so many."""
+    grows and shrinks: by numbers that divide `lanes`, 8 or 16 of 8 to 16. Unset: just so many."""
     cpus_per_worker: NonNegativeFloat = 0.5
     """CPUs that Ray sets aside for each; leave some for reading."""
     cpus_per_read: NonNegativeFloat = 0.25
     """CPUs that Ray sets aside for one reading and decoding task."""
+    reads_per_worker: PositiveInt = 1
+    """Such tasks at work for each training process, where the cluster has the CPUs: on any of its
+    machines. `--plan` says how many a GPU needs."""
     use_gpu: bool = False
     """One GPU for each training process, and NCCL between them."""
     max_failures: NonNegativeInt = 1
@@ -89,8 +92,15 @@ BEST_FILE = "_jobs.pretrain.json"
 
 
 def _on_16_gpus(recipe: PretrainConfig) -> PretrainJob:
-    """The machines of the paper: "up to 16 NVIDIA A100"."""
-    return PretrainJob(**dict(recipe), num_workers=16, cpus_per_worker=8, use_gpu=True)
+    """The machines of the paper: "up to 16 NVIDIA A100", and CPUs that feed them."""
+    return PretrainJob(
+        **dict(recipe),
+        num_workers=16,
+        cpus_per_worker=2,
+        cpus_per_read=1,
+        reads_per_worker=20,  # what --plan reckons for an H200; a slower GPU leaves some idle
+        use_gpu=True,
+    )
 
 
 PRESETS = {
@@ -120,6 +130,7 @@ def main(config: PretrainJob) -> Manifest | None:
             num_workers=config.num_workers,
             cpus_per_worker=config.cpus_per_worker,
             cpus_per_read=config.cpus_per_read,
+            reads_per_worker=config.reads_per_worker,
             use_gpu=config.use_gpu,
             validate=validate,
             min_workers=config.min_workers,

@@ -59,7 +59,7 @@ class QuickstartJob(Job):
         licenses=ELIGIBLE_LICENSES, longest_side=512, articles_per_shard=50, test_fraction=0.13
     )
     """From articles to pairs."""
-    train: PretrainConfig = DEMO.with_overrides({"epochs": 5})
+    train: PretrainConfig = DEMO
     """From pairs to an encoder. A batch larger than the corpus is cut to fit."""
     panel_share: Annotated[float, Field(ge=0, lt=1)] = 0.4
     """Of the samples that the encoder is trained on, how many are panels; with 0 none is cut."""

@@ -28,6 +28,7 @@ SHELLS = {
     "tasks.py",
     "inputs/batches.py",
     "panels/pieces.py",
+    "training/elastic.py",
     "training/pretrain.py",
     "training/uploads.py",
     "training/worker.py",

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from figclip.config import config_from_args
+from figclip.training.pretrain import PretrainConfig, check_sizes
+from jobs import pretrain
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -40,6 +42,22 @@ def test_every_job_understands_its_words(command: str):
     job = words[words.index("-m") + 1]
     module = importlib.import_module(job)
     config_from_args(module.PRESETS, words[words.index("-m") + 2 :], job)
+
+
+VARIANTS = re.findall(r"^    #   \.\.\. .*?((?:biomedclip_\w+ )?--\w.*)$", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("words", VARIANTS)
+def test_every_variant_of_the_paper_run_has_sizes_that_fit(words: str):
+    given = shlex.split(words)
+    preset = [] if given[0].startswith("biomedclip_") else ["biomedclip_vit_b16"]
+    job = config_from_args(pretrain.PRESETS, [*preset, *given], "jobs.pretrain")
+    workers = range(job.min_workers or job.num_workers, job.num_workers + 1)
+    check_sizes(job.part(PretrainConfig), num_rows=13_900_000, workers=workers)
+
+
+def test_the_readme_has_variants_of_the_paper_run():
+    assert len(VARIANTS) >= 5
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("serve run")])

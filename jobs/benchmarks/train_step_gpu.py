@@ -1,29 +1,28 @@
-"""BiomedCLIP's own step on one GPU, ours and open_clip's in turn, without Ray.
+"""BiomedCLIP's own step on one GPU, ours and open_clip's in turn, without a Ray cluster.
 
-The batch is noise, its texts as long as real captions; open_clip pads them to 256 tokens.
+The batch is noise; its texts fill 256 tokens, or are as long as real captions, which open_clip pads
+to 256 as well.
 """
 
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig
 
 from figclip.inputs.pixels import PixelConfig, normalise
 from figclip.inputs.reader import Batch
 from figclip.models.clip import BIOMEDCLIP, Clip, ClipConfig
+from figclip.models.flops import clip_flops, peak_flops
 from figclip.training.optim import OptimConfig, build_optimizer
 from figclip.training.step import AUTOCAST, Forward, Precision, train_step
 from jobs.benchmarks.figures import Figures
 
-PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "B200": 2250e12}
-"""Dense bfloat16, by a word of the device's name, as its maker states it."""
 ROUNDS, STEPS = 3, 10
 MEAN_LENGTH, DEVIATION = 110, 65
 """Of real captions in tokens, once those above 256 are cut, where no file says them."""
@@ -46,19 +45,33 @@ def train_step_on(
     lengths: Path | None = None,
     steps: int = STEPS,
 ) -> Figures:
-    """Samples per second of both sides, ours in `mfu` of the device's peak, and peak memory."""
-    batch = batch_of(config, batch_size, lengths, device)
+    """Samples per second of both sides, at full and at natural length of the texts; of ours, MFU as
+    `figclip.models.flops` has it, peak memory and the largest batch that a step has room for."""
+    figures: Figures = {}
+    for name in ("padded", "natural"):
+        batch = batch_of(config, batch_size, None if name == "padded" else lengths, device)
+        if name == "padded":
+            batch = _filled(batch)
+        found = _compared(config, batch, precision, device, steps)
+        figures |= {f"{figure}_{name}": value for figure, value in found.items()}
+    figures["largest_batch"] = _largest_batch(config, batch_size, precision, device)
+    return figures
+
+
+def _compared(
+    config: ClipConfig, batch: Batch, precision: Precision, device: torch.device, steps: int
+) -> Figures:
     sides = {"ours": _ours(config, batch, precision, device)}
-    flops = _flops(sides["ours"].step)
     memory = {"ours": _peak_memory(sides["ours"].step, device)}
     sides["open_clip"] = _open_clip(config, batch, precision, device)
     memory["open_clip"] = _peak_memory(sides["open_clip"].step, device)
     for _ in range(ROUNDS):
         for side in sides.values():
             side.seconds.append(_seconds_per_step(side.step, device, steps))
-    rates = {name: batch_size / median(side.seconds) for name, side in sides.items()}
-    peak = next((p for word, p in PEAK_FLOPS.items() if word in _name(device)), None)
-    per_sample = flops / batch_size
+    rates = {name: batch.num_images / median(side.seconds) for name, side in sides.items()}
+    flops = clip_flops(config).batch(batch.num_images, batch.mask.sum(dim=1).tolist())
+    peak = peak_flops(device, precision)
+    per_sample = flops / batch.num_images
     return {
         "ratio": round(rates["ours"] / rates["open_clip"], 3),
         **{f"{name}_samples_per_s": round(rate, 1) for name, rate in rates.items()},
@@ -66,6 +79,28 @@ def train_step_on(
         "mfu": None if peak is None else round(rates["ours"] * per_sample / peak, 4),
         **{f"{name}_peak_memory_gb": found for name, found in memory.items()},
     }
+
+
+def _largest_batch(
+    config: ClipConfig, batch_size: int, precision: Precision, device: torch.device
+) -> int | None:
+    """Of texts that fill 256 tokens, in doublings of `batch_size`; None without a GPU."""
+    if device.type != "cuda":
+        return None
+    largest, size = 0, batch_size
+    while True:
+        batch = _filled(batch_of(config, size, None, device))
+        try:
+            _ours(config, batch, precision, device).step()
+            torch.cuda.synchronize(device)
+        except torch.cuda.OutOfMemoryError:
+            return largest
+        largest, size = size, 2 * size
+
+
+def _filled(batch: Batch) -> Batch:
+    """Texts without padding."""
+    return replace(batch, ids=batch.ids.clamp(min=5), mask=torch.ones_like(batch.mask))
 
 
 def batch_of(config: ClipConfig, size: int, lengths: Path | None, device: torch.device) -> Batch:
@@ -139,13 +174,6 @@ def _open_clip(
     return Side(step, [])
 
 
-def _flops(step: Callable[[], object]) -> int:
-    """Of the matrix products that one step works out, backward passes included."""
-    with FlopCounterMode(display=False) as counter:
-        step()
-    return counter.get_total_flops()
-
-
 def _peak_memory(step: Callable[[], object], device: torch.device) -> float | None:
     """Of a step, in GB of 10^9 bytes, with all that is allocated besides; None without a GPU."""
     if device.type != "cuda":
@@ -170,7 +198,3 @@ def _seconds_per_step(step: Callable[[], object], device: torch.device, steps: i
 def _wait_for(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"

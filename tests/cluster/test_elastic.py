@@ -3,68 +3,103 @@
 import tempfile
 import threading
 import time
+from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 import pytest
 import ray
 import small_pairs
 from ray.cluster_utils import Cluster
-from small_runs import ALONE, losses_by_sample, registered_steps
+from small_runs import ALONE, losses_by_sample
 
 from figclip.inputs.corpora import CorpusShare
-from figclip.store import Store
+from figclip.store import Manifest, Store
 from figclip.training.pretrain import pretrain
 
-CONFIG = ALONE.with_overrides({"epochs": 3, "checkpoint_every_steps": 4})
+EPOCHS = 30
+CONFIG = ALONE.with_overrides({"epochs": EPOCHS, "checkpoint_every_steps": 10})
 CPUS = 3  # a worker of two and a reading task: no machine has room for a second worker
 
 
 @pytest.mark.cluster
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_run_that_loses_a_machine_goes_on_with_one_worker_and_sees_every_sample_once(
+def test_a_run_on_a_cluster_that_shrinks_and_grows_sees_every_sample_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    """Machines for two, one and three workers: three cannot share four lanes, so two of them do.
+
+    The losses are those of a run on one machine that nothing disturbed.
+    """
     monkeypatch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
     # Of a machine just lost Ray Train does not know yet, and waits so long for two workers.
     monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "20")
     # Ray writes the head's address there, and whoever starts a Ray meanwhile would join it.
     folder = tempfile.TemporaryDirectory(prefix="ray-")
     monkeypatch.setenv("RAY_TMPDIR", folder.name)
-    store = small_pairs.publish_pairs(tmp_path, num_train=163)
+    store = small_pairs.publish_pairs(tmp_path, num_train=163, num_validation=8)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": CPUS})
+    seen = tmp_path / "workers"
     try:
         node = cluster.add_node(num_cpus=CPUS)
         ray.init(address=cluster.address, log_to_driver=True)
-        stop = threading.Thread(target=lose, args=(cluster, node, store), daemon=True)
-        stop.start()
-        found = elastic(store, "elastic")
-        assert not stop.is_alive(), "the machine was lost while the run went on"
+        change = threading.Thread(target=shrink_and_grow, args=(cluster, node, seen), daemon=True)
+        change.start()
+        found = train(store, "elastic", seen, num_workers=4, min_workers=1, resize_every_s=1)
+        assert not change.is_alive(), "the run ended before the cluster had grown"
+        train(store, "calm", tmp_path / "calm", num_workers=1)
     finally:
         ray.shutdown()
         cluster.shutdown()
         folder.cleanup()
-    assert found.counts["num_steps"] == 3 * 20
-    samples = [sample for sample, _ in losses_by_sample(store, "elastic")]
-    assert samples == [8 * (step + 1) for step in range(60)], "each step once"
+    numbers = [number for number, _ in groupby(seen.read_text().split())]
+    assert numbers == ["2", "1", "2"]
+    assert found.counts["num_steps"] == EPOCHS * 20
+    elastic, calm = losses_by_sample(store, "elastic"), losses_by_sample(store, "calm")
+    assert [sample for sample, _ in elastic] == [8 * (step + 1) for step in range(EPOCHS * 20)]
+    assert [loss for _, loss in elastic] == pytest.approx([loss for _, loss in calm], rel=1e-4)
 
 
-def lose(cluster: Cluster, node: object, store: Store) -> None:
-    while not registered_steps(store, "elastic"):
-        time.sleep(0.1)
+def shrink_and_grow(cluster: Cluster, node: object, seen: Path) -> None:
+    wait_until(lambda: count(seen, "2") >= 2)
     cluster.remove_node(node, allow_graceful=False)
+    wait_until(lambda: count(seen, "1") >= 2)
+    for _ in range(2):
+        cluster.add_node(num_cpus=CPUS)
 
 
-def elastic(store: Store, version: str):
+def count(seen: Path, number: str) -> int:
+    return seen.read_text().split().count(number) if seen.exists() else 0
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        time.sleep(0.1)
+
+
+def train(store: Store, version: str, seen: Path, **workers: float) -> Manifest:
+    """Every epoch ends with a line in `seen`: how many workers there are."""
+
+    def validate(images: np.ndarray, texts: np.ndarray) -> dict[str, float]:
+        import torch.distributed as dist
+
+        number = dist.get_world_size() if dist.is_initialized() else 1
+        with seen.open("a") as file:
+            file.write(f"{number}\n")
+        time.sleep(0.5 if version == "elastic" else 0)
+        return {}
+
     return pretrain(
         store,
         corpora=(CorpusShare(pairs="small"),),
         version=version,
         config=CONFIG,
-        num_workers=2,
-        min_workers=1,
         cpus_per_worker=2,
         cpus_per_read=0.5,
         use_gpu=False,
-        validate=None,
+        validate=validate,
+        max_failures=3,
+        **workers,
     )

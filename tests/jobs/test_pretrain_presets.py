@@ -1,5 +1,8 @@
 """The recipes of the paper: each can be built, and says what the paper says."""
 
+import inspect
+from contextlib import nullcontext
+
 import pytest
 import torch
 from transformers import BertConfig
@@ -7,8 +10,9 @@ from transformers import BertConfig
 from figclip.config import config_from_args
 from figclip.models import text
 from figclip.models.clip import Clip
-from figclip.training.pretrain import check_sizes
+from figclip.training.pretrain import PretrainConfig, check_sizes, pretrain
 from figclip.training.schedule import schedule_of
+from jobs import pretrain as pretrain_job
 from jobs.pretrain import PRESETS
 
 NUM_TRAIN = 13_900_000
@@ -90,3 +94,32 @@ def test_the_papers_contradictions_and_choices_are_options(words):
     config = config_from_args(PRESETS, words.split(), "pretrain")
     with torch.device("meta"):
         Clip(config.model.settled())
+
+
+def test_whatever_a_job_is_told_of_a_run_reaches_the_run(monkeypatch, tmp_path):
+    """But for the seams of a test: how often an elastic run looks for machines."""
+    told: dict[str, object] = {}
+    monkeypatch.setattr(pretrain_job, "joined_ray", lambda config: nullcontext())
+    monkeypatch.setattr(pretrain_job, "keep_config", lambda *_: None)
+    monkeypatch.setattr(pretrain_job, "pretrain", lambda store, **given: told.update(given))
+    job = PRESETS["biomedclip_vit_b16"].with_overrides(
+        {"store": str(tmp_path), "min_workers": 8, "reads_per_worker": 7, "max_failures": 5}
+    )
+    pretrain_job.main(job)
+    parameters = inspect.signature(pretrain).parameters.keys() - {"store", "config", "validate"}
+    of_job = parameters & type(job).model_fields.keys()
+    assert parameters - of_job == {"resize_every_s"}
+    assert {name: told[name] for name in of_job - {"corpora"}} == {
+        name: getattr(job, name) for name in of_job - {"corpora"}
+    }
+    assert told["config"] == job.part(PretrainConfig)
+
+
+def test_the_paper_run_has_what_table_9_and_the_methods_say():
+    recipe = PRESETS["biomedclip_vit_b16"]
+    assert recipe.model.text.hf_name == "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract"
+    assert recipe.model.vision.pretrained
+    assert recipe.model.vision.gradient_checkpointing
+    assert recipe.model.text.gradient_checkpointing
+    assert recipe.pixels.scale == (0.9, 1.0)
+    assert (recipe.batch_size, recipe.epochs, recipe.model.text.context_length) == (4_096, 32, 256)

@@ -27,9 +27,13 @@ def test_the_code_for_gpus_runs_both_sides():
     figures = train_step_on(
         torch.device("cpu"), batch_size=2, precision="bf16", config=TINY, steps=1
     )
-    assert figures["ratio"] > 0
-    assert figures["gflops_per_sample"] > 3  # a ViT-Ti/16 has 1.1 GMAC: twice that, three times
-    assert figures["mfu"] is None
+    for name in ("padded", "natural"):
+        assert figures[f"ratio_{name}"] > 0
+        assert figures[f"ours_peak_memory_gb_{name}"] is None
+        assert 0 < figures[f"mfu_{name}"] < 1
+    # A ViT-Ti/16 has 1.1 GMAC: twice that, three times; a text of 256 tokens adds its layer's.
+    assert 6.5 < figures["gflops_per_sample_natural"] < figures["gflops_per_sample_padded"] < 9
+    assert figures["largest_batch"] is None
 
 
 def test_without_a_gpu_the_benchmark_of_gpus_says_so():

@@ -139,7 +139,7 @@ def test_open_clip_builds_and_loads_what_is_written_for_it(tmp_path):
     write_open_clip(folder, opened.clip, opened.config, mean=opened.mean, std=opened.std)
     peer = open_clip.create_model(f"local-dir:{folder.path}").eval()
     pixels, (ids, mask) = torch.randn(3, 3, 32, 32), texts()
-    assert torch.equal(peer.encode_text(ids, True), opened.clip.encode_text(ids, mask))
+    assert (peer.encode_text(ids, True) - opened.clip.encode_text(ids, mask)).abs().max() <= 1e-6
     assert (peer.encode_image(pixels, True) - opened.clip.encode_image(pixels)).abs().max() <= 1e-6
 
 

@@ -7,10 +7,12 @@ import torch
 from tiny import TINY_CLIP, publish_tiny_encoder
 
 from figclip.config import UsageError
+from figclip.inputs.pixels import PixelConfig
 from figclip.models.adapting import AdaptConfig
 from figclip.models.clip import Clip, ClipConfig
 from figclip.models.open_clip import write_open_clip
 from figclip.models.resampling import resized_grid, resized_table
+from figclip.models.vision import VisionConfig
 from figclip.models.weights import load_clip, save_weights
 from figclip.store import Store
 from figclip.training.initial import (
@@ -18,6 +20,7 @@ from figclip.training.initial import (
     initial_clip,
     initial_tokenizer,
     keep_initial,
+    warn_of_other_colours,
 )
 
 
@@ -130,3 +133,50 @@ def test_without_a_source_a_run_begins_at_random(store):
     clip = started(store, TINY_CLIP, None, lock_image=True)
     assert all(torch.equal(now, expected[name]) for name, now in clip.state_dict().items())
     assert not any(parameter.requires_grad for parameter in clip.visual.trunk.parameters())
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"vision.heads": 1}, r"visual.trunk.blocks.0.attn.num_heads 2, this config 1"),
+        ({"text.heads": 1}, r"text.transformer.encoder.layer.0.*heads 2, this config 1"),
+    ],
+)
+def test_weights_that_would_mean_another_thing_are_refused(store, other, named):
+    model = TINY_CLIP.with_overrides({"vision.heads": 2, "text.heads": 2})
+    folder = store.folder("encoder", "two_heads")
+    save_weights(folder, Clip(model), model)
+    with pytest.raises(UsageError, match=named):
+        find_initial(folder.path, model.with_overrides(other), store.root / "runs" / "one")
+
+
+def test_another_activation_is_another_model(store):
+    gpt = TINY_CLIP.with_overrides({"text.architecture": "gpt"})
+    folder = store.folder("encoder", "quick")
+    quick = gpt.with_overrides({"text.activation": "quick_gelu"})
+    save_weights(folder, Clip(quick), quick)
+    with pytest.raises(
+        UsageError, match=r"act as QuickGELU, this config GELU.* quick_gelu for tex"
+    ):
+        find_initial(folder.path, gpt, store.root / "runs" / "one")
+
+
+def test_a_run_starts_from_a_folder_of_open_clips_and_is_told_of_other_colours(
+    store, tmp_path, caplog
+):
+    gpt = {"architecture": "gpt", "hidden_size": 64, "heads": 1, "intermediate_size": 256}
+    vision = VisionConfig(timm_model="vit_tiny_patch16_224", image_size=224)
+    model = ClipConfig(vision=vision, text=TINY_CLIP.text.with_overrides(gpt), embed_dim=16)
+    clip = Clip(model)
+    folder = Store(tmp_path).folder("theirs", "one")
+    grey = PixelConfig(size=224, mean=(0.5, 0.5, 0.5))
+    write_open_clip(folder, clip, model, mean=grey.mean, std=grey.std)
+    opened = find_initial(folder.path, model, store.root / "runs" / "one")
+    assert opened is not None
+    expected = clip.state_dict()
+    found = opened.clip.state_dict()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    warn_of_other_colours(opened, grey)
+    assert not caplog.records
+    warn_of_other_colours(opened, PixelConfig(size=32))
+    assert "set --pixels.mean" in caplog.text

@@ -35,6 +35,9 @@ class AdaptConfig(Config):
     """Keep the text tower as it is; its projection learns."""
     text_unlocked: NonNegativeInt = 0
     """Of a locked text tower, how many groups learn, counted from the end; a layer is a group."""
+    freeze_batch_norm: bool = False
+    """Keep weights and statistics of a ResNet's batch norms: then a picture's features do not
+    depend on its neighbours, and a batch can go through in parts."""
     lora_rank: NonNegativeInt = 0
     """Above 0, towers that are not locked learn by updates of this rank to the linear maps of
     their transformer alone (LoRA, arXiv 2106.09685); what is published holds the sum."""
@@ -57,7 +60,19 @@ def adapted(clip: Clip, config: AdaptConfig) -> Clip:
             )
         if is_locked:
             _lock(groups, unlocked, name)
-    return clip
+    if config.freeze_batch_norm:
+        for norm in _batch_norms(clip):
+            norm.requires_grad_(False)
+    return clip.train(clip.training)  # what is locked does not count either
+
+
+def mixes_pictures(clip: Clip) -> bool:
+    """Whether, in training, a picture's features depend on the others of its batch."""
+    return any(norm.training for norm in _batch_norms(clip))
+
+
+def _batch_norms(clip: Clip) -> list[nn.BatchNorm2d]:
+    return [module for module in clip.modules() if isinstance(module, nn.BatchNorm2d)]
 
 
 def plain(state: Mapping[str, Tensor], model: ClipConfig, config: AdaptConfig) -> dict[str, Tensor]:

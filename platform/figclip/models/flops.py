@@ -103,12 +103,14 @@ def _counted_flops(tower: VisionTower, side: int) -> int:
 
 
 def peak_flops(device: torch.device, precision: str) -> float | None:
-    """FLOP/s of one device at its best; None for a GPU that the table does not know.
+    """FLOP/s of one device at its best; None for a GPU or a precision that the table does not know.
 
     Of a CPU they are measured, by a product of matrices in this process's threads.
     """
     if device.type == "cpu":
         return _measured_peak(torch.bfloat16 if precision == "bf16" else torch.float32)
+    if precision not in ("bf16", "fp16"):
+        return None
     name = torch.cuda.get_device_name(device)
     known = [peak for model, peak in PEAK_TFLOPS.items() if model in name]
     return known[0] * 1e12 if known else None

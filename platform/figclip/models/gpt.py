@@ -9,6 +9,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from figclip.models.packing import Packing, attend_causally, pack
 from figclip.models.text import TextConfig
 
 ACTIVATIONS = {"gelu": nn.GELU, "quick_gelu": QuickGELU}
@@ -27,7 +28,7 @@ class GptTower(nn.Module):
         self.token_embedding = nn.Embedding(config.vocab_size, width)
         self.positional_embedding = nn.Parameter(torch.empty(config.context_length, width))
         self.blocks = nn.ModuleList(
-            Block(
+            PackedBlock(
                 width,
                 config.heads,
                 mlp_ratio=config.intermediate_size / width,
@@ -67,15 +68,38 @@ class GptTower(nn.Module):
     ) -> Float[Tensor, "batch embed_dim"]:
         """`mask` is true, or 1, where a token is no padding; the last such token is the feature's.
 
-        No token sees what follows it, so padding needs no mask inside.
+        Padding costs no work. A row without any token gives zeros.
         """
-        x = self.token_embedding(ids) + self.positional_embedding[: ids.shape[1]]
-        for block in self.blocks:
+        packing = pack(mask)
+        if not packing.lengths:  # all parameters still take part, as DDP wants: with zero gradients
+            lone = torch.zeros_like(mask)
+            lone[0, 0] = 1
+            return 0 * self(ids, lone)
+        columns = packing.column_of_token
+        tokens = self.token_embedding(ids[packing.rows[packing.text_of_token], columns])
+        x = tokens + self.positional_embedding[columns]
+        for block in self.blocks:  # as modules, so that hooks see them
             if self.recomputes and self.training:
-                x = checkpoint(block, x, is_causal=True, use_reentrant=False)
+                x = checkpoint(block, x, packing, use_reentrant=False)
             else:
-                x = block(x, is_causal=True)
-        last = (mask.long().sum(dim=1) - 1).clamp(min=0)
-        ends = x[torch.arange(len(x), device=x.device), last]
-        features: Tensor = self.ln_final(ends) @ self.text_projection
-        return features
+                x = block(x, packing)
+        ends = x[packing.offsets[1:] - 1]
+        features = self.ln_final(ends) @ self.text_projection
+        return features.new_zeros(len(ids), features.shape[-1]).index_copy(
+            0, packing.rows, features
+        )
+
+
+class PackedBlock(Block):
+    """timm's block on packed texts, in which no token sees what follows it."""
+
+    def forward(  # type: ignore[override]
+        self, x: Float[Tensor, "tokens width"], packing: Packing
+    ) -> Float[Tensor, "tokens width"]:
+        attention: Any = self.attn
+        split = (-1, (3, attention.num_heads, attention.head_dim))
+        query, key, value = attention.qkv(self.norm1(x)).unflatten(*split).unbind(1)
+        attended = attend_causally(query, key, value, packing)
+        x = x + attention.proj(attended.flatten(1).to(x.dtype))
+        found: Tensor = x + self.mlp(self.norm2(x))
+        return found

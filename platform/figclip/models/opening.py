@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.fs as pafs
 from huggingface_hub import hf_hub_download, snapshot_download
-from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
 from figclip.config import UsageError
 from figclip.models.clip import Clip, ClipConfig
@@ -143,6 +143,8 @@ def _fetched(name: str) -> Path:
         try:
             hf_hub_download(name, file)
             return path
+        except LocalEntryNotFoundError:  # the hub was not reached: it may have the file
+            raise
         except EntryNotFoundError as error:
             log.info("%s has no %s: %s", name, file, error)
     return path

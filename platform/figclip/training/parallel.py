@@ -89,12 +89,14 @@ def _use_fp8(clip: Clip, device: torch.device) -> None:
             f"set --precision bf16"
         )
     try:
-        from torchao.float8 import convert_to_float8_training
+        from torchao.float8 import Float8LinearConfig, convert_to_float8_training
     except ImportError as error:
         raise UsageError(
             "float8 needs torchao: pip install 'figclip[fp8]', or set --precision bf16"
         ) from error
-    convert_to_float8_training(clip, module_filter_fn=_fits_fp8)
+    # Packed texts have any number of tokens, over which the weights' gradients are summed.
+    padding = Float8LinearConfig(pad_inner_dim=True)
+    convert_to_float8_training(clip, module_filter_fn=_fits_fp8, config=padding)
 
 
 def _fits_fp8(module: nn.Module, name: str) -> bool:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import os
 import tempfile
 from collections import Counter
@@ -13,8 +12,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import ray
-from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchConfig, TorchTrainer
+import torch
+from ray.train import CheckpointConfig, FailureConfig, RunConfig
+from ray.train.torch import TorchConfig
+from ray.train.v2.api.config import ScalingConfig
 from ray.train.v2.api.exceptions import WorkerGroupError
 from ray.train.v2.api.result import Result
 
@@ -30,16 +31,23 @@ from figclip.inputs.corpora import (
 from figclip.inputs.order import RowGroup, SampleOrder
 from figclip.inputs.tokens import FILE as TOKENIZER_FILE
 from figclip.inputs.tokens import Tokenizer, open_tokenizer, train_wordpiece
-from figclip.models.adapting import plain
+from figclip.models.adapting import adapted, mixes_pictures, plain
 from figclip.models.clip import Clip
 from figclip.models.model_card import FILE as CARD_FILE
 from figclip.models.model_card import model_card
 from figclip.models.opening import Opened
+from figclip.models.text import TextConfig
 from figclip.models.weights import clip_with, save_weights
 from figclip.resources import is_joined_cluster, require_resources
 from figclip.store import Folder, Manifest, Publication, Store
 from figclip.training.checkpoint import newest_checkpoint, read_checkpoint
-from figclip.training.initial import find_initial, initial_tokenizer, keep_initial
+from figclip.training.elastic import EvenTrainer, largest_divisor
+from figclip.training.initial import (
+    find_initial,
+    initial_tokenizer,
+    keep_initial,
+    warn_of_other_colours,
+)
 from figclip.training.rank import CHECKPOINTS
 from figclip.training.schedule import schedule_of, warmup_of
 from figclip.training.task import LoopConfig, Task, Validate
@@ -74,6 +82,7 @@ def pretrain(
     use_gpu: bool,
     validate: Validate | None,
     min_workers: int | None = None,
+    resize_every_s: float = 60.0,
     cpus_per_read: float = 0.5,
     reads_per_worker: int = 1,
     max_failures: int = 1,
@@ -83,13 +92,14 @@ def pretrain(
 
     Called again after a kill, it goes on from the last checkpoint and ends with the same weights;
     with another number of workers it sees the same samples in the same batches. Given
-    `min_workers`, it starts with as many workers as find room, down to so few, and takes more or
-    fewer as the cluster grows or shrinks. `validate` judges the embeddings of the first corpus's
-    validation split after every epoch: of its images and their captions. Pairs that give nothing
-    are left out, counted, and named in the encoder's `left_out.json`. Besides the workers' CPUs,
-    reading needs `cpus_per_read` CPUs a task, and each worker has `reads_per_worker` of them where
-    there are so many. A worker group that fails is started again `max_failures` times. `UsageError`
-    names what to mend.
+    `min_workers`, it starts with as many workers as find room and can share the lanes evenly, down
+    to so few, and takes more or fewer as the cluster grows (it looks every `resize_every_s`
+    seconds) or shrinks. `validate` judges the embeddings of the first corpus's validation split
+    after every epoch: of its images and their captions. Pairs that give nothing are left out,
+    counted, and named in the encoder's `left_out.json`. Besides the workers' CPUs, reading needs
+    `cpus_per_read` CPUs a task, and each worker has `reads_per_worker` of them where there are so
+    many. A worker group that fails is started again `max_failures` times. `UsageError` names what
+    to mend.
     """
     inputs = tuple(dict.fromkeys(share.artifact for share in corpora))
     shares = [share.model_dump(mode="json") for share in corpora]
@@ -118,6 +128,8 @@ def pretrain(
     )
     initial = find_initial(config.init, config.model, run)
     claim(run, {"config": values, "inputs": list(inputs)})
+    if initial is not None:
+        warn_of_other_colours(initial, config.pixels)
     task = task_of(
         data,
         config,
@@ -129,8 +141,9 @@ def pretrain(
         trackers=trackers or TrackerConfig(),
     )
     workers = ScalingConfig(
-        num_workers=num_workers if min_workers is None else (min_workers, num_workers),  # type: ignore[arg-type]  # as Ray Train's own class says
+        num_workers=num_workers if min_workers is None else (min_workers, num_workers),
         use_gpu=use_gpu,
+        elastic_resize_monitor_interval_s=resize_every_s,
         resources_per_worker={"CPU": cpus_per_worker, **({"GPU": 1} if use_gpu else {})},
     )
     state = fit(task, workers, max_failures)
@@ -217,13 +230,17 @@ def publish_encoder(
 
 
 def check_sizes(config: PretrainConfig, *, num_rows: int, workers: range) -> None:
-    """`UsageError` where batch, lanes, workers, pairs, pictures or warm-up do not fit."""
-    for num_workers in workers:
-        if config.lanes % num_workers:
-            raise UsageError(
-                f"{config.lanes} lanes cannot be shared evenly by {num_workers} workers: set "
-                f"--lanes to a multiple of {math.lcm(*workers)}, or --num-workers otherwise"
-            )
+    """`UsageError` where batch, lanes, workers, pairs, pictures or warm-up do not fit.
+
+    Of the numbers of `workers` one has to divide the lanes; an elastic run takes only those.
+    """
+    most = workers[-1]
+    if largest_divisor(config.lanes, most) < workers[0]:
+        told = f"{most}" if len(workers) == 1 else f"{workers[0]} to {most}"
+        raise UsageError(
+            f"{config.lanes} lanes cannot be shared evenly by {told} workers: set --num-workers to "
+            f"{largest_divisor(config.lanes, most)}, or --lanes to a multiple of {most}"
+        )
     for size in (config.batch_size, *(size for _, size in config.batch_schedule)):
         if size % config.lanes:
             raise UsageError(
@@ -231,6 +248,7 @@ def check_sizes(config: PretrainConfig, *, num_rows: int, workers: range) -> Non
                 f"--batch-size (and --batch-schedule) to multiples of {config.lanes}, or --lanes "
                 f"to a divisor of them"
             )
+    _check_parts(config, workers[0])
     if config.pixels.size != config.model.vision.image_size:
         raise UsageError(
             f"pictures of {config.pixels.size} px do not fit a tower for "
@@ -243,6 +261,24 @@ def check_sizes(config: PretrainConfig, *, num_rows: int, workers: range) -> Non
         batch_schedule=config.batch_schedule,
     )
     warmup_of(config.optim, schedule)
+
+
+def _check_parts(config: PretrainConfig, num_workers: int) -> None:
+    """Gradients in parts are those of the whole batch only where its pictures are apart."""
+    largest = max(config.batch_size, *(size for _, size in config.batch_schedule), 0)
+    if (config.micro_batch_size or largest) * num_workers >= largest:
+        return
+    only_pictures = config.adapt.with_overrides(
+        {"lora_rank": 0, "lock_text": False, "text_unlocked": 0}
+    )
+    with torch.device("meta"):
+        model = config.model.model_copy(update={"text": TextConfig()})  # any: no hub is asked
+        clip = adapted(Clip(model.settled()), only_pictures)
+    if mixes_pictures(clip):
+        raise UsageError(
+            f"{config.model.vision.timm_model} normalises a picture by its batch, which cannot go "
+            f"through in parts: set --adapt.freeze-batch-norm, or no --micro-batch-size"
+        )
 
 
 def _num_rows(groups: tuple[RowGroup, ...]) -> int:
@@ -308,9 +344,15 @@ def _tokenizer(
     else:
         tokenizer = train_wordpiece(all_texts(corpora, train), vocab_size=vocab_size)
     if tokenizer.vocab_size > vocab_size:
+        given = config.init or config.model.text.hf_name
+        remedy = (
+            f"name the one that {given} was trained with, --tokenizer {given}"
+            if given
+            else f"set --model.text.vocab-size {tokenizer.vocab_size}"
+        )
         raise UsageError(
             f"the tokenizer's {tokenizer.vocab_size} tokens exceed the model's {vocab_size}: "
-            f"set --model.text.vocab-size {tokenizer.vocab_size}"
+            f"{remedy}"
         )
     tokenizer.save(run)
     return tokenizer
@@ -324,8 +366,9 @@ def fit(
     callbacks: Sequence[Any] = (),
 ) -> dict[str, Any]:
     """Run to the end, from the last checkpoint where there is one; the state at the end."""
-    trainer = TorchTrainer(
-        partial(run_worker, task),  # type: ignore[arg-type]  # what it returns is read below
+    trainer = EvenTrainer(
+        partial(run_worker, task),
+        num_lanes=task.config.lanes,
         scaling_config=workers,
         torch_config=TorchConfig(backend="nccl" if workers.use_gpu else "gloo"),
         run_config=RunConfig(

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ray.train import Checkpoint, ScalingConfig
+from ray.train import Checkpoint
+from ray.train.v2.api.config import ScalingConfig
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from figclip.training.checkpoint import History, Progress, newest_checkpoint, read_checkpoint
