@@ -198,7 +198,9 @@ def test_trials_of_two_workers_tell_their_epochs_and_end_alike(
     budget = Budget(base="small", grid={"batch_size": (8,)}, num_seeds=1)
     found = []
     for name, num_workers in (("one", 1), ("two", 2)):
-        store = small_pairs.publish_pairs(tmp_path / name, num_train=40, num_validation=16)
+        store = small_pairs.publish_pairs(
+            tmp_path / name, num_train=40, num_validation=16, num_test=9
+        )
         study, plan = open_study(sqlite(tmp_path / name), budget)
         of_all = replace(setup(store, study, ALONE), num_workers=num_workers)
         record = sweep(study, of_all, plan.next, limits=Limits())
@@ -206,6 +208,7 @@ def test_trials_of_two_workers_tell_their_epochs_and_end_alike(
         assert trial.state == "complete"
         assert trial.cpu_hours == pytest.approx(trial.seconds * 0.5 * num_workers / 3600)
         found.append([point.metrics["loss"] for point in trial.curve])
+        assert [("test_mean_recall" in point.metrics) for point in trial.curve] == [False, True]
     assert len(found[0]) == ALONE.epochs
     assert found[1] == pytest.approx(found[0], rel=1e-4)
 

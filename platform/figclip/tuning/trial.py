@@ -35,7 +35,7 @@ Fit = Callable[[PretrainConfig, int], PretrainConfig]
 """A recipe and the number of training pairs → the recipe as the corpus allows it."""
 Tell = Callable[[News], None]
 Train = Callable[["Setup", Task, "Clock", Tell], News]
-"""Trains to the end, and gives the last news."""
+"""Trains to the end, judges what was learned, and gives the last news."""
 
 
 @dataclass(frozen=True)
@@ -141,9 +141,7 @@ def run_trial(
     try:
         clock = Clock(setup.run(number))  # before the first work, whose time is the trial's own
         task = setup.task(number, params, seed)
-        news = (train or train_here)(setup, task, clock, told)
-        found = judge(task, setup.data.test, device=torch.device("cpu"))
-        tell(finished(news, found))
+        tell((train or train_here)(setup, task, clock, told))
     except (Diverged, UsageError, MemoryError, torch.OutOfMemoryError) as error:
         kind = "out of memory: " if isinstance(error, MemoryError | torch.OutOfMemoryError) else ""
         fault = f"{kind}{error}".strip().rstrip(":") or type(error).__name__
@@ -152,7 +150,7 @@ def run_trial(
 
 
 def train_here(setup: Setup, task: Task, clock: "Clock", tell: Tell) -> News:
-    """Train in this process; the last news."""
+    """Train in this process, and judge here; the last news."""
     torch.set_num_threads(max(1, int(setup.num_cpus)))
     news = News((), 0.0, "")
 
@@ -164,7 +162,7 @@ def train_here(setup: Setup, task: Task, clock: "Clock", tell: Tell) -> News:
             tell(news)
 
     train_alone(task, told, device=torch.device("cpu"))
-    return news
+    return finished(news, judge(task, setup.data.test, device=torch.device("cpu")))
 
 
 class Clock:
