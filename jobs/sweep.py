@@ -240,7 +240,8 @@ def question_of(
         paper=space.paper,
         downstream=space.downstream,
         setting={
-            "recipe": base.model_dump(mode="json"),
+            # A release that adds a key, with a default, leaves the question what it was.
+            "recipe": base.model_dump(mode="json", exclude_defaults=True),
             "pairs": [share.model_dump(mode="json") for share in corpora],
             **budget.asked,
         },
