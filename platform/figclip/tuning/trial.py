@@ -162,7 +162,8 @@ def train_here(setup: Setup, task: Task, clock: "Clock", tell: Tell) -> News:
             tell(news)
 
     train_alone(task, told, device=torch.device("cpu"))
-    return finished(news, judge(task, setup.data.test, device=torch.device("cpu")))
+    found = judge(task, setup.data.test, device=torch.device("cpu"))
+    return finished(news, found, clock.stop())
 
 
 class Clock:
@@ -187,6 +188,17 @@ class Clock:
         if len(progress.history) > len(self.epochs):
             self.epochs.append(self._in_epoch)
             self._in_epoch = 0.0
+        self._keep()
+
+    def stop(self) -> float:
+        """At the end: all seconds, those of the last judgement among them."""
+        now = time.monotonic()
+        self.seconds += now - self._last
+        self._last = now
+        self._keep()
+        return self.seconds
+
+    def _keep(self) -> None:
         kept = {"seconds": self.seconds, "epochs": self.epochs, "in_epoch": self._in_epoch}
         self._run.write(self.FILE, json.dumps(kept).encode())
 
@@ -201,11 +213,12 @@ def news_of(setup: Setup, task: Task, progress: Progress, clock: Clock) -> News:
     )
 
 
-def finished(news: News, held_out: Mapping[str, float]) -> News:
+def finished(news: News, held_out: Mapping[str, float], seconds: float) -> News:
     """Its last point with what the test split says, which nothing is chosen by."""
     *before, last = news.curve
     metrics = {**last.metrics, **{f"test_{name}": value for name, value in held_out.items()}}
-    return replace(news, curve=(*before, replace(last, metrics=metrics)), is_over=True)
+    curve = (*before, replace(last, metrics=metrics))
+    return replace(news, curve=curve, seconds=seconds, is_over=True)
 
 
 def curve_of(history: History, epoch_seconds: Sequence[float]) -> tuple[CurvePoint, ...]:

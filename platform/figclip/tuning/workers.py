@@ -47,7 +47,7 @@ def train_with_workers(setup: Setup, task: Task, clock: Clock, tell: Tell, *, me
     clock.lap(progress)
     news = news_of(setup, task, progress, clock)
     tell(news)
-    return finished(news, _judged(setup, task))
+    return finished(news, _judged(setup, task), clock.stop())
 
 
 def _judged(setup: Setup, task: Task) -> dict[str, float]:
