@@ -19,9 +19,10 @@ from figclip.store import Store
 from figclip.training.pretrain import PretrainConfig
 from figclip.tuning.plan import Plan, best
 from figclip.tuning.record import SweepRecord
+from figclip.tuning.report import results_markdown
 from figclip.tuning.schedulers import scheduler_of
 from figclip.tuning.spaces import Budget, Space, refuse_unknown_keys
-from figclip.tuning.storage import FILE
+from figclip.tuning.storage import FILE, open_storage
 from figclip.tuning.study import Question, SweepStudy
 from figclip.tuning.sweep import Limits, sweep
 from figclip.tuning.trial import Setup
@@ -106,7 +107,9 @@ def main(config: SweepJob) -> SweepRecord:
     budget = budget_of(space, config)
     base = base_of(budget, config)
     refuse_unknown_keys(budget.varied, PretrainConfig)
+    limits = limits_of(config)
     storage, name = storage_of(config, store), config.name or f"{config.space}-{config.budget}"
+    open_storage(storage)  # before anything is begun
     with joined_ray(config):
         corpora = (CorpusShare(pairs=config.pairs or _miniature(store, config)),)
         question = question_of(space, budget, base, corpora, config)
@@ -130,7 +133,7 @@ def main(config: SweepJob) -> SweepRecord:
             study,
             setup,
             plan.next,
-            limits=limits_of(config),
+            limits=limits,
             scheduler=scheduler_of(
                 budget,
                 study,
@@ -139,8 +142,25 @@ def main(config: SweepJob) -> SweepRecord:
             ),
         )
         record = crown(study, setup, config, budget)
+    refuse_emptiness(record)
+    print(results_markdown(record), flush=True)
     print(ending(record), flush=True)
     return record
+
+
+def refuse_emptiness(record: SweepRecord) -> None:
+    """`UsageError` where not one trial has been completed."""
+    if best(record) is not None:
+        return
+    failed = [trial for trial in record.trials if trial.state == "failed"]
+    why = f"; trial {failed[0].number} failed: {failed[0].reason}" if failed else ""
+    left = any(trial.state in ("planned", "running") for trial in record.trials)
+    remedy = (
+        "run the same command again, with more --hours or --cost where they ended it"
+        if left
+        else "mend that, and run it under another --name"
+    )
+    raise UsageError(f"{ending(record)}, and none of them is complete{why}: {remedy}")
 
 
 def crown(study: SweepStudy, setup: Setup, config: SweepJob, budget: Budget) -> SweepRecord:
@@ -220,7 +240,8 @@ def question_of(
         paper=space.paper,
         downstream=space.downstream,
         setting={
-            "recipe": base.model_dump(mode="json"),
+            # A release that adds a key, with a default, leaves the question what it was.
+            "recipe": base.model_dump(mode="json", exclude_defaults=True),
             "pairs": [share.model_dump(mode="json") for share in corpora],
             **budget.asked,
         },

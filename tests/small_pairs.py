@@ -21,6 +21,7 @@ def publish_pairs(
     *,
     num_train: int,
     num_validation: int = 0,
+    num_test: int = 0,
     rows_per_file: int = 40,
     num_sentences: int = 1,
 ) -> Store:
@@ -28,7 +29,7 @@ def publish_pairs(
     store = Store(root)
     with store.publishing("pairs", "small", config={}) as publication:
         folder = Path(publication.folder.path)
-        sizes = {"train": num_train, "validation": num_validation}
+        sizes = {"train": num_train, "validation": num_validation, "test": num_test}
         for split, size in sizes.items():
             rows = [pair(i, split, num_sentences) for i in range(size)]
             for start in range(0, size, rows_per_file):

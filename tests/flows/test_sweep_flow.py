@@ -11,7 +11,8 @@ import pytest
 import small_pairs
 import small_sweeps
 from ray import cloudpickle
-from small_sweeps import BASE, GRID, news, open_study, pretend, setup, sqlite
+from small_runs import ALONE
+from small_sweeps import BASE, GRID, news, open_study, pretend, question, setup, sqlite
 
 from figclip.store import Store
 from figclip.tuning.plan import Plan
@@ -66,17 +67,24 @@ def states(record: SweepRecord) -> dict[int, str]:
 
 def test_halving_stops_the_poor_and_marks_them_pruned(ray_cluster: None, store: Store):
     """The first to come is the best, so that all others are behind it at 100 samples."""
-    trial = pretend(lambda config: [(40 - config["params"]["batch_size"]) / 40] * 4, pause_s=0.2)
+    learns = pretend(lambda config: [(40 - config["params"]["batch_size"]) / 40] * 4, pause_s=0.2)
+
+    def trial(setup: Setup, config: dict[str, Any], tell: Callable[[News], None]) -> None:
+        if config["params"]["batch_size"] == 32:
+            tell(News((), 0.0, "", fault="diverged before its first epoch"))
+        else:
+            learns(setup, config, tell)
+
     record = run(sqlite(Path(store.url)), store, EIGHT, trial, scheduler="asha")
     found = states(record)
-    assert found[4] == "complete"
+    assert (found[4], found.pop(32)) == ("complete", "failed")
     assert sum(state == "pruned" for state in found.values()) >= 4
     for one in record.trials:
         if one.state == "pruned":
             assert one.samples_seen < 400
             assert one.reason == f"behind the others after {one.samples_seen:,} samples"
             assert one.values == ()
-        else:
+        elif one.state == "complete":
             assert one.samples_seen == 400
 
 
@@ -190,7 +198,9 @@ def test_trials_of_two_workers_tell_their_epochs_and_end_alike(
     budget = Budget(base="small", grid={"batch_size": (8,)}, num_seeds=1)
     found = []
     for name, num_workers in (("one", 1), ("two", 2)):
-        store = small_pairs.publish_pairs(tmp_path / name, num_train=40, num_validation=16)
+        store = small_pairs.publish_pairs(
+            tmp_path / name, num_train=40, num_validation=16, num_test=9
+        )
         study, plan = open_study(sqlite(tmp_path / name), budget)
         of_all = replace(setup(store, study, ALONE), num_workers=num_workers)
         record = sweep(study, of_all, plan.next, limits=Limits())
@@ -198,6 +208,7 @@ def test_trials_of_two_workers_tell_their_epochs_and_end_alike(
         assert trial.state == "complete"
         assert trial.cpu_hours == pytest.approx(trial.seconds * 0.5 * num_workers / 3600)
         found.append([point.metrics["loss"] for point in trial.curve])
+        assert [("test_mean_recall" in point.metrics) for point in trial.curve] == [False, True]
     assert len(found[0]) == ALONE.epochs
     assert found[1] == pytest.approx(found[0], rel=1e-4)
 

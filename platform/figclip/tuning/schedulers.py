@@ -5,6 +5,7 @@ A driver that starts anew gives them what the study knows of the trials before i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from ray import tune
@@ -111,6 +112,12 @@ class Population(PopulationBasedTraining):
 
     Jaderberg et al. 2017, arXiv 1711.09846.
     """
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """Tune refuses a search beside it, which would learn from values that change on the way;
+        the study, which hands out the trials, learns nothing from these."""
+        without_search: Any = SimpleNamespace(search_alg=None)
+        super().on_trial_add(without_search, trial)
 
     def _get_new_config(self, trial: Trial, trial_to_clone: Trial) -> tuple[dict[str, Any], Any]:
         config, operations = super()._get_new_config(trial, trial_to_clone)

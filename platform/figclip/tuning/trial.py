@@ -35,7 +35,7 @@ Fit = Callable[[PretrainConfig, int], PretrainConfig]
 """A recipe and the number of training pairs → the recipe as the corpus allows it."""
 Tell = Callable[[News], None]
 Train = Callable[["Setup", Task, "Clock", Tell], News]
-"""Trains to the end, and gives the last news."""
+"""Trains to the end, judges what was learned, and gives the last news."""
 
 
 @dataclass(frozen=True)
@@ -141,9 +141,7 @@ def run_trial(
     try:
         clock = Clock(setup.run(number))  # before the first work, whose time is the trial's own
         task = setup.task(number, params, seed)
-        news = (train or train_here)(setup, task, clock, told)
-        found = judge(task, setup.data.test, device=torch.device("cpu"))
-        tell(finished(news, found))
+        tell((train or train_here)(setup, task, clock, told))
     except (Diverged, UsageError, MemoryError, torch.OutOfMemoryError) as error:
         kind = "out of memory: " if isinstance(error, MemoryError | torch.OutOfMemoryError) else ""
         fault = f"{kind}{error}".strip().rstrip(":") or type(error).__name__
@@ -152,18 +150,20 @@ def run_trial(
 
 
 def train_here(setup: Setup, task: Task, clock: "Clock", tell: Tell) -> News:
-    """Train in this process; the last news."""
+    """Train in this process, and judge here; the last news."""
     torch.set_num_threads(max(1, int(setup.num_cpus)))
     news = News((), 0.0, "")
 
     def told(progress: Progress) -> None:
         nonlocal news
         clock.lap(progress)
-        news = news_of(setup, task, progress, clock)
-        tell(news)
+        if len(progress.history) > len(news.curve):  # no checkpoint within an epoch
+            news = news_of(setup, task, progress, clock)
+            tell(news)
 
     train_alone(task, told, device=torch.device("cpu"))
-    return news
+    found = judge(task, setup.data.test, device=torch.device("cpu"))
+    return finished(news, found, clock.stop())
 
 
 class Clock:
@@ -188,6 +188,17 @@ class Clock:
         if len(progress.history) > len(self.epochs):
             self.epochs.append(self._in_epoch)
             self._in_epoch = 0.0
+        self._keep()
+
+    def stop(self) -> float:
+        """At the end: all seconds, those of the last judgement among them."""
+        now = time.monotonic()
+        self.seconds += now - self._last
+        self._last = now
+        self._keep()
+        return self.seconds
+
+    def _keep(self) -> None:
         kept = {"seconds": self.seconds, "epochs": self.epochs, "in_epoch": self._in_epoch}
         self._run.write(self.FILE, json.dumps(kept).encode())
 
@@ -202,11 +213,12 @@ def news_of(setup: Setup, task: Task, progress: Progress, clock: Clock) -> News:
     )
 
 
-def finished(news: News, held_out: Mapping[str, float]) -> News:
+def finished(news: News, held_out: Mapping[str, float], seconds: float) -> News:
     """Its last point with what the test split says, which nothing is chosen by."""
     *before, last = news.curve
     metrics = {**last.metrics, **{f"test_{name}": value for name, value in held_out.items()}}
-    return replace(news, curve=(*before, replace(last, metrics=metrics)), is_over=True)
+    curve = (*before, replace(last, metrics=metrics))
+    return replace(news, curve=curve, seconds=seconds, is_over=True)
 
 
 def curve_of(history: History, epoch_seconds: Sequence[float]) -> tuple[CurvePoint, ...]:

@@ -7,20 +7,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import ray
+import torch
 from ray.train import Checkpoint
 from ray.train.v2.api.config import ScalingConfig
 from ray.tune.integration.ray_train import TuneReportCallback
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from figclip.training.alone import judge
 from figclip.training.checkpoint import History, Progress, newest_checkpoint, read_checkpoint
 from figclip.training.pretrain import fit
 from figclip.training.rank import CHECKPOINTS
 from figclip.training.task import Task
 from figclip.tuning.news import News, result_of
-from figclip.tuning.trial import Clock, Setup, Tell, curve_of, news_of
+from figclip.tuning.trial import Clock, Setup, Tell, curve_of, finished, news_of
 
 
 def train_with_workers(setup: Setup, task: Task, clock: Clock, tell: Tell, *, metric: str) -> News:
-    """Train to the end with workers of Ray Train; the last news.
+    """Train to the end with workers of Ray Train, and judge what was learned; the last news.
 
     Its epochs reach Tune on the way through `TellsTune`, the last one by `tell` as well.
     """
@@ -43,7 +47,22 @@ def train_with_workers(setup: Setup, task: Task, clock: Clock, tell: Tell, *, me
     clock.lap(progress)
     news = news_of(setup, task, progress, clock)
     tell(news)
-    return news
+    return finished(news, _judged(setup, task), clock.stop())
+
+
+def _judged(setup: Setup, task: Task) -> dict[str, float]:
+    """By a task that has what one worker had: the trial's own process has next to nothing."""
+    device = torch.device("cuda" if setup.num_gpus else "cpu")
+    # Tune keeps what a trial starts within the trial's own share, which has no room for a worker.
+    nowhere: Any = None
+    function: Any = judge
+    judging = ray.remote(function).options(
+        num_cpus=setup.num_cpus,
+        num_gpus=setup.num_gpus,
+        scheduling_strategy=PlacementGroupSchedulingStrategy(placement_group=nowhere),
+    )
+    found: dict[str, float] = ray.get(judging.remote(task, setup.data.test, device=device))
+    return found
 
 
 def _history(task: Task) -> History:
