@@ -11,7 +11,6 @@ SPACE = Space(
         # The base is what `make demo` trains, and every trial sees as many samples.
         "tiny": Budget(
             base="tiny",
-            fixed={"epochs": 5},
             search={
                 "optim.lr": Between(low=5e-4, high=6e-3, log=True),
                 "optim.weight_decay": (0.1, 0.3),
