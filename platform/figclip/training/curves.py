@@ -103,6 +103,7 @@ def _column(rows: Sequence[Mapping[str, float]], name: str) -> list[float]:
 
 def _label(axes: Axes, what: str) -> None:
     axes.set_xlabel("samples seen", color=INK)
+    axes.locator_params(axis="x", nbins=5)  # long numbers, side by side
     axes.set_ylabel(what, color=INK)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.2)
