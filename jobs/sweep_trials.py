@@ -19,6 +19,7 @@ from figclip.inputs.corpora import CorpusShare
 from figclip.store import Folder, Store
 from figclip.training.checkpoint import newest_checkpoint, read_checkpoint
 from figclip.training.pretrain import NAME, PretrainConfig, publish_encoder
+from figclip.training.rank import CHECKPOINTS
 from figclip.tuning.record import SWEEP, TrialRecord
 from figclip.tuning.storage import open_storage
 from figclip.tuning.trial import Setup
@@ -66,6 +67,8 @@ def _encoder_of(store: Store, asked: dict, sweep: str, trial: TrialRecord, scrat
     root, kept = PurePosixPath(store.root.path), PurePosixPath(trial.checkpoint or "/")
     if not kept.is_relative_to(root):
         raise gone
+    if kept.name != CHECKPOINTS:  # one of them; of a trial that went on, it may be gone by now
+        kept = kept.parent
     newest = newest_checkpoint(Folder(store.root.fs, str(kept)))
     if newest is None:
         raise gone
