@@ -191,6 +191,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_by_its_step_and_the_last_checkpo
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 @pytest.mark.timeout(290)
 def test_a_full_disk_ends_the_run_and_the_checkpoint_before_goes_on(calm, tmp_path):
     def full() -> None:

@@ -127,6 +127,7 @@ def test_a_trial_whose_process_is_lost_goes_on(ray_cluster: None, store: Store):
     assert states(record) == {4: "complete", 8: "complete"}
 
 
+@pytest.mark.slow
 def test_a_budget_of_time_leaves_the_rest_for_the_next_call(ray_cluster: None, store: Store):
     slow = pretend(lambda config: [0.1] * 3, pause_s=1.0)
     limits = Limits(at_once=2, hours=4 / 3600)
@@ -190,6 +191,7 @@ def test_postgres_and_sqlite_record_the_same_sweep_of_real_trials(
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_trials_of_two_workers_tell_their_epochs_and_end_alike(
     ray_cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -213,6 +215,7 @@ def test_trials_of_two_workers_tell_their_epochs_and_end_alike(
     assert found[1] == pytest.approx(found[0], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_population_goes_on_with_the_better_weights(ray_cluster: None, tmp_path: Path):
     """One of four trials cannot learn: its rate is next to nothing until it is given another's."""
     store = small_pairs.publish_pairs(tmp_path, num_train=80, num_validation=16)
