@@ -113,7 +113,7 @@ def what_seeds_fix(trial: TrialRecord) -> tuple[Any, ...]:
 @pytest.mark.parametrize(
     "num_kills",
     [
-        pytest.param(1, id="one"),
+        pytest.param(1, id="one", marks=pytest.mark.slow),
         pytest.param(3, id="three", marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
     ],
 )
