@@ -60,7 +60,7 @@ def running_head(bare_python: Path, own: Path) -> Iterator[Head]:
     finally:
         process.terminate()
         try:
-            process.wait(timeout=30)
+            process.wait(timeout=8)
         except subprocess.TimeoutExpired:
             process.kill()
 

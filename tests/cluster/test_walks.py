@@ -20,7 +20,7 @@ STATIONS = ("pairs", "panels", "encoder", "index")
 @pytest.mark.parametrize(
     "stations",
     [
-        pytest.param(("panels", "encoder"), id="panels_and_encoder"),
+        pytest.param(("encoder",), id="encoder"),
         pytest.param(STATIONS, id="every_station", marks=pytest.mark.slow),
     ],
 )
@@ -82,6 +82,7 @@ def index_rows(store: Path):
 
 
 @pytest.mark.cluster
+@pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.timeout(400)
 def test_the_walk_on_real_articles_reaches_its_end(shared: Path, tmp_path: Path):
