@@ -20,7 +20,8 @@ from figclip.store import Manifest, Store
 from figclip.training.pretrain import pretrain
 
 EPOCHS = 30
-CONFIG = ALONE.with_overrides({"epochs": EPOCHS, "checkpoint_every_steps": 10})
+CONFIG = ALONE.with_overrides({"epochs": EPOCHS, "checkpoint_every_steps": 10, "optim.lr": 1e-6})
+"""So small a rate that the losses tell the samples: what ranks round otherwise stays small."""
 CPUS = 3  # a worker of two and a reading task: no machine has room for a second worker
 
 
