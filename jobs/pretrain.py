@@ -82,8 +82,9 @@ class PretrainJob(Job, PretrainConfig):
     """Share of that GPU's peak in its data sheet that the run reaches."""
     plan_tokens: PositiveInt = 128
     """Tokens of a mean caption, [CLS] and [SEP] among them."""
-    plan_images_per_cpu_s: PositiveFloat = 150.0
-    """Pictures that one CPU decodes a second: `python -m jobs.benchmark loader` measures it."""
+    plan_images_per_cpu_s: PositiveFloat = 100.0
+    """Pictures that one CPU reads and decodes a second: what `python -m jobs.benchmark loader`
+    measured on JPEGs of 1500 x 1000; of pictures stored at 512 px it was four times as many."""
     plan_dollars_per_gpu_hour: PositiveFloat | None = None
 
 
@@ -98,7 +99,7 @@ def _on_16_gpus(recipe: PretrainConfig) -> PretrainJob:
         num_workers=16,
         cpus_per_worker=2,
         cpus_per_read=1,
-        reads_per_worker=20,  # what --plan reckons for an H200; a slower GPU leaves some idle
+        reads_per_worker=30,  # what --plan reckons for an H200; a slower GPU leaves some idle
         use_gpu=True,
     )
 

@@ -19,7 +19,6 @@ from figclip.inputs.corpora import CorpusShare
 from figclip.store import Folder, Store
 from figclip.training.checkpoint import newest_checkpoint, read_checkpoint
 from figclip.training.pretrain import NAME, PretrainConfig, publish_encoder
-from figclip.training.rank import CHECKPOINTS
 from figclip.tuning.record import SWEEP, TrialRecord
 from figclip.tuning.storage import open_storage
 from figclip.tuning.trial import Setup
@@ -67,21 +66,21 @@ def _encoder_of(store: Store, asked: dict, sweep: str, trial: TrialRecord, scrat
     root, kept = PurePosixPath(store.root.path), PurePosixPath(trial.checkpoint or "/")
     if not kept.is_relative_to(root):
         raise gone
-    if kept.name != CHECKPOINTS:  # one of them; of a trial that went on, it may be gone by now
-        kept = kept.parent
-    newest = newest_checkpoint(Folder(store.root.fs, str(kept)))
+    # Of a trial that went on, the very one that was recorded may be gone by now.
+    place = Folder(store.root.fs, str(kept.parent))
+    newest = newest_checkpoint(place)
     if newest is None:
         raise gone
     setup = Setup(
         store=store.url,
-        folder=str(kept.parent.parent.relative_to(root)),
+        folder=str(kept.parent.parent.parent.relative_to(root)),
         corpora=tuple(CorpusShare(**share) for share in asked["setting"]["pairs"]),
         base=PretrainConfig.from_json(json.dumps(asked["setting"]["recipe"])),
         fit=partial(fitted, num_workers=1),
         validate=validate,
     )
     task = setup.task(trial.number, trial.params, trial.seed)
-    state = read_checkpoint((Folder(store.root.fs, str(kept)) / newest).download(scratch / "state"))
+    state = read_checkpoint((place / newest).download(scratch / "state"))
     temporary, values = Store(scratch / "store"), task.config.model_dump(mode="json")
     publish_encoder(temporary, "trial", task, state, values=values, inputs=())
     return temporary.open(NAME, "trial")

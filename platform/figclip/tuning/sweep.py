@@ -76,11 +76,10 @@ def sweep(
         told = dict(config["params"]) if exchanges else None
 
         def tell(news: News) -> None:
-            kept = tune.Checkpoint(news.checkpoint, Store(setup.store).root.fs)
-            tune.report(
-                result_of(replace(news, params=told), metric),
-                checkpoint=kept if exchanges else None,
-            )
+            kept = None
+            if exchanges and news.checkpoint:
+                kept = tune.Checkpoint(news.checkpoint, Store(setup.store).root.fs)
+            tune.report(result_of(replace(news, params=told), metric), checkpoint=kept)
 
         one_trial(setup, config, tell)
 

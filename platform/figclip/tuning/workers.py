@@ -37,7 +37,7 @@ def train_with_workers(setup: Setup, task: Task, clock: Clock, tell: Tell, *, me
     before = News(
         curve=(),
         seconds=clock.seconds,
-        checkpoint=(task.run / CHECKPOINTS).path,
+        checkpoint="",
         num_cpus=setup.num_cpus * setup.num_workers,
         num_gpus=share * setup.num_workers,
     )
@@ -96,5 +96,6 @@ class TellsTune(TuneReportCallback):
             self._before,
             curve=curve_of(self._history, ()),
             seconds=self._before.seconds + time.monotonic() - self._began,
+            checkpoint=checkpoint.path if checkpoint else "",
         )
         self._training_actor_item_queue.put(result_of(news, self._metric))
