@@ -6,14 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 from corpora import CONNECTED, assert_same_corpus, files_of, leftovers, write_connected_bucket
-from walking import ROOT
+from drivers import below, driver, end, plain_environment
 
 from figclip.schema import SPLITS
 
@@ -33,55 +32,17 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def calm(bucket: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store of a run that nobody disturbed."""
     store = tmp_path_factory.mktemp("calm")
-    with driver(bucket, store, log=store / "log") as process:
+    with driver(words_of(bucket, store), log=store / "log") as process:
         assert process.wait(timeout=150) == 0, (store / "log").read_text()[-3000:]
     assert num_moved(store) >= NUM_SHARDS // 4, "too few articles move to kill a finish"
     return store
 
 
-@contextmanager
-def driver(bucket: Path, store: Path, *, log: Path) -> Iterator[subprocess.Popen]:
-    """`python -m jobs.ingest laptop` with a Ray of its own; nothing of it outlives the block."""
+def words_of(bucket: Path, store: Path) -> list[str]:
     words = [f"--source={bucket}", f"--store={store}", "--version=v1", "--local-cpus=2"]
     for name in ("articles_per_shard", "validation_fraction", "test_fraction", "split_seed"):
         words.append(f"--{name.replace('_', '-')}={getattr(CONNECTED, name)}")
-    with log.open("ab") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "jobs.ingest", "laptop", "--object-store-mb=100", *words],
-            cwd=ROOT,
-            env=environment(),
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield process
-    finally:
-        end(process)
-
-
-def environment() -> dict[str, str]:
-    found = {**os.environ, "PYTHONPATH": f"{ROOT / 'platform'}{os.pathsep}{ROOT}"}
-    found.pop("RAY_ADDRESS", None)
-    return found
-
-
-def end(process: subprocess.Popen) -> None:
-    """Kill a process, if it still runs, and wait until what it had started is gone as well."""
-    theirs = below(process.pid)
-    if process.poll() is None:
-        process.kill()
-    process.wait(timeout=30)
-    _, alive = psutil.wait_procs(theirs, timeout=30)
-    for left in alive:
-        with suppress(psutil.NoSuchProcess):
-            left.kill()
-    assert not alive, f"they outlived their driver: {alive}"
-
-
-def below(pid: int) -> list[psutil.Process]:
-    with suppress(psutil.NoSuchProcess):
-        return psutil.Process(pid).children(recursive=True)
-    return []
+    return ["jobs.ingest", "laptop", "--object-store-mb=100", *words]
 
 
 def workers_of(pid: int) -> list[psutil.Process]:
@@ -109,7 +70,7 @@ def disturb(bucket: Path, store: Path, kills: list[tuple[float, str]], *, log: P
     """Ingest, with a SIGKILL at each of the moments, and start again whenever the driver died."""
     dice, left = random.Random(len(kills)), list(kills)
     while left:
-        with driver(bucket, store, log=log) as process:
+        with driver(words_of(bucket, store), log=log) as process:
             while left and process.poll() is None:
                 moment, victim = left[0]
                 workers = workers_of(process.pid) if victim == "worker" else []
@@ -128,7 +89,7 @@ def disturb(bucket: Path, store: Path, kills: list[tuple[float, str]], *, log: P
         if left and process.returncode == 0:  # too late for the next one: finish once more
             (store / "pairs" / "v1" / "_manifest.json").unlink()
     if process.returncode != 0:
-        with driver(bucket, store, log=log) as process:
+        with driver(words_of(bucket, store), log=log) as process:
             process.wait(timeout=150)
     assert process.returncode == 0, log.read_text()[-5000:]
 
@@ -214,7 +175,7 @@ def test_a_node_that_goes_while_its_tasks_run_changes_no_byte(
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-c", TWO_NODES, *words],
-            env=environment(),
+            env=plain_environment(),
             stdout=out,
             stderr=subprocess.STDOUT,
         )

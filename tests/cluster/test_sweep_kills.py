@@ -1,24 +1,19 @@
 """A sweep whose driver is killed, or whose machine is lost, ends with exactly its trials."""
 
-import os
 import random
 import signal
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import small_pairs
+from drivers import driver
 from small_sweeps import BASE
-from walking import ROOT
 
 from figclip.store import Store
 from figclip.tuning.record import SweepRecord, TrialRecord, read_sweep
@@ -38,42 +33,14 @@ def publish(root: Path) -> Store:
     return store
 
 
-@contextmanager
-def driver(store: Path, *options: str, environment: dict[str, str] | None = None) -> Iterator[Any]:
-    """`python -m jobs.sweep batch_size`, of three trials; nothing of it outlives the block."""
-    found = {**os.environ, "PYTHONPATH": f"{ROOT / 'platform'}{os.pathsep}{ROOT}"}
-    found.pop("RAY_ADDRESS", None)
+def words_of(store: Path) -> list[str]:
+    """A sweep of three trials."""
     words = [f"--store={store}", "--pairs=small", f"--base={store}/base.json", "--num-seeds=1"]
-    words.append(f"--epochs={EPOCHS}")
-    with (store / "log").open("ab") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "jobs.sweep", "batch_size", *words, *options],
-            cwd=ROOT,
-            env=found | (environment or {}),
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield process
-    finally:
-        end(process)
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    theirs = []
-    with suppress(psutil.NoSuchProcess):
-        theirs = psutil.Process(process.pid).children(recursive=True)
-    if process.poll() is None:
-        process.kill()
-    process.wait(timeout=30)
-    _, alive = psutil.wait_procs(theirs, timeout=30)
-    for left in alive:
-        with suppress(psutil.NoSuchProcess):
-            left.kill()
+    return ["jobs.sweep", "batch_size", *words, f"--epochs={EPOCHS}"]
 
 
 def finish(store: Path, **options: Any) -> SweepRecord:
-    with driver(store, **options) as process:
+    with driver(words_of(store), log=store / "log", **options) as process:
         code = process.wait(timeout=240)
     assert code == 0, (store / "log").read_text()[-5000:]
     return read(store)
@@ -93,7 +60,7 @@ def samples_seen(store: Path) -> int:
 
 def kill_after(samples: int, store: Path) -> None:
     """Start the driver and SIGKILL it when its trials have seen so many samples."""
-    with driver(store) as process:
+    with driver(words_of(store), log=store / "log") as process:
         deadline = time.monotonic() + 200
         while not (store / "sweeps.db").exists() or samples_seen(store) < samples:
             assert process.poll() is None, (store / "log").read_text()[-5000:]
@@ -161,7 +128,7 @@ def test_a_sweep_on_two_machines_outlives_one_of_them(
         loser = threading.Thread(target=lose, daemon=True)
         loser.start()
         environment = {"RAY_ADDRESS": cluster.address}
-        with driver(tmp_path, environment=environment) as process:
+        with driver(words_of(tmp_path), log=tmp_path / "log", environment=environment) as process:
             code = process.wait(timeout=400)
         assert code == 0, (tmp_path / "log").read_text()[-5000:]
         assert not loser.is_alive(), "the machine was lost while the sweep went on"
