@@ -5,7 +5,7 @@ from figclip.models.clip import BIOMEDCLIP, CLIP_GPT, OPENAI_RN50, OPENAI_VIT_B1
 from figclip.models.text import TextConfig
 from figclip.models.vision import VisionConfig
 from figclip.training.optim import OptimConfig
-from figclip.training.pretrain import PretrainConfig
+from figclip.training.recipe import PretrainConfig
 
 DEMO = PretrainConfig(
     model=ClipConfig(

@@ -16,7 +16,8 @@ from figclip.evaluation.retrieval import validate
 from figclip.inputs.corpora import CorpusShare, share_of, words_of
 from figclip.store import Manifest, Store
 from figclip.training.estimate import estimate_run
-from figclip.training.pretrain import PretrainConfig, pretrain
+from figclip.training.pretrain import pretrain
+from figclip.training.recipe import PretrainConfig
 from figclip.training.schedule import schedule_of
 from figclip.training.trackers import TrackerConfig
 from figclip.tuning.winner import winner_of

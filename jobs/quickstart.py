@@ -27,7 +27,8 @@ from figclip.sources.miniature import ELIGIBLE_LICENSES, MiniatureConfig
 from figclip.sources.source import open_source
 from figclip.store import Manifest, Store
 from figclip.tasks import Workers
-from figclip.training.pretrain import PretrainConfig, pretrain
+from figclip.training.pretrain import pretrain
+from figclip.training.recipe import PretrainConfig
 from jobs.entry import Job, joined_ray, keep_config, run
 from jobs.miniature import open_miniature
 from jobs.presets import DEMO, SMOKE

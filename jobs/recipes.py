@@ -4,7 +4,7 @@ import logging
 import math
 
 from figclip.inputs.corpora import CorpusShare
-from figclip.training.pretrain import PretrainConfig
+from figclip.training.recipe import PretrainConfig
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from figclip.config import UsageError
 from figclip.evaluation.retrieval import validate
 from figclip.inputs.corpora import CorpusShare
 from figclip.store import Store
-from figclip.training.pretrain import PretrainConfig
+from figclip.training.recipe import PretrainConfig
 from figclip.tuning.plan import Plan, best
 from figclip.tuning.record import SweepRecord
 from figclip.tuning.report import results_markdown

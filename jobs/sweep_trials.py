@@ -18,7 +18,8 @@ from figclip.evaluation.retrieval import validate
 from figclip.inputs.corpora import CorpusShare
 from figclip.store import Folder, Store
 from figclip.training.checkpoint import newest_checkpoint, read_checkpoint
-from figclip.training.pretrain import NAME, PretrainConfig, publish_encoder
+from figclip.training.publishing import NAME, publish_encoder
+from figclip.training.recipe import PretrainConfig
 from figclip.tuning.record import SWEEP, TrialRecord
 from figclip.tuning.storage import open_storage
 from figclip.tuning.trial import Setup

@@ -13,7 +13,7 @@ from figclip.models.vision import VisionConfig
 from figclip.models.weights import load_clip
 from figclip.store import Store
 from figclip.training.optim import OptimConfig
-from figclip.training.pretrain import PretrainConfig
+from figclip.training.recipe import PretrainConfig
 
 STEPS_PER_EPOCH = 20
 CONFIG = PretrainConfig(

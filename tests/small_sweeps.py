@@ -10,7 +10,7 @@ from small_runs import CONFIG
 from figclip.evaluation.retrieval import validate
 from figclip.inputs.corpora import CorpusShare
 from figclip.store import Store
-from figclip.training.pretrain import PretrainConfig
+from figclip.training.recipe import PretrainConfig
 from figclip.tuning.news import News
 from figclip.tuning.plan import Plan
 from figclip.tuning.record import CurvePoint

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from figclip.config import config_from_args
-from figclip.training.pretrain import PretrainConfig, check_sizes
+from figclip.training.recipe import PretrainConfig, check_sizes
 from jobs import pretrain
 
 ROOT = Path(__file__).parents[1]

@@ -19,7 +19,8 @@ from figclip.inputs.pixels import PixelConfig
 from figclip.schema import PANEL_PAIR_SCHEMA, SPLITS
 from figclip.store import Store
 from figclip.training.optim import OptimConfig
-from figclip.training.pretrain import PretrainConfig, pretrain
+from figclip.training.pretrain import pretrain
+from figclip.training.recipe import PretrainConfig
 
 NUM_PAIRS, BROKEN, SILENT = 60, 3, 17
 CONFIG = PretrainConfig(

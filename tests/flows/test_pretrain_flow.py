@@ -28,7 +28,8 @@ from tiny import TINY_CLIP, publish_tiny_encoder
 from figclip.config import UsageError
 from figclip.inputs.corpora import CorpusShare
 from figclip.store import Folder, Manifest, Store
-from figclip.training.pretrain import PretrainConfig, pretrain
+from figclip.training.pretrain import pretrain
+from figclip.training.recipe import PretrainConfig
 
 KILLED_AFTER = 18
 

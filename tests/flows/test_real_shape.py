@@ -15,7 +15,8 @@ from figclip.inputs.corpora import CorpusShare
 from figclip.models.clip import BIOMEDCLIP
 from figclip.store import Store
 from figclip.training.optim import OptimConfig
-from figclip.training.pretrain import PretrainConfig, pretrain
+from figclip.training.pretrain import pretrain
+from figclip.training.recipe import PretrainConfig
 
 NUM_STEPS, BATCH, KILLED_AFTER = 20, 8, 8
 CONFIG = PretrainConfig(

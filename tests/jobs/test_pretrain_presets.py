@@ -10,7 +10,8 @@ from transformers import BertConfig
 from figclip.config import config_from_args
 from figclip.models import text
 from figclip.models.clip import Clip
-from figclip.training.pretrain import PretrainConfig, check_sizes, pretrain
+from figclip.training.pretrain import pretrain
+from figclip.training.recipe import PretrainConfig, check_sizes
 from figclip.training.schedule import schedule_of
 from jobs import pretrain as pretrain_job
 from jobs.pretrain import PRESETS

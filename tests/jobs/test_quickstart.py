@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from figclip.inputs.order import RowGroup, weighted
-from figclip.training.pretrain import check_sizes
+from figclip.training.recipe import check_sizes
 from jobs.miniature import map_on_ray
 from jobs.presets import DEMO
 from jobs.recipes import fitted, mixed

@@ -3,7 +3,7 @@
 import pytest
 
 from figclip.config import UsageError
-from figclip.training.pretrain import PretrainConfig
+from figclip.training.recipe import PretrainConfig
 from figclip.tuning.spaces import Between, Budget, grid_points, refuse_unknown_keys, spread
 from jobs.pretrain import PRESETS
 from jobs.sweep import SPACES, open_space

@@ -13,8 +13,8 @@ from figclip.evaluation.retrieval import validate
 from figclip.inputs.corpora import CorpusShare
 from figclip.store import Store
 from figclip.training.checkpoint import newest_checkpoint, read_checkpoint
-from figclip.training.pretrain import PretrainConfig
 from figclip.training.rank import CHECKPOINTS
+from figclip.training.recipe import PretrainConfig
 from figclip.tuning.news import News
 from figclip.tuning.trial import Setup, run_trial
 

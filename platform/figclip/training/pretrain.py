@@ -1,18 +1,14 @@
 """Pairs → an encoder artifact: contrastive pretraining on Ray Train, resumable to the sample."""
 
-import json
 import logging
 import os
 import tempfile
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import ray
-import torch
 from ray.train import CheckpointConfig, FailureConfig, RunConfig
 from ray.train.torch import TorchConfig
 from ray.train.v2.api.config import ScalingConfig
@@ -20,55 +16,22 @@ from ray.train.v2.api.exceptions import WorkerGroupError
 from ray.train.v2.api.result import Result
 
 from figclip.config import UsageError
-from figclip.inputs.corpora import (
-    Corpus,
-    CorpusShare,
-    all_texts,
-    mixed_row_groups,
-    open_corpora,
-    row_groups,
-)
-from figclip.inputs.order import RowGroup, SampleOrder
-from figclip.inputs.tokens import FILE as TOKENIZER_FILE
-from figclip.inputs.tokens import Tokenizer, open_tokenizer, train_wordpiece
-from figclip.models.adapting import adapted, mixes_pictures, plain
-from figclip.models.clip import Clip
-from figclip.models.model_card import FILE as CARD_FILE
-from figclip.models.model_card import model_card
-from figclip.models.opening import Opened
-from figclip.models.text import TextConfig
-from figclip.models.weights import clip_with, save_weights
+from figclip.inputs.corpora import CorpusShare
 from figclip.resources import is_joined_cluster, require_resources
-from figclip.store import Folder, Manifest, Publication, Store
+from figclip.store import Manifest, Store
 from figclip.training.checkpoint import newest_checkpoint, read_checkpoint
-from figclip.training.elastic import EvenTrainer, largest_divisor
-from figclip.training.initial import (
-    find_initial,
-    initial_tokenizer,
-    keep_initial,
-    warn_of_other_colours,
-)
+from figclip.training.data import open_data, task_of
+from figclip.training.elastic import EvenTrainer
+from figclip.training.initial import find_initial, warn_of_other_colours
+from figclip.training.publishing import NAME, publish_encoder
 from figclip.training.rank import CHECKPOINTS
-from figclip.training.schedule import schedule_of, warmup_of
-from figclip.training.task import LoopConfig, Task, Validate
+from figclip.training.recipe import PretrainConfig, check_sizes
+from figclip.training.runs import claim, clear_leftovers
+from figclip.training.task import Task, Validate
 from figclip.training.trackers import TrackerConfig, require_trackers
 from figclip.training.worker import run_worker
 
 log = logging.getLogger(__name__)
-
-NAME = "encoder"
-RUN_FILE = "run.json"
-LEFT_OUT_FILE = "left_out.json"
-"""Pairs of the train split that gave nothing: pair id → why."""
-SNAPSHOT = "checkpoint_manager_snapshot.json"
-"""Ray Train's list of the checkpoints of a run."""
-
-
-class PretrainConfig(LoopConfig):
-    tokenizer: str | None = None
-    """A `vocab.txt`, `tokenizer.json`, folder or hub name, or OpenAI's byte pairs
-    (`bpe_simple_vocab_16e6.txt.gz`). None takes that of `init`, or else trains a WordPiece of
-    `model.text.vocab_size` tokens on the texts of the train split of all corpora."""
 
 
 def pretrain(
@@ -152,212 +115,6 @@ def pretrain(
     return store.manifest(NAME, version)
 
 
-@dataclass(frozen=True)
-class Data:
-    """What runs on the same corpora have in common."""
-
-    corpora: tuple[Corpus, ...]
-    train: tuple[RowGroup, ...]
-    validation: tuple[RowGroup, ...]
-    """Of the first corpus, like the next."""
-    test: tuple[RowGroup, ...]
-
-    @property
-    def num_rows(self) -> int:
-        """That an epoch shows."""
-        return SampleOrder(self.train, 0, 1).num_rows
-
-
-def open_data(store: Store, corpora: Sequence[CorpusShare]) -> Data:
-    """`UsageError` where one of them is not published."""
-    opened = open_corpora(store, corpora)
-    return Data(
-        corpora=opened,
-        train=mixed_row_groups(opened, corpora, "train"),
-        validation=row_groups(opened[0].pairs, "validation"),
-        test=row_groups(opened[0].pairs, "test"),
-    )
-
-
-def task_of(
-    data: Data,
-    config: PretrainConfig,
-    run: Folder,
-    *,
-    initial: Opened | None,
-    validate: Validate | None,
-    cpus_per_read: float = 0.0,
-    reads_per_worker: int = 1,
-    trackers: TrackerConfig,
-) -> Task:
-    """What a run's workers are handed; tokenizer and initial weights are kept in its folder."""
-    keep_initial(run, initial)
-    return Task(
-        config=config.part(LoopConfig),
-        corpora=data.corpora,
-        train=data.train,
-        validation=data.validation,
-        tokenizer=_tokenizer(run, config, data.corpora, data.train, initial),
-        run=run,
-        validate=validate,
-        cpus_per_read=cpus_per_read,
-        reads_per_worker=reads_per_worker,
-        trackers=trackers,
-    )
-
-
-def publish_encoder(
-    store: Store,
-    version: str,
-    task: Task,
-    state: dict[str, Any],
-    *,
-    values: dict[str, Any],
-    inputs: tuple[str, ...],
-) -> Manifest:
-    """What a checkpoint's `state` has learned, as `encoder@version` with its card."""
-    with store.publishing(NAME, version, config=values, inputs=inputs) as publication:
-        _write_encoder(publication, task, state)
-        card = model_card(
-            f"{NAME}@{version}",
-            task.config.model.settled(),
-            inputs=inputs,
-            run=values,
-            counts=publication.counts,
-        )
-        publication.folder.write(CARD_FILE, card.encode())
-    return store.manifest(NAME, version)
-
-
-def check_sizes(config: PretrainConfig, *, num_rows: int, workers: range) -> None:
-    """`UsageError` where batch, lanes, workers, pairs, pictures or warm-up do not fit.
-
-    Of the numbers of `workers` one has to divide the lanes; an elastic run takes only those.
-    """
-    most = workers[-1]
-    if largest_divisor(config.lanes, most) < workers[0]:
-        told = f"{most}" if len(workers) == 1 else f"{workers[0]} to {most}"
-        raise UsageError(
-            f"{config.lanes} lanes cannot be shared evenly by {told} workers: set --num-workers to "
-            f"{largest_divisor(config.lanes, most)}, or --lanes to a multiple of {most}"
-        )
-    for size in (config.batch_size, *(size for _, size in config.batch_schedule)):
-        if size % config.lanes:
-            raise UsageError(
-                f"a batch of {size} pairs cannot take as many of each of {config.lanes} lanes: set "
-                f"--batch-size (and --batch-schedule) to multiples of {config.lanes}, or --lanes "
-                f"to a divisor of them"
-            )
-    _check_parts(config, workers[0])
-    if config.pixels.size != config.model.vision.image_size:
-        raise UsageError(
-            f"pictures of {config.pixels.size} px do not fit a tower for "
-            f"{config.model.vision.image_size} px: set --pixels.size or --model.vision.image-size"
-        )
-    schedule = schedule_of(
-        num_rows=num_rows,
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        batch_schedule=config.batch_schedule,
-    )
-    warmup_of(config.optim, schedule)
-
-
-def _check_parts(config: PretrainConfig, num_workers: int) -> None:
-    """Gradients in parts are those of the whole batch only where its pictures are apart."""
-    largest = max(config.batch_size, *(size for _, size in config.batch_schedule), 0)
-    if (config.micro_batch_size or largest) * num_workers >= largest:
-        return
-    only_pictures = config.adapt.with_overrides(
-        {"lora_rank": 0, "lock_text": False, "text_unlocked": 0}
-    )
-    with torch.device("meta"):
-        model = config.model.model_copy(update={"text": TextConfig()})  # any: no hub is asked
-        clip = adapted(Clip(model.settled()), only_pictures)
-    if mixes_pictures(clip):
-        raise UsageError(
-            f"{config.model.vision.timm_model} normalises a picture by its batch, which cannot go "
-            f"through in parts: set --adapt.freeze-batch-norm, or no --micro-batch-size"
-        )
-
-
-def _num_rows(groups: tuple[RowGroup, ...]) -> int:
-    return sum(group.num_rows for group in groups)
-
-
-def clear_leftovers(run: Folder, record: dict[str, Any]) -> None:
-    """Delete the folder of that very run, which was killed after it had published."""
-    if run.exists(RUN_FILE) and record.items() <= json.loads(run.read(RUN_FILE)).items():
-        log.info("clearing %s: its encoder is published", run.path)
-        run.clear()
-
-
-def claim(run: Folder, record: dict[str, Any]) -> None:
-    """Start the run's folder, or find there the same run, to be resumed."""
-    if not run.exists(RUN_FILE):
-        run.clear()
-        run.write(RUN_FILE, json.dumps(record, indent=1).encode())
-        return
-    found = json.loads(run.read(RUN_FILE))
-    differing = [name for name in record if found.get(name) != record[name]]
-    if differing:
-        raise UsageError(
-            f"an unfinished run in {run.path} has another {' and '.join(differing)}: run it with "
-            f"what its {RUN_FILE} says to resume it, take a new version, or delete that folder"
-        )
-    forget_torn_snapshot(run / CHECKPOINTS)
-    log.info("resuming the run in %s", run.path)
-
-
-def forget_torn_snapshot(run: Folder) -> None:
-    """Delete Ray Train's list of checkpoints where it is half a file, on which no run could start.
-
-    Ray Train writes it in place. Without it, the workers look for the newest checkpoint themselves.
-    """
-    if not run.exists(SNAPSHOT):
-        return
-    try:
-        json.loads(run.read(SNAPSHOT))
-    except ValueError as error:
-        log.warning("%s/%s is torn and deleted (%s)", run.path, SNAPSHOT, error)
-        run.fs.delete_file(f"{run.path}/{SNAPSHOT}")
-
-
-def _tokenizer(
-    run: Folder,
-    config: PretrainConfig,
-    corpora: Sequence[Corpus],
-    train: tuple[RowGroup, ...],
-    initial: Opened | None,
-) -> Tokenizer:
-    """The given one, that of the initial model, or one trained on the texts.
-
-    The run's folder keeps it for a resumption.
-    """
-    if run.exists(TOKENIZER_FILE):
-        return Tokenizer.load(run)
-    vocab_size = config.model.text.settled().vocab_size
-    if config.tokenizer is not None:
-        tokenizer = open_tokenizer(config.tokenizer)
-    elif initial is not None:
-        tokenizer = initial_tokenizer(initial)
-    else:
-        tokenizer = train_wordpiece(all_texts(corpora, train), vocab_size=vocab_size)
-    if tokenizer.vocab_size > vocab_size:
-        given = config.init or config.model.text.hf_name
-        remedy = (
-            f"name the one that {given} was trained with, --tokenizer {given}"
-            if given
-            else f"set --model.text.vocab-size {tokenizer.vocab_size}"
-        )
-        raise UsageError(
-            f"the tokenizer's {tokenizer.vocab_size} tokens exceed the model's {vocab_size}: "
-            f"{remedy}"
-        )
-    tokenizer.save(run)
-    return tokenizer
-
-
 def fit(
     task: Task,
     workers: ScalingConfig,
@@ -396,31 +153,3 @@ def fit(
             return read_checkpoint((task.run / CHECKPOINTS / name).download(Path(copy)))
     with result.checkpoint.as_directory() as folder:
         return read_checkpoint(Path(folder))
-
-
-def _write_encoder(publication: Publication, task: Task, state: dict[str, Any]) -> None:
-    config, folder, progress = task.config, publication.folder, state["progress"]
-    learned = state["model"] | state["others"].get("average", {})
-    weights = plain(learned, config.model, config.adapt)
-    clip: Clip = clip_with(weights, config.model, origin="the last checkpoint")
-    save_weights(folder, clip, config.model)
-    task.tokenizer.save(folder)
-    config.pixels.save(folder)
-    folder.write("history.json", json.dumps(progress["history"], indent=1).encode())
-    curves = task.run / "tensorboard"
-    for name in curves.files():
-        (folder / "_tensorboard").write(name, curves.read(name))
-    left_out: dict[str, str] = progress["left_out"]
-    folder.write(LEFT_OUT_FILE, json.dumps(left_out, indent=1).encode())
-    last = dict(progress["history"][-1])
-    publication.counts.update(
-        num_train_pairs=_num_rows(task.train),
-        num_validation_pairs=_num_rows(task.validation),
-        num_parameters=sum(parameter.numel() for parameter in clip.parameters()),
-        num_steps=progress["steps_done"],
-        num_epochs=last.pop("epoch"),
-        samples_seen=last.pop("samples"),
-        final_loss=last.pop("loss"),
-        left_out=dict(Counter(why.partition(":")[0] for why in left_out.values())),
-        validation=last,
-    )

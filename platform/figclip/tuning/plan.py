@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Literal
 
 from figclip.config import UsageError
-from figclip.training.pretrain import PretrainConfig
+from figclip.training.recipe import PretrainConfig
 from figclip.tuning.record import SweepRecord, TrialRecord
 from figclip.tuning.spaces import Budget, Params, Point, grid_points
 from figclip.tuning.study import SweepStudy, distribution, keyed

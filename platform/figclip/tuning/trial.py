@@ -19,10 +19,11 @@ from figclip.inputs.corpora import CorpusShare
 from figclip.store import Folder, Store
 from figclip.training.alone import judge, train_alone
 from figclip.training.checkpoint import History, Progress, newest_checkpoint
+from figclip.training.data import Data, open_data, task_of
 from figclip.training.initial import find_initial
 from figclip.training.loop import Diverged
-from figclip.training.pretrain import Data, PretrainConfig, check_sizes, open_data, task_of
 from figclip.training.rank import CHECKPOINTS
+from figclip.training.recipe import PretrainConfig, check_sizes
 from figclip.training.task import Task, Validate
 from figclip.training.trackers import TrackerConfig
 from figclip.tuning.news import News

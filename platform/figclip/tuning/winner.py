@@ -6,7 +6,7 @@ from pathlib import Path
 from figclip.config import UsageError
 from figclip.store import Manifest, Store
 from figclip.training.checkpoint import newest_checkpoint, read_checkpoint
-from figclip.training.pretrain import NAME, publish_encoder
+from figclip.training.publishing import NAME, publish_encoder
 from figclip.training.rank import CHECKPOINTS
 from figclip.tuning.record import TrialRecord
 from figclip.tuning.study import SweepStudy
