@@ -1,4 +1,4 @@
-"""Gradients of pairs that lie on several processes, against one process that has all of them."""
+"""Losses and gradients of pairs that lie on several processes, against one that has them all."""
 
 import itertools
 import math
@@ -62,23 +62,26 @@ def gradients(model: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def plain_gradients(name: str, scale: float, k: int, dtype: torch.dtype) -> dict[str, Tensor]:
-    """The whole batch in one process, by torch's own operations."""
+def plainly(name: str, scale: float, k: int, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Loss and gradients of the whole batch in one process, by torch's own operations."""
     model = Towers(dtype, scale, with_bias=name == "siglip")
     pixels, words, present = inputs(dtype, k)
     values = model(pixels, words)
-    LOSSES[name][1](*values, **({} if present is None else {"present": present})).backward()
-    return gradients(model)
+    loss = LOSSES[name][1](*values, **({} if present is None else {"present": present}))
+    loss.backward()
+    return {"loss": loss.detach().double(), **gradients(model)}
 
 
-def rank_gradients(rank: int, num_ranks: int, name: str, scale: float, k: int, dtype: torch.dtype):
+def on_rank(rank: int, num_ranks: int, name: str, scale: float, k: int, dtype: torch.dtype):
+    """Its own value of the loss, and the gradients that it ends with."""
     towers = Towers(dtype, scale, with_bias=name == "siglip")
     model = DistributedDataParallel(towers) if dist.is_initialized() else towers
     pixels, words, present = (
         None if x is None else x.chunk(num_ranks)[rank] for x in inputs(dtype, k)
     )
-    LOSSES[name][0](*model(pixels, words), present=present, tile_rows=TILE_ROWS).backward()
-    return gradients(model)
+    loss = LOSSES[name][0](*model(pixels, words), present=present, tile_rows=TILE_ROWS)
+    loss.backward()
+    return {"loss": loss.detach().double(), **gradients(model)}
 
 
 def one_rank(rank: int, folder: str, num_ranks: int) -> None:
@@ -86,40 +89,45 @@ def one_rank(rank: int, folder: str, num_ranks: int) -> None:
     dist.init_process_group(
         "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=num_ranks
     )
-    found = [rank_gradients(rank, num_ranks, *case) for case in CASES]
+    found = [on_rank(rank, num_ranks, *case) for case in CASES]
     torch.save(found, Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()
 
 
 @pytest.fixture(scope="module", params=[1, 2, 4])
 def by_rank(request, tmp_path_factory) -> list[list[dict[str, Tensor]]]:
-    """Gradients that each of so many processes ended with, case by case."""
+    """What each of so many processes ended with, case by case; of the loss, the mean of all."""
     num_ranks = request.param
     if num_ranks == 1:
-        return [[rank_gradients(0, 1, *case) for case in CASES]]
+        return [[on_rank(0, 1, *case) for case in CASES]]
     folder = tmp_path_factory.mktemp("ranks")
     mp.spawn(one_rank, args=(str(folder), num_ranks), nprocs=num_ranks)
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(num_ranks)]
+    found = [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(num_ranks)]
+    for of_case in zip(*found, strict=True):
+        mean = torch.stack([of_rank["loss"] for of_rank in of_case]).mean()
+        for of_rank in of_case:
+            of_rank["loss"] = mean
+    return found
 
 
 def distance(found: dict[str, Tensor], truth: dict[str, Tensor], name: str) -> float:
     return float((found[name] - truth[name]).norm() / truth[name].norm())
 
 
-def test_gradients_over_ranks_equal_the_full_batch(by_rank):
+def test_loss_and_gradients_over_ranks_equal_those_of_the_full_batch(by_rank):
     for number, (*case, dtype) in enumerate(CASES):
         if dtype == torch.float64:
-            truth = plain_gradients(*case, dtype)
-            for found in (gradients[number] for gradients in by_rank):
+            truth = plainly(*case, dtype)
+            for found in (one[number] for one in by_rank):
                 assert found.keys() == truth.keys()
                 assert max(distance(found, truth, name) for name in truth) <= 1e-12
 
 
-def test_float32_gradients_over_ranks_are_as_true_as_those_of_a_plain_loss(by_rank):
+def test_float32_loss_and_gradients_over_ranks_are_as_true_as_those_of_a_plain_loss(by_rank):
     rounding = torch.finfo(torch.float32).eps  # a scalar's plain error may be nil by luck
     for number, (*case, dtype) in enumerate(CASES):
         if dtype == torch.float32:
-            truth, plain = plain_gradients(*case, torch.float64), plain_gradients(*case, dtype)
+            truth, plain = plainly(*case, torch.float64), plainly(*case, dtype)
             for found, name in itertools.product((one[number] for one in by_rank), truth):
                 bound = 2 * max(distance(plain, truth, name), rounding)
                 assert distance(found, truth, name) <= bound, (case, name)
