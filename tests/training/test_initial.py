@@ -56,6 +56,14 @@ def test_the_source_is_opened_once_and_then_never_again(store):
     assert all(torch.equal(again[name], tensor) for name, tensor in first.items())
 
 
+def test_a_copy_that_a_kill_left_half_written_is_made_again(store):
+    folder, run = store.open("encoder", "tiny"), store.root / "runs" / "one"
+    keep_initial(run, find_initial(folder.path, TINY_CLIP, run))
+    assert find_initial(folder.path, TINY_CLIP, run) is None
+    (run / "initial").delete("model.json")  # which is written after the weights
+    assert find_initial(folder.path, TINY_CLIP, run) is not None
+
+
 def test_larger_pictures_and_longer_texts_resample_the_positions_and_nothing_else(store):
     folder = store.open("encoder", "tiny")
     before = load_clip(folder)[0].state_dict()

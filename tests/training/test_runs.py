@@ -9,7 +9,7 @@ from ray.train import ScalingConfig
 from figclip.config import UsageError
 from figclip.store import Folder, Store
 from figclip.training.elastic import EvenScalingPolicy, largest_divisor
-from figclip.training.runs import SNAPSHOT, claim, clear_leftovers, forget_torn_snapshot
+from figclip.training.runs import SNAPSHOT, claim, clear_leftovers, find_run, forget_torn_snapshot
 
 RECORD = {"config": {"seed": 0}, "inputs": ["pairs@a"]}
 
@@ -38,6 +38,7 @@ def anywhere(request, tmp_path) -> Folder:
 def test_the_same_run_is_resumed_with_what_it_had(run):
     claim(run, RECORD)
     run.write("tokenizer.json", b"kept")
+    find_run(run, RECORD)
     claim(run, RECORD)
     assert run.read("tokenizer.json") == b"kept"
 
@@ -54,15 +55,15 @@ def test_another_run_is_refused_and_harms_nothing(run, changed, named):
     claim(run, RECORD)
     run.write("tokenizer.json", b"kept")
     with pytest.raises(UsageError, match=f"{named}.*take a new version, or delete that folder"):
-        claim(run, RECORD | changed)
+        find_run(run, RECORD | changed)
     assert json.loads(run.read("run.json")) == RECORD
     assert run.read("tokenizer.json") == b"kept"
 
 
 def test_files_without_a_record_are_of_no_run(run):
     run.write("tokenizer.json", b"of whom?")
-    claim(run, RECORD)
-    assert list(run.files()) == ["run.json"]
+    find_run(run, RECORD)
+    assert not run.files()
 
 
 def test_what_is_left_of_a_published_run_is_cleared(run):

@@ -61,14 +61,18 @@ def task_of(
     reads_per_worker: int = 1,
     trackers: TrackerConfig,
 ) -> Task:
-    """What a run's workers are handed; tokenizer and initial weights are kept in its folder."""
+    """What a run's workers are handed; tokenizer and initial weights are kept in its folder.
+
+    `UsageError`, before anything is kept, where the tokenizer does not fit the model.
+    """
+    tokenizer = _tokenizer(run, config, data.corpora, data.train, initial)
     keep_initial(run, initial)
     return Task(
         config=config.part(LoopConfig),
         corpora=data.corpora,
         train=data.train,
         validation=data.validation,
-        tokenizer=_tokenizer(run, config, data.corpora, data.train, initial),
+        tokenizer=tokenizer,
         run=run,
         validate=validate,
         cpus_per_read=cpus_per_read,

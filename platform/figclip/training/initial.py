@@ -16,7 +16,7 @@ from figclip.models.adapting import AdaptConfig, adapted
 from figclip.models.clip import Clip, ClipConfig
 from figclip.models.opening import Opened, open_model
 from figclip.models.resampling import refitted
-from figclip.models.weights import WEIGHTS_FILE, clip_with, load_clip, save_weights
+from figclip.models.weights import CONFIG_FILE, clip_with, load_clip, save_weights
 from figclip.store import Folder
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def find_initial(init: str | None, model: ClipConfig, run: Folder) -> Opened | N
 
     `UsageError` names the keys in which its architecture differs from the config's.
     """
-    if init is None or (run / PLACE).exists(WEIGHTS_FILE):
+    if init is None or (run / PLACE).exists(CONFIG_FILE):  # written last
         return None
     opened = open_model(init)
     state = refitted(opened.clip.state_dict(), model)

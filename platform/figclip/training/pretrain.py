@@ -26,7 +26,7 @@ from figclip.training.initial import find_initial, warn_of_other_colours
 from figclip.training.publishing import NAME, publish_encoder
 from figclip.training.rank import CHECKPOINTS
 from figclip.training.recipe import PretrainConfig, check_sizes
-from figclip.training.runs import claim, clear_leftovers
+from figclip.training.runs import claim, clear_leftovers, find_run
 from figclip.training.task import Task, Validate
 from figclip.training.trackers import TrackerConfig, require_trackers
 from figclip.training.worker import run_worker
@@ -89,8 +89,9 @@ def pretrain(
         },
         can_grow=is_joined_cluster(os.environ),
     )
+    record = {"config": values, "inputs": list(inputs)}
+    find_run(run, record)
     initial = find_initial(config.init, config.model, run)
-    claim(run, {"config": values, "inputs": list(inputs)})
     if initial is not None:
         warn_of_other_colours(initial, config.pixels)
     task = task_of(
@@ -103,6 +104,7 @@ def pretrain(
         reads_per_worker=reads_per_worker,
         trackers=trackers or TrackerConfig(),
     )
+    claim(run, record)
     workers = ScalingConfig(
         num_workers=num_workers if min_workers is None else (min_workers, num_workers),
         use_gpu=use_gpu,

@@ -22,11 +22,13 @@ def clear_leftovers(run: Folder, record: dict[str, Any]) -> None:
         run.clear()
 
 
-def claim(run: Folder, record: dict[str, Any]) -> None:
-    """Start the run's folder, or find there the same run, to be resumed."""
+def find_run(run: Folder, record: dict[str, Any]) -> None:
+    """Leave in the folder what is of the same run, to be resumed; delete what is of none.
+
+    `UsageError` where another run has it.
+    """
     if not run.exists(RUN_FILE):
         run.clear()
-        run.write(RUN_FILE, json.dumps(record, indent=1).encode())
         return
     found = json.loads(run.read(RUN_FILE))
     differing = [name for name in record if found.get(name) != record[name]]
@@ -37,6 +39,12 @@ def claim(run: Folder, record: dict[str, Any]) -> None:
         )
     forget_torn_snapshot(run / CHECKPOINTS)
     log.info("resuming the run in %s", run.path)
+
+
+def claim(run: Folder, record: dict[str, Any]) -> None:
+    """From now on the folder is of that run: last of all, so that one that is refused has none."""
+    if not run.exists(RUN_FILE):
+        run.write(RUN_FILE, json.dumps(record, indent=1).encode())
 
 
 def forget_torn_snapshot(run: Folder) -> None:
