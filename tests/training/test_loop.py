@@ -1,0 +1,126 @@
+"""The loop of a rank alone in its process: the tail of a run, and its scaler after a kill."""
+
+from typing import Any
+
+import pytest
+import small_pairs
+import torch
+from small_runs import CONFIG
+
+from figclip.inputs.corpora import CorpusShare
+from figclip.store import Store
+from figclip.training.alone import LoneRank, Tell
+from figclip.training.checkpoint import Progress
+from figclip.training.data import open_data, task_of
+from figclip.training.loop import Worker
+from figclip.training.recipe import PretrainConfig
+from figclip.training.task import Task
+from figclip.training.trackers import TrackerConfig
+
+CPU = torch.device("cpu")
+NUM_STEPS = 8
+
+
+class Killed(BaseException):
+    """As a signal would end it: nothing of the code answers to it."""
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Store:
+    return small_pairs.publish_pairs(tmp_path_factory.mktemp("pairs"), num_train=36)
+
+
+def task(store: Store, run: str, config: PretrainConfig) -> Task:
+    return task_of(
+        open_data(store, (CorpusShare(pairs="small"),)),
+        config,
+        store.root / "runs" / run,
+        initial=None,
+        validate=None,
+        trackers=TrackerConfig(),
+    )
+
+
+def recipe(**overrides: Any) -> PretrainConfig:
+    """Two epochs of four steps."""
+    return CONFIG.with_overrides({"optim.warmup_steps": 2, **overrides})
+
+
+@pytest.mark.parametrize(("tail", "num_whole"), [(0.0, 0), (0.25, 2), (0.4, 3)])
+def test_the_last_samples_of_a_run_are_learned_with_every_patch(store, tail, num_whole):
+    """What enters the first block is counted: the class token, and all of four patches or half."""
+    config = recipe(**{"model.vision.patch_dropout": 0.5, "unmasked_tail": tail})
+    run = task(store, f"tail-{tail}", config)
+    worker = Worker(run, LoneRank(run, lambda progress: None, CPU))
+    seen: list[tuple[int, int]] = []
+    worker.learner.model.visual.trunk.blocks[0].register_forward_hook(
+        lambda module, inputs, output: seen.append((len(inputs[0]), inputs[0].shape[1]))
+    )
+    worker.train()
+    worker.close()
+    assert seen == [(8, 3)] * (NUM_STEPS - num_whole) + [(8, 5)] * num_whole
+
+
+State = tuple[dict[str, Any], float, dict[str, torch.Tensor]]
+"""After a step: the scaler's state, the loss, the weights."""
+
+
+def trained(worker: Worker, states: list[State]) -> None:
+    """Train to the end, or to a kill, and write down how each step left things."""
+    learner, step = worker.learner, worker.learner.step
+
+    def observed(*args: Any, **options: Any) -> Any:
+        metrics = step(*args, **options)
+        weights = {name: tensor.clone() for name, tensor in learner.model.state_dict().items()}
+        states.append((learner.scaler.state_dict(), metrics.loss.item(), weights))
+        return metrics
+
+    learner.step = observed
+    worker.train()
+    worker.close()
+
+
+def kill(progress: Progress) -> None:
+    if progress.steps_done == 2:
+        raise Killed
+
+
+@pytest.mark.parametrize(
+    ("start", "last"),
+    [
+        ({"scale": 2.0**8, "growth_interval": 3}, 2.0**10),
+        ({"scale": 2.0**60}, 2.0 ** (60 - NUM_STEPS)),
+    ],
+    ids=["doubles after three good steps", "is halved by every step, which overflows"],
+)
+def test_a_float16_run_goes_on_with_the_scaler_that_it_had(store, start, last):
+    """With a scale or a count of its own, a resumed run would grow later, or take a step that the
+    other one leaves out."""
+    config = recipe(precision="fp16", checkpoint_every_steps=2)
+
+    def worker(run: str, tell: Tell) -> Worker:
+        its_task = task(store, f"{run}-{last}", config)
+        return Worker(its_task, LoneRank(its_task, tell, CPU))
+
+    expected: list[State] = []
+    found: list[State] = []
+    whole, killed = worker("whole", lambda progress: None), worker("killed", kill)
+    for one in (whole, killed):
+        one.learner.scaler.load_state_dict(one.learner.scaler.state_dict() | start)
+    trained(whole, expected)
+    with pytest.raises(Killed):
+        trained(killed, found)
+    resumed = worker("killed", lambda progress: None)
+    assert resumed.progress.steps_done == 2
+    assert resumed.learner.scaler.state_dict() == expected[1][0]
+    trained(resumed, found)
+
+    assert expected[-1][0]["scale"] == last
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours[:2] == theirs[:2]
+        assert all(torch.equal(ours[2][name], tensor) for name, tensor in theirs[2].items())
