@@ -1,11 +1,15 @@
 """Any source of a model through one door, and sources that are none."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import constants
+from huggingface_hub.errors import EntryNotFoundError
 from native_clip import native_clip
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from figclip.config import UsageError
 from figclip.models import opening
@@ -177,6 +181,56 @@ def test_a_repository_on_the_hub_is_fetched_and_read_as_a_folder(folder, monkeyp
     monkeypatch.setattr(opening, "hf_hub_download", lambda *names: asked.append(names))
     assert_same_weights(clip, open_model("hf-hub:somebody/clip").clip)
     assert asked == ["somebody/clip", ("somebody/clip", "open_clip_model.safetensors")]
+
+
+def only_pickled(folder):
+    """A folder of open_clip's as it was written before safetensors."""
+    path = Path(folder.path)
+    state = load_file(path / "open_clip_model.safetensors")
+    (path / "open_clip_model.safetensors").unlink()
+    torch.save(state, path / "open_clip_pytorch_model.bin")
+    return path
+
+
+def test_of_a_repository_without_safetensors_the_older_file_is_fetched(
+    folder, tmp_path, monkeypatch
+):
+    """The hub's two calls are stood in for: small files, and one file, which may not be there."""
+    clip, cache = written(folder, BERT), tmp_path / "cache"
+    hub = only_pickled(folder)
+
+    def snapshot_download(name, *, allow_patterns):
+        small = [path for pattern in allow_patterns for path in hub.glob(pattern)]
+        cache.mkdir()
+        for path in small:
+            shutil.copy(path, cache)
+        return str(cache)
+
+    def hf_hub_download(name, file):
+        if not (hub / file).is_file():
+            raise EntryNotFoundError(f"404: {name} has no {file}")
+        return shutil.copy(hub / file, cache)
+
+    monkeypatch.setattr(opening, "snapshot_download", snapshot_download)
+    monkeypatch.setattr(opening, "hf_hub_download", hf_hub_download)
+    assert_same_weights(clip, open_model("somebody/clip").clip)
+    assert (cache / "open_clip_pytorch_model.bin").is_file()
+
+
+def test_without_the_hub_a_repository_in_the_cache_is_opened_by_the_file_that_it_has(
+    folder, tmp_path, monkeypatch
+):
+    clip, cache = written(folder, BERT), tmp_path / "cache"
+    place, commit = cache / "models--somebody--clip", "0" * 40
+    shutil.copytree(only_pickled(folder), place / "snapshots" / commit)
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text(commit)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert_same_weights(clip, open_model("somebody/clip").clip)
+    (place / "snapshots" / commit / "open_clip_pytorch_model.bin").unlink()
+    with pytest.raises(UsageError, match=r"neither in the cache nor .* go online"):
+        open_model("somebody/clip")
 
 
 def test_a_hub_out_of_reach_is_an_error(monkeypatch):

@@ -139,12 +139,15 @@ def _fetched(name: str) -> Path:
     """The repository's small files, and of its weights the first file that we read."""
     path = Path(snapshot_download(name, allow_patterns=["*.json", "*.txt", "*.txt.gz"]))
     is_open_clip = (path / OPEN_CLIP_CONFIG).is_file()
+    unreached: LocalEntryNotFoundError | None = None
     for file in OPEN_CLIP_WEIGHTS if is_open_clip else HF_WEIGHTS:
         try:
             hf_hub_download(name, file)
             return path
-        except LocalEntryNotFoundError:  # the hub was not reached: it may have the file
-            raise
+        except LocalEntryNotFoundError as error:  # no word from the hub: the cache may have another
+            unreached = error
         except EntryNotFoundError as error:
             log.info("%s has no %s: %s", name, file, error)
+    if unreached:
+        raise unreached
     return path
