@@ -7,7 +7,7 @@ import pytest
 import torch
 from open_clip.model import CLIP, CustomTextCLIP, ModifiedResNet, resize_pos_embed
 from open_clip.model import resize_text_pos_embed as peers_resized_table
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import CLIPConfig, CLIPModel
 
@@ -85,6 +85,65 @@ def test_openais_models_have_open_clips_keys_and_shapes(config, name, num_keys):
         peer = CLIP(**open_clip.get_model_config(name)).state_dict()
     assert len(ours) == num_keys
     assert {k: tensor.shape for k, tensor in ours.items()} == {k: t.shape for k, t in peer.items()}
+
+
+def drawn(peer: nn.Module) -> dict[str, torch.Tensor]:
+    """A state dict of a model that was built without memory: each tensor of its own numbers."""
+    state = peer.to_empty(device="cpu").state_dict()
+    for tensor in state.values():
+        tensor.uniform_(-1, 1) if tensor.is_floating_point() else tensor.random_(0, 100)
+    return state
+
+
+def assert_written_again(state, path):
+    """Key for key, and bit for bit."""
+    found = load_file(path)
+    assert found.keys() == state.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in state.items())
+
+
+NARROW_VIT = {
+    "embed_dim": 32,
+    "quick_gelu": True,
+    "vision_cfg": {"image_size": 32, "layers": 12, "width": 64, "patch_size": 8},
+    "text_cfg": {"context_length": 12, "vocab_size": 60, "width": 64, "heads": 1, "layers": 12},
+}
+"""All layers of OpenAI's ViT-B/16, and so all of its keys."""
+
+
+@pytest.mark.parametrize(
+    ("model", "num_keys"),
+    [(NARROW_VIT, 302), (open_clip.get_model_config("RN50-quickgelu"), 489)],
+    ids=["vit", "resnet"],
+)
+def test_files_of_openais_models_are_read_and_written_key_for_key(tmp_path, model, num_keys):
+    with torch.device("meta"):
+        peer = CLIP(**model)
+    state = drawn(peer)
+    assert len(state) == num_keys
+    save_file(state, tmp_path / "open_clip_model.safetensors")
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": model}))
+    opened, folder = open_model(tmp_path), Store(tmp_path).folder("again", "one")
+    write_open_clip(folder, opened.clip, opened.config, mean=opened.mean, std=opened.std)
+    assert_written_again(state, f"{folder.path}/open_clip_model.safetensors")
+
+
+def test_the_file_of_transformers_vit_is_read_and_written_key_for_key(tmp_path):
+    tower = {"hidden_size": 64, "intermediate_size": 256, "num_attention_heads": 1}
+    vision = tower | {"num_hidden_layers": 12, "image_size": 32, "patch_size": 8}
+    text = tower | {"num_hidden_layers": 12, "vocab_size": 60, "max_position_embeddings": 12}
+    told = CLIPConfig(projection_dim=32, vision_config=vision, text_config=text).to_dict()
+    with torch.device("meta"):
+        peer = CLIPModel(CLIPConfig.from_dict(told))
+    state = drawn(peer)
+    assert len(state) == 398
+    save_file(state, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    opened, folder = open_model(tmp_path), Store(tmp_path).folder("again", "one")
+    write_hf_clip(
+        folder, opened.clip, opened.config, mean=opened.mean, std=opened.std, marks=(1, 2, 3)
+    )
+    assert_written_again(state, f"{folder.path}/model.safetensors")
 
 
 @torch.no_grad()

@@ -9,11 +9,12 @@ import pytest
 import torch
 from open_clip.model import CustomTextCLIP
 from PIL import Image
+from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertConfig, BertTokenizerFast
 
 from figclip.inputs.pixels import PixelConfig, eval_pixels
 from figclip.inputs.tokens import open_tokenizer, train_wordpiece
-from figclip.models.open_clip import by_open_clips_names
+from figclip.models.open_clip import by_open_clips_names, write_open_clip
 from figclip.models.opening import open_model
 from figclip.store import Store
 
@@ -145,6 +146,21 @@ def test_the_released_biomedclip_shape_embeds_the_same_in_ours(tmp_path):
     assert back.keys() == theirs.keys()
     assert all(torch.equal(back[name], tensor) for name, tensor in theirs.items())
     assert_same_embeddings(peer, clip, vocab_size=30_522, lengths=[256, 100, 3], context_length=256)
+
+
+def test_the_file_of_a_model_in_biomedclips_form_is_read_and_written_key_for_key(tmp_path):
+    """With all layers of the released one, and so all of its keys, but the stray one."""
+    bert = bert_folder(tmp_path / "bert", **SMALL_BERT | {"num_hidden_layers": 12})
+    peer, model = custom_text_clip(
+        bert, timm_model="vit_tiny_patch16_224", embed_dim=32, context_length=40
+    )
+    write_checkpoint(tmp_path, peer, model)
+    opened, folder = open_model(tmp_path), Store(tmp_path).folder("again", "one")
+    write_open_clip(folder, opened.clip, opened.config, mean=opened.mean, std=opened.std)
+    theirs, found = peer.state_dict(), load_file(f"{folder.path}/open_clip_model.safetensors")
+    assert len(theirs) == 351
+    assert found.keys() == theirs.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in theirs.items())
 
 
 def test_odd_texts_become_the_tokens_of_open_clip(tmp_path):
