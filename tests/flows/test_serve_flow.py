@@ -12,6 +12,7 @@ import httpx
 import numpy as np
 import openai
 import pytest
+from foreign_models import OfOpenClip, OfTransformers
 from tiny import drawn, publish_tiny_embeddings, publish_tiny_encoder, publish_tiny_pairs
 
 from figclip.embedding.encoder import Encoder
@@ -54,20 +55,36 @@ def encoder(store: Store) -> Encoder:
 
 
 @pytest.fixture(scope="module")
-def url(ray_cluster: None, store: Store) -> Iterator[str]:
-    """Both applications behind one port: embeddings at /, the search at /search."""
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, OfOpenClip | OfTransformers]:
+    """Folder → the model that its own library saved there."""
+    parent = tmp_path_factory.mktemp("foreign")
+    kinds = {parent / "open_clip": OfOpenClip, parent / "transformers": OfTransformers}
+    return {folder: kind(folder) for folder, kind in kinds.items()}
+
+
+@pytest.fixture(scope="module")
+def url(
+    ray_cluster: None, store: Store, foreign: dict[Path, OfOpenClip | OfTransformers]
+) -> Iterator[str]:
+    """All applications behind one port: embeddings at /, the search at /search, and embeddings by
+    the models of other libraries below the names of these."""
     from ray import serve
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     small = {"store": store.url, "cpus": 0.5, "gateway_cpus": 0.25}
+    others = {
+        folder.name: embeddings.app(embeddings.EmbeddingsArgs(encoder=str(folder), **small))
+        for folder in foreign
+    }
     serve.start(http_options={"host": "127.0.0.1", "port": port})
     try:
         serve.run_many(
             [
                 serve.RunTarget(embeddings.app(embeddings.EmbeddingsArgs(**small)), "embeddings"),
                 serve.RunTarget(search.app(search.SearchArgs(**small)), "search", "/search"),
+                *(serve.RunTarget(app, name, f"/{name}") for name, app in others.items()),
             ]
         )
         yield f"http://127.0.0.1:{port}"
@@ -95,6 +112,17 @@ def test_the_openai_client_gets_the_vectors_that_the_encoder_gives(
     np.testing.assert_array_equal(got[0], got[2])
     num_tokens = int(encoder.encode_texts([text]).num_tokens[0])
     assert answer.usage.prompt_tokens == answer.usage.total_tokens == 2 * num_tokens
+
+
+def test_models_of_other_libraries_answer_as_those_libraries_do(
+    url: str, foreign: dict[Path, OfOpenClip | OfTransformers]
+):
+    text, picture = "A red disc of 10 µm on the left.", drawn("blue", "ring", "right")
+    for folder, model in foreign.items():
+        client = openai.OpenAI(base_url=f"{url}/{folder.name}/v1", api_key="none", max_retries=0)
+        answer = client.embeddings.create(model=str(folder), input=[text, uri(picture)])
+        for item, expected in zip(answer.data, model.embed(text, picture), strict=True):
+            np.testing.assert_allclose(item.embedding, expected.numpy(), atol=1e-5)
 
 
 def test_float_and_base64_are_the_same_numbers(client: openai.OpenAI):
