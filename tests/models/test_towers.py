@@ -2,14 +2,16 @@
 
 import math
 
+import huggingface_hub
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
 from torch.nn import functional as F
-from transformers import BertConfig, BertModel
+from transformers import BertConfig, BertForMaskedLM, BertModel
 
 from figclip.config import UsageError
+from figclip.inputs.tokens import open_tokenizer
 from figclip.models.clip import BIOMEDCLIP, OPENAI_RN50, OPENAI_VIT_B16, Clip, ClipConfig
 from figclip.models.text import TextConfig
 from figclip.models.vision import VisionConfig, VisionTower
@@ -290,6 +292,29 @@ def test_a_text_tower_starts_from_a_bert_on_disk_and_is_settled_in_its_sizes(tmp
     torch.testing.assert_close(clip.encode_text(ids, mask), F.normalize(clip.text.proj(hidden)))
     sizes = config.settled().text
     assert (sizes.hf_name, sizes.hidden_size, sizes.heads, sizes.vocab_size) == (None, 24, 3, 60)
+
+
+def test_a_bert_of_the_hub_is_taken_from_the_cache_with_its_vocabulary(tmp_path, monkeypatch):
+    """Its weights are a pickle, with the head of its training; the words a `vocab.txt`."""
+    sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3}
+    whole = BertForMaskedLM(BertConfig(vocab_size=60, intermediate_size=40, **sizes)).eval()
+    place, commit = tmp_path / "models--somebody--bert", "0" * 40
+    snapshot = place / "snapshots" / commit
+    whole.config.save_pretrained(snapshot)
+    torch.save(whole.state_dict(), snapshot / "pytorch_model.bin")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "chest", "ct", "##s"]
+    (snapshot / "vocab.txt").write_text("\n".join(words) + "\n")
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text(commit)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+
+    tokens = open_tokenizer("somebody/bert")(["Chest CTs"], 12)
+    assert tokens.ids[0, :6].tolist() == [2, 5, 6, 7, 3, 0]
+    clip = Clip(SMALL.with_overrides({"text.hf_name": "somebody/bert"})).eval()
+    hidden = whole.bert(tokens.ids, tokens.mask.long()).last_hidden_state[:, 0]
+    expected = F.normalize(clip.text.proj(hidden))
+    torch.testing.assert_close(clip.encode_text(tokens.ids, tokens.mask), expected)
 
 
 def test_a_text_model_that_is_no_bert_is_refused(tmp_path):

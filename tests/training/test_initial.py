@@ -4,10 +4,12 @@ import json
 
 import pytest
 import torch
-from tiny import TINY_CLIP, publish_tiny_encoder
+from foreign_models import OfTransformers
+from native_clip import native_clip
+from tiny import TINY_CLIP, publish_tiny_encoder, tiny_pairs
 
 from figclip.config import UsageError
-from figclip.inputs.pixels import PixelConfig
+from figclip.inputs.pixels import PixelConfig, decode, eval_pixels
 from figclip.models.adapting import AdaptConfig
 from figclip.models.clip import Clip, ClipConfig
 from figclip.models.open_clip import write_open_clip
@@ -188,3 +190,22 @@ def test_a_run_starts_from_a_folder_of_open_clips_and_is_told_of_other_colours(
     assert not caplog.records
     warn_of_other_colours(opened, PixelConfig(size=32))
     assert "set --pixels.mean" in caplog.text
+
+
+def test_a_run_starts_from_a_folder_of_transformers_as_that_library_embeds(store, tmp_path):
+    peer = OfTransformers(tmp_path / "theirs")
+    model = native_clip(vocab_size=49_408, context_length=24).with_overrides(
+        {"vision.heads": 2, "text.hidden_size": 32, "text.heads": 4, "text.intermediate_size": 128}
+    )
+    run, source = store.root / "runs" / "one", str(tmp_path / "theirs")
+    opened = find_initial(source, model, run)
+    assert opened is not None
+    text, picture = "A red disc of 10 µm.", tiny_pairs(1)[0].image
+    tokens = initial_tokenizer(opened)([text], 24)
+    pixels = eval_pixels(decode(picture), PixelConfig(size=32, mean=opened.mean, std=opened.std))
+    keep_initial(run, opened)
+    clip = initial_clip(run, source, model, AdaptConfig()).eval()
+    with torch.no_grad():
+        ours = [clip.encode_text(tokens.ids, tokens.mask)[0], clip.encode_image(pixels[None])[0]]
+    for found, expected in zip(ours, peer.embed(text, picture), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)

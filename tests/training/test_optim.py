@@ -35,3 +35,4 @@ def test_the_optimizer_holds_every_learning_parameter_once():
     assert {(group["betas"], group["eps"]) for group in optimizer.param_groups} == {
         ((0.9, 0.98), 1e-6)
     }
+    assert all(group["fused"] for group in optimizer.param_groups)
