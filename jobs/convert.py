@@ -29,6 +29,8 @@ class ConvertJob(Job):
     transformers' CLIP, or a name on the hub."""
     folder: str | None = None
     """An empty folder to write to."""
+    weights: Literal["safetensors", "bin"] = "safetensors"
+    """`bin` is torch's pickle of tensors, for releases of open_clip that read nothing else."""
     version: str | None = None
     """Name of the encoder artifact to publish."""
 
@@ -45,7 +47,10 @@ def main(config: ConvertJob) -> Manifest | None:
     is_elsewhere = "/" in config.source
     opened = open_model(config.source if is_elsewhere else store.open("encoder", config.source))
     if config.form != "encoder":
-        write(opened, empty_folder(config.folder), config.form)
+        if config.form != "open_clip" and config.weights == "bin":
+            raise UsageError(f"{config.form} takes safetensors: leave --weights bin out")
+        pickled = config.weights == "bin"
+        write(opened, empty_folder(config.folder), config.form, pickled=pickled)
         return None
     if config.version is None:
         raise UsageError("name the encoder to publish with --version")
@@ -54,7 +59,7 @@ def main(config: ConvertJob) -> Manifest | None:
     return manifest
 
 
-def write(opened: Opened, folder: Folder, form: str) -> None:
+def write(opened: Opened, folder: Folder, form: str, *, pickled: bool = False) -> None:
     """The model with its tokenizer and its recipe for pixels, as the other library reads them."""
     tokenizer, pixels = feeding(opened)
     clip, model = opened.clip, opened.config
@@ -72,6 +77,7 @@ def write(opened: Opened, folder: Folder, form: str) -> None:
             std=pixels.std,
             pad_id=pad,
             end_id=None if tokenizer.is_byte_pairs else end,
+            pickled=pickled,
         )
     tokenizer.save_for_transformers(folder)
 

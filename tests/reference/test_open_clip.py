@@ -9,7 +9,6 @@ import pytest
 import torch
 from open_clip.model import CustomTextCLIP
 from PIL import Image
-from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertConfig, BertTokenizerFast
 
 from figclip.inputs.pixels import PixelConfig, eval_pixels
@@ -148,7 +147,8 @@ def test_the_released_biomedclip_shape_embeds_the_same_in_ours(tmp_path):
     assert_same_embeddings(peer, clip, vocab_size=30_522, lengths=[256, 100, 3], context_length=256)
 
 
-def test_the_file_of_a_model_in_biomedclips_form_is_read_and_written_key_for_key(tmp_path):
+@pytest.mark.parametrize("weights", ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"])
+def test_the_file_of_a_model_in_biomedclips_form_is_read_and_written_key_for_key(tmp_path, weights):
     """With all layers of the released one, and so all of its keys, but the stray one."""
     bert = bert_folder(tmp_path / "bert", **SMALL_BERT | {"num_hidden_layers": 12})
     peer, model = custom_text_clip(
@@ -156,8 +156,12 @@ def test_the_file_of_a_model_in_biomedclips_form_is_read_and_written_key_for_key
     )
     write_checkpoint(tmp_path, peer, model)
     opened, folder = open_model(tmp_path), Store(tmp_path).folder("again", "one")
-    write_open_clip(folder, opened.clip, opened.config, mean=opened.mean, std=opened.std)
-    theirs, found = peer.state_dict(), load_file(f"{folder.path}/open_clip_model.safetensors")
+    pickled = weights.endswith(".bin")
+    write_open_clip(
+        folder, opened.clip, opened.config, mean=opened.mean, std=opened.std, pickled=pickled
+    )
+    theirs = peer.state_dict()
+    found = open_clip.factory.load_state_dict(f"{folder.path}/{weights}", weights_only=True)
     assert len(theirs) == 351
     assert found.keys() == theirs.keys()
     assert all(torch.equal(found[name], tensor) for name, tensor in theirs.items())

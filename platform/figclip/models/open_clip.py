@@ -12,7 +12,7 @@ from figclip.config import UsageError
 from figclip.models.clip import Clip, ClipConfig
 from figclip.models.native_names import Family, family_of, from_native, native_names, to_native
 from figclip.models.open_clip_config import config_from, model_cfg_of
-from figclip.models.weights import as_safetensors, read_json, read_tensors
+from figclip.models.weights import as_pickle, as_safetensors, read_json, read_tensors
 from figclip.store import Folder
 
 OPEN_CLIP_CONFIG = "open_clip_config.json"
@@ -75,12 +75,14 @@ def write_open_clip(
     std: Sequence[float],
     pad_id: int = 0,
     end_id: int | None = None,
+    pickled: bool = False,
 ) -> None:
     """Write what `open_clip.create_model("local-dir:...")` reads; the tokenizer's files go beside.
 
     `pad_id` and `end_id` are the tokenizer's; a GPT with OpenAI's needs no `end_id`. A BERT's own
     config lies in the folder and is named by its place: who moves the folder, mends
-    `hf_model_name`. `UsageError` where open_clip has no name for a tower.
+    `hf_model_name`. Weights are safetensors, or `pickled` for releases that read no others.
+    `UsageError` where open_clip has no name for a tower.
     """
     model = model_cfg_of(clip, config, place=folder.path, end_id=end_id)
     if config.text.architecture == "bert":
@@ -89,7 +91,9 @@ def write_open_clip(
             "config.json", _json(text.transformer.config.to_dict() | {"pad_token_id": pad_id})
         )
     told = {"model_cfg": model, "preprocess_cfg": {"mean": list(mean), "std": list(std)}}
-    folder.write(OPEN_CLIP_WEIGHTS[0], as_safetensors(by_open_clips_names(clip, config)))
+    state = by_open_clips_names(clip, config)
+    safe, binary = OPEN_CLIP_WEIGHTS
+    folder.write(*((binary, as_pickle(state)) if pickled else (safe, as_safetensors(state))))
     folder.write(OPEN_CLIP_CONFIG, _json(told))
 
 

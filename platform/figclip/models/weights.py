@@ -1,6 +1,7 @@
 """Weights as files: our own folders, and reading any checkpoint's tensors without running it."""
 
 import errno
+import io
 import json
 import logging
 from collections.abc import Mapping
@@ -35,6 +36,14 @@ def as_safetensors(state: Mapping[str, Tensor]) -> bytes:
     """The bytes of a safetensors file, in the form that transformers reads as well."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     return save(plain, metadata={"format": "pt"})
+
+
+def as_pickle(state: Mapping[str, Tensor]) -> bytes:
+    """The bytes of a file of `torch.save`: tensors only, as `weights_only` loads them."""
+    stream = io.BytesIO()
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    torch.save(plain, stream)
+    return stream.getvalue()
 
 
 def load_clip(folder: Folder) -> tuple[Clip, ClipConfig]:
