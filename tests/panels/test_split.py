@@ -124,6 +124,18 @@ def test_a_picture_has_the_panels_that_its_labels_show_and_not_those_that_it_lac
     assert "(C) Dead ones." in " ".join(found.shared)
 
 
+def test_labels_that_are_seen_speak_for_those_that_are_not() -> None:
+    image, boxes = compound("ABCD")
+    hidden = image.copy()
+    [box] = [p.label_box for p in split_pair(image, CAPTION).panels if p.label == "D"]
+    assert box is not None
+    x0, y0, x1, y1 = box
+    hidden[y0 - 3 : y1 + 3, x0 - 3 : x1 + 3] = 255
+    found = split_pair(hidden, CAPTION)
+    assert panel_score([panel.box for panel in found.panels], list(boxes.values())) == 1
+    assert found.notes == ("by_order: D",)
+
+
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 10**6), st.text(max_size=300))
 def test_no_word_is_lost_whatever_the_caption(seed: int, text: str) -> None:

@@ -127,11 +127,29 @@ def test_stitched_panels_touch_and_dark_gutters_are_black() -> None:
 
 
 def test_no_cut_goes_through_a_pinwheel() -> None:
-    figure = draw_compound(random.Random(1), "pinwheel")
-    boxes = [panel.box for panel in figure.panels]
+    rooms = draw_compound(random.Random(1), "pinwheel").rooms
     for axis in (0, 1):
-        inner = range(min(box[axis + 2] for box in boxes), max(box[axis] for box in boxes))
-        assert all(any(box[axis] < at < box[axis + 2] for box in boxes) for at in inner)
+        inner = range(min(room[axis + 2] for room in rooms), max(room[axis] for room in rooms))
+        assert all(any(room[axis] < at < room[axis + 2] for room in rooms) for at in inner)
+
+
+def test_a_panel_on_white_is_what_can_be_seen_of_its_room() -> None:
+    num_smaller = 0
+    for seed in range(8):
+        figure = draw_compound(random.Random(seed), "pinwheel")
+        pale = np.asarray(figure.image).min(axis=2) >= 250
+        for panel, room in zip(figure.panels, figure.rooms, strict=True):
+            (x0, y0, x1, y1), (left, top, right, bottom) = panel.box, room
+            assert inside(panel.box, room)
+            if panel.box != room:
+                num_smaller += 1
+                for beside in (
+                    pale[top:y0, left:right], pale[y1:bottom, left:right],
+                    pale[top:bottom, left:x0], pale[top:bottom, x1:right],
+                ):  # fmt: skip
+                    # An arrow from one panel to the next may cross.
+                    assert beside.mean() > 0.99 if beside.size else True
+    assert num_smaller > 10
 
 
 @given(st.integers(0, 2**32), st.integers(0, 40))

@@ -28,11 +28,11 @@ from jaxtyping import UInt8
 
 from figclip.jats.references import figure_references
 from figclip.panels.labels.matching import match_labels
-from figclip.panels.labels.ocr import find_labels
+from figclip.panels.labels.ocr import Sighted, see_labels
 from figclip.panels.layout.borders import border_map, cut_at_borders
 from figclip.panels.layout.figures import in_reading_order, split_figure
 from figclip.panels.layout.names import fold
-from figclip.panels.parts import Label, PanelBox
+from figclip.panels.parts import PanelBox
 from figclip.panels.words.captions import shared, split_caption, sub_captions
 from figclip.panels.words.citances import split_mention
 from figclip.schema import Box
@@ -45,12 +45,17 @@ MOST_PRINTED = 5
 ROWS = ({"top", "upper"}, {"middle", "center", "centre", "central"}, {"bottom", "lower"})
 SIDES = ({"left"}, {"middle", "center", "centre"}, {"right"})
 
-UNSEEN, DOUBTFUL = 0.6, 0.3
-"""Least confidence in panels of which no label was seen, and of which some were not.
+UNSEEN = 0.7
+"""Least confidence in panels of which no label was seen.
 
-Set on real annotated figures: most compound ones, cut by the right number of panels and no label,
-lie above the first, and few single ones, cut by a wrong number; no blank or noisy picture does.
+Seen ones speak for the caption: of a part s of all labels, the least is
+`UNSEEN` (1 - s) ** `TRUST`. Set on real annotated figures, compound ones whose labels were withheld
+and single ones with captions that name labels which they lack: less of it cuts more of the latter.
 """
+TRUST = 1.5
+
+SEEN_BY_NETWORK = 0.6
+"""Confidence in panels that only the network's borders divide."""
 
 BY_ORDER = 0.5
 """How sure a name is that a panel has by its place alone."""
@@ -96,10 +101,10 @@ def split_pair(
     spans = split_caption(caption)
     pieces = sub_captions(caption, spans)
     expected = [name for name in pieces if len(name) <= MOST_PRINTED]
-    found = find_labels(image, expected)
-    boxes = _divided(image, found, expected)
+    sighted = see_labels(image, expected)
+    boxes = _divided(image, sighted, expected)
     if not any(panel.label for panel in boxes):
-        boxes = match_labels([panel.box for panel in boxes], found)
+        boxes = match_labels([panel.box for panel in boxes], sighted.labels)
     if len(boxes) == 1:
         why = [f"labels_not_found: {', '.join(pieces)}"] if len(pieces) > 1 else []
         return _whole(boxes[0], caption, mentions, why)
@@ -123,22 +128,24 @@ def split_pair(
     return SplitFigure(panels, (*shared(caption, spans), *unplaced), tuple(notes))
 
 
-def _divided(image: Picture, found: Sequence[Label], expected: Sequence[str]) -> list[PanelBox]:
+def _divided(image: Picture, sighted: Sighted, expected: Sequence[str]) -> list[PanelBox]:
     """Panels by labels and caption, as long as the picture bears out what only the caption says.
 
     Borders that a network sees are asked for where labels are missing: they tell little besides.
     """
+    found = sighted.labels
     if len(found) >= len(expected):
         return split_figure(image, labels=found, expected=expected)
     border = border_map(image)
-    boxes = split_figure(image, labels=found, expected=expected, border=border)
-    if min(panel.confidence for panel in boxes) < (DOUBTFUL if found else UNSEEN):
+    boxes = split_figure(image, labels=sighted.hints, expected=expected, border=border)
+    seen = sum(label.confidence for label in sighted.hints) / len(expected)
+    if min(panel.confidence for panel in boxes) < UNSEEN * (1 - seen) ** TRUST:
         boxes = split_figure(image, labels=found)
     if len(boxes) > 1 or found:
         return boxes
     height, width = image.shape[:2]
     cut = cut_at_borders(border, width, height)
-    return in_reading_order([PanelBox(box, None, UNSEEN) for box in cut])
+    return in_reading_order([PanelBox(box, None, SEEN_BY_NETWORK) for box in cut])
 
 
 def whole_figure(

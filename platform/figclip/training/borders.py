@@ -51,8 +51,7 @@ def draw_example(rng: random.Random, classes: Mapping[LayoutClass, float] = CLAS
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     square = np.full((SIDE, SIDE, 3), PADDING, np.uint8)
     square[: size[1], : size[0]] = small
-    boxes = [panel.box for panel in figure.panels]
-    return square, border_cells(boxes, scale / STRIDE)
+    return square, border_cells(figure.rooms, scale / STRIDE)
 
 
 def border_cells(boxes: Sequence[Box], scale: float) -> UInt8[np.ndarray, "2 80 80"]:

@@ -5,6 +5,7 @@ ranked without a network, and only the few that look most like the caption's lab
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -41,9 +42,24 @@ TWIN_LIKE = 0.8
 MOST_TWINS = 8
 
 
+@dataclass(frozen=True)
+class Sighted:
+    """What was seen of a picture's labels."""
+
+    labels: list[Label]
+    """Those that convince, in the order and case in which they are expected."""
+    hints: list[Label]
+    """The same; where none convince, those that may be labels."""
+
+
 def find_labels(
     image: Picture, expected: Sequence[str], *, reader: Reader | None = None
 ) -> list[Label]:
+    """The labels of `see_labels` that convince."""
+    return see_labels(image, expected, reader=reader).labels
+
+
+def see_labels(image: Picture, expected: Sequence[str], *, reader: Reader | None = None) -> Sighted:
     """Labels that are printed in a picture, in the order and case of `expected`.
 
     `expected` are those that the caption names: letters and digits, alone or nested (`A1`, `Bii`).
@@ -59,16 +75,18 @@ def find_labels(
     if nested:
         found = find_nested(image, page, nested, reader)
         if wanted:
-            found += _expected(sight_of(image, page, glyphs), wanted, reader)
+            found += _expected(sight_of(image, page, glyphs), wanted, reader).labels
         if found:
-            return sorted(found, key=lambda label: list(expected).index(label.text))
+            found = sorted(found, key=lambda label: list(expected).index(label.text))
+            return Sighted(found, found)
     if not wanted:
         glyphs = glyphs.take(np.flatnonzero(glyphs.gaps[:, 0] >= 1.0))
-        return _run(sight_of(image, page, glyphs), reader)
+        run = _run(sight_of(image, page, glyphs), reader)
+        return Sighted(run, run)
     return _expected(sight_of(image, page, glyphs), wanted, reader)
 
 
-def _expected(sight: Sight, wanted: str, reader: Reader) -> list[Label]:
+def _expected(sight: Sight, wanted: str, reader: Reader) -> Sighted:
     """Labels that the caption names; what is missing is looked for again, with other eyes."""
     reader = SparingReader(reader, MOST_READ)
     read: dict[int, Candidate] = {}
@@ -83,7 +101,7 @@ def _expected(sight: Sight, wanted: str, reader: Reader) -> list[Label]:
         printed = Search(sight, wanted.swapcase(), read).labels(reader)
         other = [Label(each.text.swapcase(), each.box, each.confidence) for each in printed]
         labels = max(labels, other, key=_sum)
-    return labels
+    return Sighted(labels, labels or likely)
 
 
 def _sum(labels: Sequence[Label]) -> float:

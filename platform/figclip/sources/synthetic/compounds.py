@@ -18,7 +18,7 @@ from figclip.sources.synthetic.arrangements import (
     read_tree,
     unprinted_share,
 )
-from figclip.sources.synthetic.canvas import font
+from figclip.sources.synthetic.canvas import Colour, font
 from figclip.sources.synthetic.lettered_drawings import draw_table
 from figclip.sources.synthetic.panel_captions import (
     PLACED,
@@ -59,6 +59,9 @@ UNNAMED = 2 / 47
 """Of the annotated figures that print labels, those whose captions name none of them; and none of
 those that print no label has a caption that names letters."""
 
+FAINTEST = 4
+"""Grey levels by which ink differs from white paper."""
+
 CORNERS = ("upper left", "upper right", "lower left", "lower right")
 
 
@@ -73,6 +76,8 @@ class Compound:
     that name this panel, joined."""
     pieces: tuple[Piece, ...]
     """Joined, they are the caption."""
+    rooms: tuple[Box, ...]
+    """What each panel was given of the figure, with white that nobody can tell from a gutter."""
 
     @property
     def caption(self) -> str:
@@ -104,14 +109,32 @@ def draw_compound(
         _draw_panel(rng, pixels, image, box, content, label, look)
         for box, content, label in zip(plan.boxes, contents, printed, strict=True)
     ]
+    boxes = [_seen(image, room, plan.background) for room in plan.boxes]
     if plan.gutter == "white":
         _draw_strays(rng, image, plan)
     names, pieces = _caption(rng, plan, letters, is_printed=any(printed))
     panels = tuple(
         Panel(label, box, label_box, _words_of(name, pieces))
-        for label, name, box, label_box in zip(printed, names, plan.boxes, where, strict=True)
+        for label, name, box, label_box in zip(printed, names, boxes, where, strict=True)
     )
-    return Compound(image, layout_class, panels, pieces)
+    return Compound(image, layout_class, panels, pieces, plan.boxes)
+
+
+def _seen(image: Image.Image, room: Box, background: Colour) -> Box:
+    """What of a panel's room can be seen: annotators' boxes hug what is drawn, label included."""
+    if background != WHITE:
+        return room
+    drawn_at = np.asarray(image.crop(room)).min(axis=2) < WHITE[0] - FAINTEST
+    rows, columns = np.flatnonzero(drawn_at.any(1)), np.flatnonzero(drawn_at.any(0))
+    if not len(rows):
+        return room
+    left, top = room[:2]
+    return (
+        left + int(columns[0]),
+        top + int(rows[0]),
+        left + int(columns[-1]) + 1,
+        top + int(rows[-1]) + 1,
+    )
 
 
 def _look(rng: random.Random, plan: Plan, family: Family) -> LabelStyle:
@@ -138,7 +161,9 @@ def _draw_single(rng: random.Random, pixels: np.random.Generator, style: Style) 
     image.paste(drawn(content, pixels, inner), (margin, margin))
     pieces = write_caption(rng, ())
     whole = "".join(piece.text for piece in pieces)
-    return Compound(image, "single", (Panel("", (0, 0, *size), None, whole),), pieces)
+    everything = (0, 0, *size)
+    panel = Panel("", everything, None, whole)
+    return Compound(image, "single", (panel,), pieces, (everything,))
 
 
 def _alone(rng: random.Random, family: Family, style: Style) -> Content:

@@ -84,7 +84,7 @@ def _gap_shares(gutter: GutterStyle, family: Family) -> tuple[float, float]:
         case "dark":
             return none, 0.85
         case "white":
-            return (thin if family == "photo" else 0.0), 0.99
+            return (thin, 0.99) if family == "photo" else (0.0, 0.5)
 
 
 def plan_panels(
