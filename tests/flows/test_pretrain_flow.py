@@ -172,6 +172,7 @@ def test_a_run_that_loses_a_worker_ends_bit_for_bit_like_an_undisturbed_one(calm
 
 
 @pytest.mark.ray
+@pytest.mark.slow  # without Ray in every run: tests/training/test_loop.py
 @pytest.mark.timeout(290)
 def test_a_loss_that_is_not_finite_ends_the_run_by_its_step_and_the_last_checkpoint_goes_on(
     calm, tmp_path

@@ -1,4 +1,4 @@
-"""The loop of a rank alone in its process: the tail of a run, and its scaler after a kill."""
+"""The loop of a rank alone in its process: the tail of a run, its scaler, what is not finite."""
 
 from typing import Any
 
@@ -12,7 +12,8 @@ from figclip.store import Store
 from figclip.training.alone import LoneRank, Tell
 from figclip.training.checkpoint import Progress
 from figclip.training.data import open_data, task_of
-from figclip.training.loop import Worker
+from figclip.training.loop import Diverged, Worker
+from figclip.training.loss import clip_loss
 from figclip.training.recipe import PretrainConfig
 from figclip.training.task import Task
 from figclip.training.trackers import TrackerConfig
@@ -77,7 +78,8 @@ def trained(worker: Worker, states: list[State]) -> None:
     def observed(*args: Any, **options: Any) -> Any:
         metrics = step(*args, **options)
         weights = {name: tensor.clone() for name, tensor in learner.model.state_dict().items()}
-        states.append((learner.scaler.state_dict(), metrics.loss.item(), weights))
+        scaler = learner.scaler.state_dict() if learner.scaler else {}
+        states.append((scaler, metrics.loss.item(), weights))
         return metrics
 
     learner.step = observed
@@ -123,4 +125,36 @@ def test_a_float16_run_goes_on_with_the_scaler_that_it_had(store, start, last):
     assert expected[-1][0]["scale"] == last
     for ours, theirs in zip(found, expected, strict=True):
         assert ours[:2] == theirs[:2]
+        assert all(torch.equal(ours[2][name], tensor) for name, tensor in theirs[2].items())
+
+
+def test_a_loss_that_is_not_finite_is_named_by_its_step_and_the_last_checkpoint_goes_on(
+    store, monkeypatch
+):
+    config = recipe(precision="fp32", checkpoint_every_steps=4)
+
+    def worker(run: str) -> Worker:
+        its_task = task(store, f"{run}-finite", config)
+        return Worker(its_task, LoneRank(its_task, lambda progress: None, CPU))
+
+    calls = 0
+
+    def spoiled_from_the_seventh(*features: torch.Tensor, **options: Any) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        return clip_loss(*features, **options) * (torch.nan if calls > 6 else 1.0)
+
+    expected: list[State] = []
+    found: list[State] = []
+    trained(worker("calm"), expected)
+    with monkeypatch.context() as patch:
+        patch.setattr("figclip.training.step.clip_loss", spoiled_from_the_seventh)
+        with pytest.raises(Diverged, match="no longer finite at step 7"):
+            trained(worker("spoiled"), found)
+    resumed = worker("spoiled")
+    assert resumed.progress.steps_done == 4
+    found = found[:4]
+    trained(resumed, found)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours[1] == theirs[1]
         assert all(torch.equal(ours[2][name], tensor) for name, tensor in theirs[2].items())
