@@ -17,8 +17,9 @@ from figclip.embedding.vectors import Embeddings, matrix, split_files
 from figclip.evaluation.retrieval import validate
 from figclip.inputs.corpora import CorpusShare
 from figclip.store import Folder, Store
-from figclip.training.checkpoint import newest_checkpoint, read_checkpoint
-from figclip.training.pretrain import NAME, PretrainConfig, publish_encoder
+from figclip.training.checkpoint import newest_checkpoint
+from figclip.training.pretrain import PretrainConfig
+from figclip.tuning.judging import checkpoint_encoder
 from figclip.tuning.record import SWEEP, TrialRecord
 from figclip.tuning.storage import open_storage
 from figclip.tuning.trial import Setup
@@ -67,9 +68,7 @@ def _encoder_of(store: Store, asked: dict, sweep: str, trial: TrialRecord, scrat
     if not kept.is_relative_to(root):
         raise gone
     # Of a trial that went on, the very one that was recorded may be gone by now.
-    place = Folder(store.root.fs, str(kept.parent))
-    newest = newest_checkpoint(place)
-    if newest is None:
+    if newest_checkpoint(Folder(store.root.fs, str(kept.parent))) is None:
         raise gone
     setup = Setup(
         store=store.url,
@@ -79,8 +78,4 @@ def _encoder_of(store: Store, asked: dict, sweep: str, trial: TrialRecord, scrat
         fit=partial(fitted, num_workers=1),
         validate=validate,
     )
-    task = setup.task(trial.number, trial.params, trial.seed)
-    state = read_checkpoint((place / newest).download(scratch / "state"))
-    temporary, values = Store(scratch / "store"), task.config.model_dump(mode="json")
-    publish_encoder(temporary, "trial", task, state, values=values, inputs=())
-    return temporary.open(NAME, "trial")
+    return checkpoint_encoder(setup.task(trial.number, trial.params, trial.seed), scratch)

@@ -15,6 +15,7 @@ from figclip.tuning.levels import (
     measured,
     measures,
     objectives_of,
+    papers_of,
     spread_of,
 )
 from figclip.tuning.record import PaperTable, SweepRecord, TrialRecord
@@ -44,8 +45,7 @@ class Table:
 
 def result_tables(record: SweepRecord) -> list[Table]:
     """One for each of the paper's tables of the question, laid out as it is; else the ranking."""
-    papers = [paper for paper in (record.paper, record.downstream) if paper is not None]
-    return [beside_paper(paper, record) for paper in papers] or [ranking(record)]
+    return [beside_paper(paper, record) for paper in papers_of(record)] or [ranking(record)]
 
 
 def beside_paper(paper: PaperTable, record: SweepRecord) -> Table:
