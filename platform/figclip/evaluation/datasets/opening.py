@@ -47,7 +47,7 @@ def sets_in(data: str, names: Sequence[str] = ()) -> tuple[Dataset, ...]:
     there = {name: one for name, one in known.items() if (root / one.place).is_dir()}
     for name in names:
         if name in known and name not in there:
-            raise UsageError(known[name].missing(f"folder {known[name].folder}", root))
+            raise UsageError(known[name].missing(f"folder {known[name].place}", root))
         if name not in known:
             raise UsageError(f"no set {name!r}: {root} has {', '.join(there) or 'none'}")
     if not there:
