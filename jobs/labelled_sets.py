@@ -2,8 +2,8 @@
 
 import logging
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -45,6 +45,16 @@ def drawn_sets(store: Store) -> Folder:
     return store.open(NAME, DRAWN)
 
 
+@contextmanager
+def data_of(store: Store, data: str | None) -> Iterator[str]:
+    """The folder of all sets: the one that is named, or that of the drawn ones."""
+    if data is not None:
+        yield data
+        return
+    with tempfile.TemporaryDirectory(prefix="figclip-labelled-") as scratch:
+        yield str(drawn_sets(store).download(Path(scratch)))
+
+
 def judge_of(store: Store, data: str | None, datasets: Sequence[Dataset]) -> Downstream | None:
     """Judges any encoder by these sets, of a folder or the drawn ones; None without any."""
     if data is None and datasets:
@@ -58,8 +68,5 @@ def judge(
     encoder: Encoder, *, store: str, data: str | None, datasets: Sequence[Dataset]
 ) -> dict[str, float]:
     """`zero_shot_…` of each set; runs where the encoder is."""
-    with ExitStack() as stack:
-        if data is None:
-            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="figclip-labelled-"))
-            data = str(Store(store).open(NAME, DRAWN).download(Path(scratch)))
-        return measures_of([zero_shot(encoder, dataset, data) for dataset in datasets])
+    with data_of(Store(store), data) as folder:
+        return measures_of([zero_shot(encoder, dataset, folder) for dataset in datasets])

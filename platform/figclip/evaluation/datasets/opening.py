@@ -1,5 +1,6 @@
 """Sets on this machine: which there are below a folder, and their pictures one by one."""
 
+import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -92,6 +93,16 @@ def opened(dataset: Dataset, data: str) -> Iterator[Examples]:
             if not any((root / path).is_file() for path, _ in found):
                 raise UsageError(dataset.missing(f"picture such as {files.picture}", root))
             yield _of_files(dataset, root, found)
+
+
+def files_digest(dataset: Dataset, data: str) -> str:
+    """SHA-256 of the names and sizes of all files in the set's folder: another one is another
+    state of the files."""
+    root = Path(data, dataset.place)
+    seen = hashlib.sha256()
+    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+        seen.update(f"{path.relative_to(root).as_posix()} {path.stat().st_size}\n".encode())
+    return seen.hexdigest()
 
 
 def _in_folders(dataset: Dataset, files: Folders, root: Path) -> list[tuple[str, str]]:
