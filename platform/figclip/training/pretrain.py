@@ -398,11 +398,17 @@ def fit(
         return read_checkpoint(Path(folder))
 
 
-def _write_encoder(publication: Publication, task: Task, state: dict[str, Any]) -> None:
-    config, folder, progress = task.config, publication.folder, state["progress"]
+def learned_clip(config: LoopConfig, state: dict[str, Any]) -> Clip:
+    """What a checkpoint's `state` has learned: the average of its weights, where it keeps one."""
     learned = state["model"] | state["others"].get("average", {})
     weights = plain(learned, config.model, config.adapt)
     clip: Clip = clip_with(weights, config.model, origin="the last checkpoint")
+    return clip
+
+
+def _write_encoder(publication: Publication, task: Task, state: dict[str, Any]) -> None:
+    config, folder, progress = task.config, publication.folder, state["progress"]
+    clip = learned_clip(config, state)
     save_weights(folder, clip, config.model)
     task.tokenizer.save(folder)
     config.pixels.save(folder)

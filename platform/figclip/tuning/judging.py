@@ -9,10 +9,9 @@ import torch
 from figclip.config import UsageError
 from figclip.embedding.encoder import Encoder
 from figclip.inputs.order import RowGroup
-from figclip.store import Folder, Store
 from figclip.training.alone import judge
 from figclip.training.checkpoint import newest_checkpoint, read_checkpoint
-from figclip.training.pretrain import NAME, publish_encoder
+from figclip.training.pretrain import learned_clip
 from figclip.training.rank import CHECKPOINTS
 from figclip.training.task import Task
 
@@ -31,18 +30,24 @@ def judged(
     found = {f"test_{name}": value for name, value in judge(task, test, device=device).items()}
     if downstream is None:
         return found
-    with tempfile.TemporaryDirectory(prefix="figclip-judged-") as scratch:
-        encoder = Encoder.open(checkpoint_encoder(task, Path(scratch)), device=device)
-        return found | dict(downstream(encoder))
+    return found | dict(downstream(checkpoint_encoder(task, device=device)))
 
 
-def checkpoint_encoder(task: Task, scratch: Path) -> Folder:
-    """The last checkpoint as an encoder artifact of a store that goes with `scratch`."""
+def checkpoint_encoder(task: Task, *, device: torch.device | str) -> Encoder:
+    """Of a run's last checkpoint, published nowhere; `UsageError` where that is gone."""
     place = task.run / CHECKPOINTS
     newest = newest_checkpoint(place)
     if newest is None:
         raise UsageError(f"there is no checkpoint in {place.path} any more")
-    state = read_checkpoint((place / newest).download(scratch / "state"))
-    temporary, values = Store(scratch / "store"), task.config.model_dump(mode="json")
-    publish_encoder(temporary, "trial", task, state, values=values, inputs=())
-    return temporary.open(NAME, "trial")
+    with tempfile.TemporaryDirectory(prefix="figclip-checkpoint-") as copy:
+        state = read_checkpoint((place / newest).download(Path(copy)))
+    model = task.config.model.settled()
+    return Encoder(
+        learned_clip(task.config, state),
+        task.tokenizer,
+        task.config.pixels,
+        name=f"{task.run.path}/{newest}",
+        context_length=model.text.context_length,
+        dim=model.embed_dim,
+        device=device,
+    )
