@@ -51,10 +51,26 @@ def write_pcam(root: Path, *, packed: bool, num_labels: int = 5) -> np.ndarray:
     return pixels
 
 
+PLAIN_PCAM = PCAM.model_copy(update={"files": PCAM.files.model_copy(update={"md5": {}})})
+"""Without the checksums of the published files."""
+
+
+def test_a_compressed_file_of_another_checksum_is_refused_unless_it_is_unpacked(tmp_path: Path):
+    write_pcam(tmp_path / "pcam", packed=True)
+    with (
+        pytest.raises(UsageError, match=r"test_x.h5.gz has the MD5 .*fetch it again, or unpack"),
+        opened(PCAM, str(tmp_path)),
+    ):
+        pass
+    write_pcam(tmp_path / "pcam", packed=False)
+    with opened(PCAM, str(tmp_path)) as found:
+        assert len(found.labels) == 5
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_pcam_gives_its_patches_bit_by_bit_compressed_or_not(packed: bool, tmp_path: Path):
     pixels = write_pcam(tmp_path / "pcam", packed=packed)
-    with opened(PCAM, str(tmp_path)) as found:
+    with opened(PLAIN_PCAM, str(tmp_path)) as found:
         assert found.labels.tolist() == [0, 1, 1, 0, 1]
         for number, expected in enumerate(pixels):
             assert np.array_equal(np.asarray(found.read(number)), expected)
@@ -68,7 +84,7 @@ def test_pcam_of_which_a_file_is_missing_cut_or_of_another_part_is_refused(tmp_p
     path.write_bytes(whole[: len(whole) // 2])
     with (
         pytest.raises(UsageError, match=r"test_x.h5.gz is damaged.*fetch it again"),
-        opened(PCAM, str(tmp_path)),
+        opened(PLAIN_PCAM, str(tmp_path)),
     ):
         pass
     path.unlink()
@@ -77,11 +93,14 @@ def test_pcam_of_which_a_file_is_missing_cut_or_of_another_part_is_refused(tmp_p
             UsageError,
             match=r"no camelyonpatch.*_test_x.h5.*zenodo.*Expected there: .*gz.*array 'x'",
         ),
-        opened(PCAM, str(tmp_path)),
+        opened(PLAIN_PCAM, str(tmp_path)),
     ):
         pass
     write_pcam(root, packed=False, num_labels=4)
-    with pytest.raises(UsageError, match="5 pictures and 4 labels"), opened(PCAM, str(tmp_path)):
+    with (
+        pytest.raises(UsageError, match="5 pictures and 4 labels"),
+        opened(PLAIN_PCAM, str(tmp_path)),
+    ):
         pass
 
 

@@ -1,6 +1,7 @@
 """Pictures that lie in one HDF5 file, as those of PCam do, compressed as a whole or not."""
 
 import gzip
+import hashlib
 import shutil
 import tempfile
 import zlib
@@ -24,7 +25,7 @@ def opened_arrays(dataset: Dataset, files: Arrays, root: Path) -> Iterator[tuple
     """
     with ExitStack() as stack:
         pictures, labels = (
-            stack.enter_context(_array(dataset, root, name, key))
+            stack.enter_context(_array(dataset, root, name, key, files.md5.get(name)))
             for name, key in (
                 (files.pictures, files.pictures_key),
                 (files.labels, files.labels_key),
@@ -45,9 +46,9 @@ def opened_arrays(dataset: Dataset, files: Arrays, root: Path) -> Iterator[tuple
 
 
 @contextmanager
-def _array(dataset: Dataset, root: Path, name: str, key: str) -> Iterator[Any]:
+def _array(dataset: Dataset, root: Path, name: str, key: str, md5: str | None) -> Iterator[Any]:
     h5py = extra("h5py")
-    with _unpacked(dataset, root, name) as path:
+    with _unpacked(dataset, root, name, md5) as path:
         try:
             file = h5py.File(path, "r")
         except OSError as error:
@@ -61,13 +62,20 @@ def _array(dataset: Dataset, root: Path, name: str, key: str) -> Iterator[Any]:
 
 
 @contextmanager
-def _unpacked(dataset: Dataset, root: Path, name: str) -> Iterator[Path]:
+def _unpacked(dataset: Dataset, root: Path, name: str, md5: str | None) -> Iterator[Path]:
     plain, packed = root / name, root / f"{name}.gz"
     if plain.is_file():
         yield plain
         return
     if not packed.is_file():
         raise UsageError(dataset.missing(name, root))
+    with packed.open("rb") as file:
+        found = hashlib.file_digest(file, "md5").hexdigest() if md5 else None
+    if found != md5:
+        raise UsageError(
+            f"{dataset.title}: {packed} has the MD5 {found}, the published file {md5}: fetch it "
+            f"again, or unpack it to use it as it is"
+        )
     with tempfile.TemporaryDirectory(prefix="figclip-arrays-") as folder:
         copy = Path(folder, plain.name)
         try:

@@ -32,6 +32,8 @@ class Arrays(Config):
     labels: str
     pictures_key: str = "x"
     labels_key: str = "y"
+    md5: dict[str, str] = Field(default_factory=dict)
+    """Of the compressed files, by their names without `.gz`, where they are known."""
 
     def expected(self, labels: tuple[str, ...]) -> tuple[str, ...]:
         keys = ((self.pictures, self.pictures_key), (self.labels, self.labels_key))

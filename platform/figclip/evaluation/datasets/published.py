@@ -15,6 +15,10 @@ PCAM = Dataset(
     files=Arrays(
         pictures="camelyonpatch_level_2_split_test_x.h5",
         labels="camelyonpatch_level_2_split_test_y.h5",
+        md5={  # as torchvision.datasets.PCAM has them
+            "camelyonpatch_level_2_split_test_x.h5": "d8c2d60d490dbd479f8199bdfa0cf6ec",
+            "camelyonpatch_level_2_split_test_y.h5": "60a7035772fbdb7f34eb86d4420cf66a",
+        },
     ),
     classes=(
         Class(label="0", words="normal lymph node"),

@@ -80,7 +80,8 @@ def _pcam(data: Path, num: int, seed: int) -> None:
             file.create_dataset(key, data=array, chunks=True)
         packed = gzip.compress(buffer.getvalue(), mtime=0)
         (data / PCAM.place / f"{name}.gz").write_bytes(packed)
-    _declare(data, stand_in(PCAM, [f"{nuclei} nuclei" for nuclei in NUCLEI]))
+    drawn_set = stand_in(PCAM, [f"{nuclei} nuclei" for nuclei in NUCLEI])
+    _declare(data, drawn_set.model_copy(update={"files": files.model_copy(update={"md5": {}})}))
 
 
 def _lc25000(data: Path, num: int, seed: int) -> None:
