@@ -97,18 +97,18 @@ def test_the_artifact_holds_every_encoder_and_set_and_is_made_again_for_other_fi
     data = tmp_path / "data"
     write_kinds(data, num_per_class=1)
     write_stand_ins(data, num_per_class=3)
-    sets = sets_in(str(data), ["pcam", "drawn_kinds"])
+    sets = sets_in(str(data), ["pcam_drawn", "drawn_kinds"])
     words = {"encoders": ("one", "two"), "data": str(data), "datasets": sets, "config": SMALL}
     manifest = evaluate_zero_shot(store, version="v", **words)
     folder = store.open("evaluation", "v")
     numbers = json.loads(folder.read("zero_shot.json"))
-    assert [one["set"]["name"] for one in numbers["two"]] == ["pcam", "drawn_kinds"]
+    assert [one["set"]["name"] for one in numbers["two"]] == ["pcam_drawn", "drawn_kinds"]
     assert numbers["one"][0]["values"] == numbers["two"][0]["values"], "the same weights"
     assert {*numbers["one"][0]["values"]} == {"accuracy", "macro_f1", "auroc"}
     low, high = numbers["one"][0]["intervals"]["accuracy"]
     assert low <= numbers["one"][0]["values"]["accuracy"] <= high
     assert manifest.inputs == ("encoder@one", "encoder@two")
-    assert manifest.counts["one"]["zero_shot_pcam"] == numbers["one"][0]["values"]["accuracy"]
+    assert manifest.counts["one"]["zero_shot_pcam_drawn"] == numbers["one"][0]["values"]["accuracy"]
     assert "PCam (drawn), two" in folder.read("zero_shot.md").decode()
 
     assert evaluate_zero_shot(store, version="v", **words) == manifest
@@ -127,5 +127,7 @@ def test_the_job_draws_its_own_pictures_and_its_config_runs_again(
     assert KIND_SET.title in capsys.readouterr().out
     kept = store.open("evaluation", manifest.version).read("_jobs.evaluate.json")
     assert main(ZeroShotJob.from_json(kept)) == manifest
+    with pytest.raises(UsageError, match="tiny"):
+        main(job.with_overrides({"encoder": "tinny", "version": "other"}))
     with pytest.raises(UsageError):
         main(job.with_overrides({"encoder": str(tmp_path / "nothing"), "version": "other"}))

@@ -95,6 +95,7 @@ def test_sets_that_the_paper_did_not_have_stand_in_columns_of_their_own():
         ["paper", "224px", "73.41", "78.95", "75.52", "–", ""],
         ["paper", "384px", "67.15", "78.49", "70.37", "–", ""],
     ]
+    assert "Of my scans the paper has nothing." in table.note
     told = {effect.measure.column: effect.verdict for effect in effects(record)}
     assert told["my scans"] is None, "the paper has nothing to agree with"
     assert told["PCam"] == "undecided"
@@ -112,8 +113,9 @@ def judged_zero_shot(one: TrialRecord, found: dict[str, float]) -> TrialRecord:
     return replace(one, curve=(*before, replace(last, metrics={**last.metrics, **found})))
 
 
-def test_a_data_set_is_found_by_the_end_of_its_metrics_name():
-    known = {"zero_shot_lc25000_lung", "zero_shot_mean", "mean_recall", "loss"}
+def test_a_set_is_found_by_its_name_and_another_that_ends_in_it_is_not():
+    known = {"zero_shot_lc25000_lung", "zero_shot_mean", "zero_shot_my_pcam", "mean_recall", "loss"}
+    assert measure_of("PCam", known) is None
     found = measure_of("LC25000 (Lung)", known)
     assert found is not None
     assert found.metric == "zero_shot_lc25000_lung"

@@ -137,7 +137,8 @@ def probabilities(scores: Float[np.ndarray, "n classes"]) -> Float[np.ndarray, "
 def measures_of(results: list[ZeroShotResult]) -> dict[str, float]:
     """Flat, for the record of a trial: `zero_shot_pcam`, `num_pcam_images` and so on.
 
-    `zero_shot_mean` is that of the paper's five sets, and there where all of them are.
+    `zero_shot_mean` is that of the paper's five sets, declared as they are published, and there
+    where all of them are.
     """
     found: dict[str, float] = {}
     for result in results:
@@ -146,9 +147,9 @@ def measures_of(results: list[ZeroShotResult]) -> dict[str, float]:
         found[f"num_{name}_images"] = float(result.num_images)
         if result.num_unreadable:
             found[f"num_{name}_unreadable"] = float(result.num_unreadable)
-    values = [found.get(f"zero_shot_{one.name}") for one in PAPER]
-    known = [value for value in values if value is not None]
-    return found | ({"zero_shot_mean": sum(known) / len(known)} if len(known) == len(PAPER) else {})
+    theirs = [result.value for result in results if result.dataset in PAPER]
+    is_whole = len(theirs) == len(PAPER)
+    return found | ({"zero_shot_mean": sum(theirs) / len(theirs)} if is_whole else {})
 
 
 def _embedded(

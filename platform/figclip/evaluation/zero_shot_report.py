@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import NonNegativeInt, PositiveInt
@@ -42,10 +43,13 @@ def evaluate_zero_shot(
 ) -> Manifest:
     """Publish `evaluation/{version}`: `zero_shot.md` and `zero_shot.json`.
 
-    An encoder is a version of the store's, or a folder or hub name that `Encoder.open` takes. It is
-    not made again where the same encoders, files and settings were published under this version.
+    An encoder is a version of the store's, or a folder or `OWNER/NAME` that `Encoder.open` takes.
+    It is not made again where the same encoders, files and settings were published under this
+    version.
     """
-    mine = [one for one in encoders if store.is_published("encoder", one)]
+    mine = [one for one in encoders if "/" not in one and not Path(one).exists()]
+    for one in mine:
+        store.manifest("encoder", one)  # its complaint names those that are there
     inputs = tuple(f"encoder@{one}" for one in mine)
     settings = config.model_dump(mode="json") | {
         "encoders": list(encoders),

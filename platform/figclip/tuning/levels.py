@@ -162,7 +162,7 @@ USUAL = ("loss (↓)", "img2txt (%) R@1 (↑)", "txt2img (%) R@1 (↑)")
 def measure_of(column: str, known: Collection[str]) -> Measure | None:
     """What a column of the paper's tables measures; None where it only describes the rows.
 
-    A column that names a data set stands for the metric of `known` that ends in that name.
+    A column that names a set of labelled pictures stands for the `zero_shot_…` of that name.
     """
     words = column.lower()
     k = int(found[1]) if (found := RECALL_AT.search(column)) else 1
@@ -174,9 +174,8 @@ def measure_of(column: str, known: Collection[str]) -> Measure | None:
         return Measure(column, "validation_loss", "number", "lower")
     if "time" in words:
         return Measure(column, SECONDS, "time", "lower")
-    ending = slug(column)
-    of_it = [name for name in known if slug(name) == ending or slug(name).endswith(f"_{ending}")]
-    return Measure(column, min(of_it, key=len), "share", "higher") if of_it else None
+    metric = f"{ZERO_SHOT}{slug(column)}"
+    return Measure(column, metric, "share", "higher") if metric in known else None
 
 
 def slug(words: str) -> str:

@@ -53,7 +53,10 @@ def beside_paper(paper: PaperTable, record: SweepRecord) -> Table:
     head = ["", *paper.columns, "seeds"]
     ours = [["ours", *cells] for cells in _rows_as_in(paper, record)]
     theirs = [["paper", *row, ""] for row in _printed(paper)]
-    note = f"paper: BiomedCLIP (arXiv 2303.00915), {paper.source}. {SPREADS}"
+    cells = zip(*paper.rows, strict=True)
+    own = [name for name, column in zip(paper.columns, cells, strict=True) if {*column} == {"–"}]
+    alone = f" Of {', '.join(own)} the paper has nothing." if own else ""
+    note = f"paper: BiomedCLIP (arXiv 2303.00915), {paper.source}. {SPREADS}{alone}"
     return Table([head, *ours, *theirs], note)
 
 

@@ -44,7 +44,9 @@ def stand_in(dataset: Dataset, words: Sequence[str]) -> Dataset:
     )
     return dataset.model_copy(
         update={
+            "name": f"{dataset.name}_drawn",
             "title": f"{dataset.title} (drawn)",
+            "folder": dataset.place,
             "classes": classes,
             "source": "jobs.evaluate zero_shot, which draws it",
             "license": "CC0",
