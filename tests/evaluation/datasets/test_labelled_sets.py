@@ -197,6 +197,19 @@ def test_a_radiograph_shows_its_greys_in_whatever_form_it_comes(
     assert difference.max() <= most
 
 
+def test_a_window_wider_than_its_picture_leaves_the_picture_pale(tmp_path: Path):
+    """Greys from 100 to 150 of a window from 0 to 255 are not spread to black and white."""
+    grey = (100 + GREY % 51).astype(np.uint8)
+    file = FORMS["windowed"](grey)
+    file.PixelData = (1_000 + 4 * grey.astype(np.int64)).astype(np.uint16).tobytes()
+    (tmp_path / "scans" / "a").mkdir(parents=True)
+    file.save_as(tmp_path / "scans" / "a" / "1.dcm", enforce_file_format=True)
+    png(tmp_path / "scans" / "b" / "1.png")
+    with opened(two_folders(), str(tmp_path)) as found:
+        shown = np.asarray(found.read(0))[..., 0].astype(int)
+    assert np.abs(shown - grey).max() <= 1
+
+
 def two_folders() -> Dataset:
     classes = (Class(label="a", words="one"), Class(label="b", words="other"))
     return Dataset(
