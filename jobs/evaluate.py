@@ -1,9 +1,14 @@
-"""Embeddings → recall on held-out articles: `python -m jobs.evaluate test --embeddings pmc`."""
+"""What an encoder is worth: recall on held-out articles, and classes told by their words alone.
+
+`python -m jobs.evaluate test --embeddings pmc`, `python -m jobs.evaluate zero_shot --encoder X`.
+"""
 
 from figclip.evaluation.report import EvaluationConfig, evaluate
+from figclip.evaluation.zero_shot_report import ZeroShotConfig, evaluate_zero_shot
 from figclip.resources import require_device
 from figclip.store import Manifest, Store
 from jobs.entry import Job, keep_config, run
+from jobs.labelled_sets import data_of, named_sets
 
 
 class EvaluateJob(Job, EvaluationConfig):
@@ -22,10 +27,42 @@ class EvaluateJob(Job, EvaluationConfig):
     """Where scores are computed: `cpu` or `cuda`."""
 
 
-PRESETS = {"test": EvaluateJob(), "validation": EvaluateJob(split="validation")}
+class ZeroShotJob(Job, ZeroShotConfig):
+    """Classification by prompts alone; publishes `evaluation/{version}`: tables and JSON."""
+
+    encoder: str = "biomedclip"
+    """Version of an encoder artifact, or a model's folder or name on a hub."""
+    beside: tuple[str, ...] = ()
+    """Other encoders, whose lines stand in the same table."""
+    data: str | None = None
+    """Folder of the sets, each in its published layout: `pcam/`, `lc25000/`, `tcga_til/`, `rsna/`,
+    and any with a `dataset.json`. Unset: the kinds of the miniature's pictures, drawn."""
+    sets: tuple[str, ...] = ()
+    """Some of them by name; unset: all that are there."""
+    version: str | None = None
+    """Name of the evaluation artifact to publish; unset: `zero-shot-{encoder}`."""
+    device: str = "cpu"
+    """Where pictures are embedded: `cpu` or `cuda`."""
 
 
-def main(config: EvaluateJob) -> Manifest:
+PRESETS: dict[str, Job] = {
+    "test": EvaluateJob(),
+    "validation": EvaluateJob(split="validation"),
+    "zero_shot": ZeroShotJob(),
+}
+
+
+def main(config: Job) -> Manifest:
+    match config:
+        case EvaluateJob():
+            return retrieval(config)
+        case ZeroShotJob():
+            return zero_shot(config)
+        case _:
+            raise TypeError(type(config))
+
+
+def retrieval(config: EvaluateJob) -> Manifest:
     require_device(config.device)
     store = Store(config.store)
     manifest = evaluate(
@@ -37,8 +74,29 @@ def main(config: EvaluateJob) -> Manifest:
         beside=config.beside,
         device=config.device,
     )
-    keep_config(store, "evaluation", config.version, "evaluate", config)
-    print(store.open("evaluation", config.version).read("recall.md").decode())
+    return told(store, manifest, config, "recall.md")
+
+
+def zero_shot(config: ZeroShotJob) -> Manifest:
+    require_device(config.device)
+    store = Store(config.store)
+    with data_of(store, config.data) as data:
+        manifest = evaluate_zero_shot(
+            store,
+            encoders=(config.encoder, *config.beside),
+            data=data,
+            datasets=named_sets(data, config.sets),
+            version=config.version or f"zero-shot-{config.encoder.replace('/', '-').strip('-.')}",
+            config=config.part(ZeroShotConfig),
+            device=config.device,
+        )
+    return told(store, manifest, config, "zero_shot.md")
+
+
+def told(store: Store, manifest: Manifest, config: Job, table: str) -> Manifest:
+    """The artifact's table, printed, with the words that made it kept beside it."""
+    keep_config(store, "evaluation", manifest.version, "evaluate", config)
+    print(store.open("evaluation", manifest.version).read(table).decode())
     return manifest
 
 

@@ -13,6 +13,8 @@ from typing import Literal
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from figclip.config import UsageError
+from figclip.evaluation.datasets.declaration import Dataset
+from figclip.evaluation.datasets.drawn import KIND_SET
 from figclip.evaluation.retrieval import validate
 from figclip.inputs.corpora import CorpusShare
 from figclip.store import Store
@@ -28,6 +30,7 @@ from figclip.tuning.sweep import Limits, sweep
 from figclip.tuning.trial import Setup
 from figclip.tuning.winner import publish_trial
 from jobs.entry import Job, joined_ray, keep_config, run
+from jobs.labelled_sets import judge_of, named_sets
 from jobs.pretrain import PRESETS as RECIPES
 from jobs.pretrain import PretrainJob
 from jobs.quickstart import PRESETS as WALKS
@@ -69,6 +72,12 @@ class SweepJob(Job):
     """Version of the pairs artifact to train on; unset: the miniature, made as `make demo` does."""
     miniature: Literal["demo", "smoke"] = "demo"
     """Preset of `jobs.quickstart` that makes it."""
+    data: str | None = None
+    """Folder of labelled pictures, as `jobs.evaluate zero_shot` reads it, that every machine sees:
+    each trial's encoder is judged zero-shot by the sets there. Unset: `resolution` on the miniature
+    is judged by drawn ones."""
+    sets: tuple[str, ...] = ()
+    """Those sets by name; unset: all that are there."""
     base: str | None = None
     """Preset of `jobs.pretrain`, or a config's JSON, instead of the budget's."""
     epochs: PositiveInt | None = None
@@ -108,11 +117,12 @@ def main(config: SweepJob) -> SweepRecord:
     base = base_of(budget, config)
     refuse_unknown_keys(budget.varied, PretrainConfig)
     limits = limits_of(config)
+    sets = sets_of(space, config)
     storage, name = storage_of(config, store), config.name or f"{config.space}-{config.budget}"
     open_storage(storage)  # before anything is begun
     with joined_ray(config):
         corpora = (CorpusShare(pairs=config.pairs or _miniature(store, config)),)
-        question = question_of(space, budget, base, corpora, config)
+        question = question_of(space, budget, base, corpora, sets, config)
         study = SweepStudy(storage, name, question, seed=config.seed)
         setup = Setup(
             store=config.store,
@@ -121,6 +131,7 @@ def main(config: SweepJob) -> SweepRecord:
             base=base,
             fit=partial(_fitted, num_workers=config.workers_per_trial),
             validate=validate,
+            downstream=judge_of(store, config.data, sets),
             num_cpus=config.cpus_per_trial,
             num_gpus=config.gpus_per_trial,
             num_workers=config.workers_per_trial,
@@ -200,6 +211,17 @@ def budget_of(space: Space, config: SweepJob) -> Budget:
     return budget.model_copy(update={name: value for name, value in said.items() if value})
 
 
+def sets_of(space: Space, config: SweepJob) -> tuple[Dataset, ...]:
+    """By which every trial's encoder is judged; `UsageError` where one is not whole."""
+    if config.data is not None:
+        return named_sets(config.data, config.sets)
+    if config.sets:
+        raise UsageError("--sets are names of what lies below a folder: name it with --data")
+    if space.zero_shot and config.pairs is not None:
+        log.info("without --data no trial is judged zero-shot")
+    return (KIND_SET,) if space.zero_shot and config.pairs is None else ()
+
+
 def base_of(budget: Budget, config: SweepJob) -> PretrainConfig:
     recipe = base_job(config.base or budget.base).part(PretrainConfig)
     refuse_unknown_keys(tuple(budget.fixed), PretrainConfig)
@@ -229,6 +251,7 @@ def question_of(
     budget: Budget,
     base: PretrainConfig,
     corpora: tuple[CorpusShare, ...],
+    sets: tuple[Dataset, ...],
     config: SweepJob,
 ) -> Question:
     return Question(
@@ -243,6 +266,7 @@ def question_of(
             # A release that adds a key, with a default, leaves the question what it was.
             "recipe": base.model_dump(mode="json", exclude_defaults=True),
             "pairs": [share.model_dump(mode="json") for share in corpora],
+            **({"zero_shot": [one.model_dump(mode="json") for one in sets]} if sets else {}),
             **budget.asked,
         },
     )

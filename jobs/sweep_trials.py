@@ -1,9 +1,8 @@
 """A trial's encoder, out of its checkpoint: looked at, and not published."""
 
 import json
-import tempfile
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
 import optuna
@@ -12,14 +11,14 @@ import torch
 
 from figclip.config import UsageError
 from figclip.embedding.bulk import embedded_file
-from figclip.embedding.encoder import Encoder
 from figclip.embedding.vectors import Embeddings, matrix, split_files
 from figclip.evaluation.retrieval import validate
 from figclip.inputs.corpora import CorpusShare
 from figclip.store import Folder, Store
-from figclip.training.checkpoint import newest_checkpoint, read_checkpoint
-from figclip.training.publishing import NAME, publish_encoder
+from figclip.training.checkpoint import newest_checkpoint
 from figclip.training.recipe import PretrainConfig
+from figclip.training.task import Task
+from figclip.tuning.judging import checkpoint_encoder
 from figclip.tuning.record import SWEEP, TrialRecord
 from figclip.tuning.storage import open_storage
 from figclip.tuning.trial import Setup
@@ -42,25 +41,23 @@ def trial_embeddings(
     `UsageError` where the checkpoint is gone, or the split is empty.
     """
     study = optuna.load_study(study_name=sweep, storage=open_storage(storage))
-    with tempfile.TemporaryDirectory(prefix="figclip-trial-") as scratch:
-        folder = _encoder_of(store, study.user_attrs[SWEEP], sweep, trial, Path(scratch))
-        encoder = Encoder.open(folder, device=device)
-        held = store.open("pairs", pairs)
-        names = split_files(held, [split])
-        tables = [
-            embedded_file(
-                encoder, held, name, batch_size=batch_size, num_threads=torch.get_num_threads()
-            )
-            for name in names
-        ]
+    task = _task_of(store, study.user_attrs[SWEEP], sweep, trial)
+    encoder = checkpoint_encoder(task, device=device)
+    held = store.open("pairs", pairs)
+    tables = [
+        embedded_file(
+            encoder, held, name, batch_size=batch_size, num_threads=torch.get_num_threads()
+        )
+        for name in split_files(held, [split])
+    ]
     if not tables or not (table := pa.concat_tables(tables)).num_rows:
         raise UsageError(f"pairs@{pairs} holds no pair of the split {split!r}")
     vectors: list[np.ndarray] = [matrix(table[f"{side}_embedding"]) for side in ("image", "text")]
     return Embeddings(table["pair_id"].to_pylist(), *vectors)
 
 
-def _encoder_of(store: Store, asked: dict, sweep: str, trial: TrialRecord, scratch: Path) -> Folder:
-    """The checkpoint as an encoder artifact of a store that goes with `scratch`."""
+def _task_of(store: Store, asked: dict, sweep: str, trial: TrialRecord) -> Task:
+    """The trial's run, as its driver made it."""
     gone = UsageError(
         f"trial {trial.number} of {sweep} has no encoder and no checkpoint in {store.url} any more"
     )
@@ -68,9 +65,7 @@ def _encoder_of(store: Store, asked: dict, sweep: str, trial: TrialRecord, scrat
     if not kept.is_relative_to(root):
         raise gone
     # Of a trial that went on, the very one that was recorded may be gone by now.
-    place = Folder(store.root.fs, str(kept.parent))
-    newest = newest_checkpoint(place)
-    if newest is None:
+    if newest_checkpoint(Folder(store.root.fs, str(kept.parent))) is None:
         raise gone
     setup = Setup(
         store=store.url,
@@ -80,8 +75,4 @@ def _encoder_of(store: Store, asked: dict, sweep: str, trial: TrialRecord, scrat
         fit=partial(fitted, num_workers=1),
         validate=validate,
     )
-    task = setup.task(trial.number, trial.params, trial.seed)
-    state = read_checkpoint((place / newest).download(scratch / "state"))
-    temporary, values = Store(scratch / "store"), task.config.model_dump(mode="json")
-    publish_encoder(temporary, "trial", task, state, values=values, inputs=())
-    return temporary.open(NAME, "trial")
+    return setup.task(trial.number, trial.params, trial.seed)

@@ -39,6 +39,7 @@ SPACE = Space(
             ("384px", 67.15, 61.80, 87.42, 57.00, 78.49, 70.37),
         ),
     ),
+    zero_shot=True,
     budgets={
         "tiny": Budget(base="tiny", fixed={"epochs": 2}, grid={SIDE: (48, 64, 96)}),
         "paper": Budget(base="biomedclip_vit_b16", grid={SIDE: (224, 384)}, num_seeds=1),

@@ -1,6 +1,7 @@
 """Frozen configurations: presets, dotted overrides, and a resolved JSON that runs again."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -81,6 +82,18 @@ def dotted_names(config: type[Config], prefix: str = "") -> list[str]:
     return names
 
 
+def _first_that_fits(presets: Sequence[C], text: bytes) -> C:
+    """The config of a file, of one of the presets' classes; the complaint is that of the first."""
+    first, *others = dict.fromkeys(type(preset) for preset in presets)
+    try:
+        return first.from_json(text)
+    except UsageError:
+        for other in others:
+            with suppress(UsageError):
+                return other.from_json(text)
+        raise
+
+
 def config_from_args(presets: Mapping[str, C], args: Sequence[str], prog: str) -> C:
     """`[PRESET | path/to/config.json] [--dotted.override value ...]` → a config.
 
@@ -95,7 +108,7 @@ def config_from_args(presets: Mapping[str, C], args: Sequence[str], prog: str) -
         path = Path(name)
         if not path.is_file():
             raise UsageError(f"{name}: no such config file; presets: {', '.join(presets)}")
-        base = type(next(iter(presets.values()))).from_json(path.read_bytes())
+        base = _first_that_fits([*presets.values()], path.read_bytes())
     else:
         raise UsageError(f"unknown preset {name!r}; presets: {', '.join(presets)}, or a .json file")
     return tyro.cli(

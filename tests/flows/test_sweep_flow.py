@@ -198,21 +198,27 @@ def test_trials_of_two_workers_tell_their_epochs_and_end_alike(
     """Nothing is drawn that would depend on the rank, so that the curve is that of one process."""
     monkeypatch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
     budget = Budget(base="small", grid={"batch_size": (8,)}, num_seeds=1)
-    found = []
+    found, scales = [], []
     for name, num_workers in (("one", 1), ("two", 2)):
         store = small_pairs.publish_pairs(
             tmp_path / name, num_train=40, num_validation=16, num_test=9
         )
         study, plan = open_study(sqlite(tmp_path / name), budget)
-        of_all = replace(setup(store, study, ALONE), num_workers=num_workers)
+        of_all = replace(
+            setup(store, study, ALONE),
+            num_workers=num_workers,
+            downstream=lambda encoder: {"zero_shot_scale": encoder.scale},
+        )
         record = sweep(study, of_all, plan.next, limits=Limits())
         (trial,) = record.trials
         assert trial.state == "complete"
         assert trial.cpu_hours == pytest.approx(trial.seconds * 0.5 * num_workers / 3600)
         found.append([point.metrics["loss"] for point in trial.curve])
+        scales.append(trial.curve[-1].metrics["zero_shot_scale"])
         assert [("test_mean_recall" in point.metrics) for point in trial.curve] == [False, True]
     assert len(found[0]) == ALONE.epochs
     assert found[1] == pytest.approx(found[0], rel=1e-4)
+    assert scales[1] == pytest.approx(scales[0], rel=1e-4)
 
 
 @pytest.mark.slow

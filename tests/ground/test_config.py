@@ -146,6 +146,22 @@ def test_a_json_that_does_not_fit_lists_every_fault(text: str | bytes, fault: st
         Run.from_json(text)
 
 
+class Walk(Config):
+    steps: int = 1
+
+
+def test_a_json_is_of_whichever_of_the_presets_classes_it_fits(tmp_path: Path):
+    mixed: dict[str, Config] = {"run": Run(), "walk": Walk()}
+    path = tmp_path / "config.json"
+    path.write_text(Walk(steps=3).to_json())
+    assert config_from_args(mixed, [str(path)], "jobs.mixed") == Walk(steps=3)
+    path.write_text(Run(seed=3).to_json())
+    assert config_from_args(mixed, [str(path)], "jobs.mixed") == Run(seed=3)
+    path.write_text('{"stepps": 1}')
+    with pytest.raises(UsageError, match="Run does not fit"):
+        config_from_args(mixed, [str(path)], "jobs.mixed")
+
+
 def from_args(*args: str) -> Run:
     return config_from_args(PRESETS, args, "jobs.run")
 

@@ -1,11 +1,14 @@
 """What `jobs.sweep` refuses before it starts anything, and what `jobs.pretrain best-of:` finds."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sweeps
 
 from figclip.config import UsageError
+from figclip.evaluation.datasets.drawn import KIND_SET, write_kinds
+from figclip.inputs.corpora import CorpusShare
 from figclip.store import Store
 from jobs.pretrain import BEST_FILE, PRESETS, presets_for
 from jobs.sweep import SweepJob, ending, main, refuse_emptiness
@@ -20,10 +23,12 @@ from jobs.sweep import SweepJob, ending, main, refuse_emptiness
         ({"cost": 3.0}, r"--price-per-hour"),
         ({"storage": "postgresql://u:secret@127.0.0.1:1/x"}, r"127\.0\.0\.1:1/x.*no trial"),
         ({"storage": "mysql://x"}, r"no storage of sweeps"),
+        ({"data": "/nowhere"}, r"/nowhere holds no set of labelled pictures.*pcam/"),
+        ({"sets": ("pcam",)}, r"name it with --data"),
     ],
 )
 def test_what_a_person_can_mend_is_said_before_anything_starts(
-    said: dict[str, str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    said: dict[str, Any], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     def started(_: object) -> None:
         raise AssertionError("Ray was started")
@@ -67,3 +72,29 @@ def test_best_of_is_the_recipe_beside_the_newest_encoder_of_the_sweep(tmp_path: 
     with pytest.raises(UsageError, match="nothing"):
         presets_for(["best-of:nothing", f"--store={tmp_path}"])
     assert presets_for(["tiny"]) is PRESETS
+
+
+def test_only_the_miniature_is_judged_by_drawn_pictures_where_no_others_are_named(tmp_path: Path):
+    from jobs.sweep import open_space, sets_of
+
+    resolution, batch_size = open_space("resolution"), open_space("batch_size")
+    job = SweepJob(space="resolution", store=str(tmp_path))
+    assert [one.name for one in sets_of(resolution, job)] == ["drawn_kinds"]
+    assert sets_of(batch_size, job) == ()
+    assert sets_of(resolution, job.with_overrides({"pairs": "mine"})) == ()
+    write_kinds(tmp_path / "data", num_per_class=1)
+    named = job.with_overrides({"data": str(tmp_path / "data"), "pairs": "mine"})
+    assert [one.name for one in sets_of(batch_size, named)] == ["drawn_kinds"]
+
+
+def test_another_set_of_pictures_is_another_question(tmp_path: Path):
+    from jobs.sweep import base_of, budget_of, open_space, question_of
+
+    space, job = open_space("resolution"), SweepJob(space="resolution")
+    budget = budget_of(space, job)
+    asked = [
+        question_of(space, budget, base_of(budget, job), (CorpusShare(pairs="p"),), sets, job)
+        for sets in ((), (KIND_SET,), (KIND_SET,))
+    ]
+    assert "zero_shot" not in asked[0].setting
+    assert asked[1].plain() == asked[2].plain() != asked[0].plain()

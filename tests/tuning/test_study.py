@@ -142,3 +142,22 @@ def test_a_trial_without_the_metric_has_failed(tmp_path: Path):
     study.finish(number, news([], is_over=True))
     assert study.record.trials[number].state == "failed"
     assert "mean_recall" in study.record.trials[number].reason
+
+
+@pytest.mark.parametrize("with_cost", [False, True])
+def test_the_values_have_their_names_wherever_the_study_is_opened(with_cost: bool, tmp_path: Path):
+    names = ["mean_recall", *(["cpu_hours"] if with_cost else [])]
+    for _ in range(2):
+        open_study(sqlite(tmp_path), with_cost=with_cost)
+        other = optuna.load_study(study_name="small", storage=sqlite(tmp_path))
+        assert other.metric_names == names
+
+
+def test_a_strangers_study_is_refused_without_a_word_written_to_it(tmp_path: Path):
+    optuna.create_study(storage=sqlite(tmp_path), study_name="small").optimize(
+        lambda trial: trial.suggest_float("x", 0, 1), n_trials=1
+    )
+    with pytest.raises(UsageError, match="not one of figclip's"):
+        SweepStudy(sqlite(tmp_path), "small", question(GRID))
+    other = optuna.load_study(study_name="small", storage=sqlite(tmp_path))
+    assert other.metric_names is None

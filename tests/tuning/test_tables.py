@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 from sweeps import TABLE_6, batch_sizes, sweep, trial
 
+from figclip.tuning.effects import effects
 from figclip.tuning.levels import SECONDS, levels, measure_of, measured, spread
-from figclip.tuning.record import CurvePoint, PaperTable
+from figclip.tuning.record import CurvePoint, PaperTable, TrialRecord
 from figclip.tuning.tables import cost_table, result_tables, state_table, trial_table
 
 RESULT = """\
@@ -68,8 +69,53 @@ def test_a_table_of_times_counts_in_the_first_rows_seconds():
     assert [row[2] for row in second.rows[1:]] == ["–", "–", "73.41"]
 
 
-def test_a_data_set_is_found_by_the_end_of_its_metrics_name():
-    known = {"zero_shot_lc25000_lung", "zero_shot_mean", "mean_recall", "loss"}
+def test_sets_that_the_paper_did_not_have_stand_in_columns_of_their_own():
+    """Supplementary Table 5: one of its sets was judged by here, and one of ours."""
+    names = ("model.vision.image_size",)
+    first = PaperTable("Supplementary Table 4", ("image size", "loss"), (("224px", 0.38),))
+    paper = PaperTable(
+        "Supplementary Table 5",
+        ("image size", "PCam", "RSNA", "mean"),
+        (("224px", 73.41, 78.95, 75.52), ("384px", 67.15, 78.49, 70.37)),
+    )
+    trials = [
+        judged_zero_shot(
+            trial(n, {names[0]: size}, seed=seed),
+            {"zero_shot_pcam": 0.5 + seed / 100, "zero_shot_my_scans": size / 100},
+        )
+        for n, (size, seed) in enumerate([(48, 0), (48, 1), (96, 0), (96, 1)])
+    ]
+    record = sweep(trials, varied=names, paper=first, downstream=paper)
+    assert result_tables(record)[0].rows[0] == ["", "image size", "loss", "seeds"]
+    table = result_tables(record)[1]
+    assert table.rows == [
+        ["", "image size", "PCam", "RSNA", "mean", "my scans", "seeds"],
+        ["ours", "48", "50.50 ± 0.71", "–", "–", "48.00 ± 0.00", "2"],
+        ["ours", "96", "50.50 ± 0.71", "–", "–", "96.00 ± 0.00", "2"],
+        ["paper", "224px", "73.41", "78.95", "75.52", "–", ""],
+        ["paper", "384px", "67.15", "78.49", "70.37", "–", ""],
+    ]
+    assert "Of my scans the paper has nothing." in table.note
+    told = {effect.measure.column: effect.verdict for effect in effects(record)}
+    assert told["my scans"] is None, "the paper has nothing to agree with"
+    assert told["PCam"] == "undecided"
+
+
+def test_a_ranking_has_a_column_for_every_set():
+    found = judged_zero_shot(trial(0, {"lr": 1e-3}), {"zero_shot_my_scans": 0.25})
+    (table,) = result_tables(sweep([found], varied=("lr",), paper=None))
+    assert dict(zip(*table.rows, strict=True))["my scans (%)"] == "25.00"
+
+
+def judged_zero_shot(one: TrialRecord, found: dict[str, float]) -> TrialRecord:
+    """With what its encoder was judged by at its end."""
+    *before, last = one.curve
+    return replace(one, curve=(*before, replace(last, metrics={**last.metrics, **found})))
+
+
+def test_a_set_is_found_by_its_name_and_another_that_ends_in_it_is_not():
+    known = {"zero_shot_lc25000_lung", "zero_shot_mean", "zero_shot_my_pcam", "mean_recall", "loss"}
+    assert measure_of("PCam", known) is None
     found = measure_of("LC25000 (Lung)", known)
     assert found is not None
     assert found.metric == "zero_shot_lc25000_lung"

@@ -9,6 +9,7 @@ from small_runs import ALONE
 from small_sweeps import as_it_is
 
 from figclip.config import UsageError
+from figclip.embedding.encoder import Encoder
 from figclip.evaluation.retrieval import validate
 from figclip.inputs.corpora import CorpusShare
 from figclip.store import Store
@@ -91,6 +92,24 @@ def test_a_trial_that_is_killed_goes_on_and_ends_like_an_undisturbed_one(tmp_pat
     again: list[News] = []
     run_trial(killed, 0, {}, 0, again.append)
     assert what_seeds_fix(again[-1]) == what_seeds_fix(expected[-1]), "nothing is left to train"
+
+
+def test_a_trials_encoder_is_judged_at_its_end_and_only_then(tmp_path: Path):
+    judged: list[Encoder] = []
+
+    def downstream(encoder: Encoder) -> dict[str, float]:
+        judged.append(encoder)
+        return {"zero_shot_shapes": 0.5}
+
+    setup = Setup(**{**vars(setup_in(publish(tmp_path))), "downstream": downstream})
+    heard: list[News] = []
+    run_trial(setup, 0, {}, 0, heard.append)
+    found = [news.curve[-1].metrics.get("zero_shot_shapes") for news in heard]
+    assert found == [None, None, None, 0.5]
+    (encoder,) = judged
+    learned = weights(setup)["logit_scale"].exp()
+    assert encoder.scale == pytest.approx(float(learned))
+    assert Store(setup.store).versions("encoder") == [], "nothing was published of it"
 
 
 @pytest.mark.parametrize("name", ["validation", "memory"])

@@ -97,6 +97,11 @@ class Encoder:
             precision=precision,
         )
 
+    @property
+    def scale(self) -> float:
+        """Inverse temperature: by what cosines are multiplied before a softmax."""
+        return float(self._clip.logit_scale.exp())
+
     def encode_images(
         self, images: Sequence[Image.Image | bytes], *, batch_size: int = 64
     ) -> np.ndarray:

@@ -13,18 +13,11 @@ from jaxtyping import Float
 
 from figclip.embedding.vectors import Embeddings
 from figclip.evaluation.beside import percent
+from figclip.evaluation.bootstrap import Interval, bootstrap
 from figclip.evaluation.retrieval import hit_probability, rank_both_ways
 from figclip.statistics.wording import markdown
 
 WAYS = ("text → image", "image → text")
-DRAWN_AT_ONCE = 4_000_000
-"""Random numbers held at a time."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -84,28 +77,6 @@ def hits(
         for way, r in rankings.items()
         for k in ks
     }
-
-
-def bootstrap(
-    gains: Float[np.ndarray, "n measures"], *, num_resamples: int, seed: int, level: float = 0.95
-) -> list[Interval]:
-    """Percentile intervals of the columns' means, rows drawn with return and whole.
-
-    The same seed gives the same intervals, whatever other columns stand beside.
-    """
-    n = len(gains)
-    random = np.random.default_rng(seed)
-    at_once = max(1, DRAWN_AT_ONCE // n)
-    columns = [np.ascontiguousarray(column) for column in gains.T]  # each summed in its own order
-    means = []
-    for start in range(0, num_resamples, at_once):
-        rows = min(at_once, num_resamples - start)
-        drawn = random.integers(0, n, size=(rows, n))
-        times = np.stack([np.bincount(one, minlength=n) for one in drawn]).astype(np.float64)
-        means.append(np.stack([times @ column / n for column in columns], axis=1))
-    tails = ((1 - level) / 2, (1 + level) / 2)
-    low, high = np.quantile(np.concatenate(means), tails, axis=0)
-    return [Interval(float(a), float(b)) for a, b in zip(low, high, strict=True)]
 
 
 def compare_table(found: Sequence[Difference], names: tuple[str, str]) -> str:

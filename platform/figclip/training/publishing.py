@@ -11,7 +11,7 @@ from figclip.models.model_card import FILE as CARD_FILE
 from figclip.models.model_card import model_card
 from figclip.models.weights import clip_with, save_weights
 from figclip.store import Manifest, Publication, Store
-from figclip.training.task import Task
+from figclip.training.task import LoopConfig, Task
 
 NAME = "encoder"
 LEFT_OUT_FILE = "left_out.json"
@@ -41,11 +41,17 @@ def publish_encoder(
     return store.manifest(NAME, version)
 
 
-def _write_encoder(publication: Publication, task: Task, state: dict[str, Any]) -> None:
-    config, folder, progress = task.config, publication.folder, state["progress"]
+def learned_clip(config: LoopConfig, state: dict[str, Any]) -> Clip:
+    """What a checkpoint's `state` has learned: the average of its weights, where it keeps one."""
     learned = state["model"] | state["others"].get("average", {})
     weights = plain(learned, config.model, config.adapt)
     clip: Clip = clip_with(weights, config.model, origin="the last checkpoint")
+    return clip
+
+
+def _write_encoder(publication: Publication, task: Task, state: dict[str, Any]) -> None:
+    config, folder, progress = task.config, publication.folder, state["progress"]
+    clip = learned_clip(config, state)
     save_weights(folder, clip, config.model)
     task.tokenizer.save(folder)
     config.pixels.save(folder)

@@ -15,6 +15,7 @@ from figclip.tuning.levels import (
     levels,
     measures,
     objectives_of,
+    papers_of,
     spread_of,
 )
 from figclip.tuning.record import PaperTable, SweepRecord
@@ -73,7 +74,7 @@ class Effect:
 
 def effects(record: SweepRecord) -> list[Effect]:
     """From the first to the last setting with a finished trial, for every measure of the tables."""
-    papers = [paper for paper in (record.paper, record.downstream) if paper is not None]
+    papers = papers_of(record)
     found = [
         _effect(measure, paper, record) for paper in papers for measure in measures(paper, record)
     ]

@@ -14,6 +14,8 @@ SECONDS = "seconds per epoch"
 """Of a trial, among what was measured of it."""
 EPOCH_SECONDS = "epoch_seconds"
 """Of an epoch, in its trial's curve."""
+ZERO_SHOT = "zero_shot_"
+"""Before the name of a set of labelled pictures, among what was measured."""
 RECALL_AT = re.compile(r"R@(\d+)")
 
 
@@ -111,6 +113,29 @@ def spread_of(level: Level, metric: str, record: SweepRecord) -> Spread | None:
     return spread([values[metric] for values in found if metric in values])
 
 
+def papers_of(record: SweepRecord) -> list[PaperTable]:
+    """The paper's tables of the question; the last one has a column more for every set of labelled
+    pictures that our trials were judged by and the paper was not."""
+    papers = [paper for paper in (record.paper, record.downstream) if paper is not None]
+    if not papers:
+        return []
+    told = {measure.metric for paper in papers for measure in measures(paper, record)}
+    own = tuple(column for name, column in _sets(record).items() if name not in told)
+    *others, last = papers
+    rows = tuple((*row, *("–" for _ in own)) for row in last.rows)
+    return [*others, PaperTable(last.source, (*last.columns, *own), rows)]
+
+
+def _sets(record: SweepRecord) -> dict[str, str]:
+    """Metric → column, of the sets of labelled pictures that trials were judged by."""
+    known = dict.fromkeys(name for trial in record.trials for name in measured(trial, record))
+    return {
+        name: name.removeprefix(ZERO_SHOT).replace("_", " ")
+        for name in known
+        if name.startswith(ZERO_SHOT)
+    }
+
+
 def measures(paper: PaperTable, record: SweepRecord) -> tuple[Measure, ...]:
     """The columns of the paper's table that hold numbers which our trials measure as well."""
     known = {name for trial in record.trials for name in measured(trial, record)}
@@ -126,7 +151,7 @@ def objectives_of(record: SweepRecord) -> tuple[Measure, ...]:
         for name, way in record.objectives
     ]
     names = {measure.metric for measure in objectives}
-    usual = [measure_of(column, known) for column in USUAL]
+    usual = [measure_of(column, known) for column in (*USUAL, *_sets(record).values())]
     others = [one for one in usual if one and one.metric in known - names]
     return (*objectives, *others)
 
@@ -137,7 +162,7 @@ USUAL = ("loss (↓)", "img2txt (%) R@1 (↑)", "txt2img (%) R@1 (↑)")
 def measure_of(column: str, known: Collection[str]) -> Measure | None:
     """What a column of the paper's tables measures; None where it only describes the rows.
 
-    A column that names a data set stands for the metric of `known` that ends in that name.
+    A column that names a set of labelled pictures stands for the `zero_shot_…` of that name.
     """
     words = column.lower()
     k = int(found[1]) if (found := RECALL_AT.search(column)) else 1
@@ -149,9 +174,8 @@ def measure_of(column: str, known: Collection[str]) -> Measure | None:
         return Measure(column, "validation_loss", "number", "lower")
     if "time" in words:
         return Measure(column, SECONDS, "time", "lower")
-    ending = slug(column)
-    of_it = [name for name in known if slug(name) == ending or slug(name).endswith(f"_{ending}")]
-    return Measure(column, min(of_it, key=len), "share", "higher") if of_it else None
+    metric = f"{ZERO_SHOT}{slug(column)}"
+    return Measure(column, metric, "share", "higher") if metric in known else None
 
 
 def slug(words: str) -> str:

@@ -105,6 +105,8 @@ class Space(Config):
     """What the paper found."""
     downstream: PaperTable | None = None
     """Its second table of the same question."""
+    zero_shot: bool = False
+    """Every trial's encoder is judged by labelled pictures too."""
     budgets: dict[str, Budget] = Field(min_length=1)
 
     def budget(self, name: str) -> Budget:

@@ -9,6 +9,7 @@ else decides.
 import json
 import logging
 import secrets
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import TPESampler
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
@@ -85,6 +87,7 @@ class SweepStudy:
         self._seed, self._storage = seed, storage
         self.question = question
         self._open(question)
+        self._name_the_values([name for name, _ in question.objectives])
         self._adopted: set[int] = set()
 
     def _open(self, question: Question) -> None:
@@ -104,6 +107,13 @@ class SweepStudy:
                 f"--name, or run it as it was to go on with it"
             )
         self.id: str = asked["id"]
+
+    def _name_the_values(self, names: list[str]) -> None:
+        """For dashboards, which would else call them objectives 0 and 1."""
+        if self.study.metric_names != names:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                self.study.set_metric_names(names)
 
     @property
     def record(self) -> SweepRecord:

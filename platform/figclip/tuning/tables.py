@@ -15,6 +15,7 @@ from figclip.tuning.levels import (
     measured,
     measures,
     objectives_of,
+    papers_of,
     spread_of,
 )
 from figclip.tuning.record import PaperTable, SweepRecord, TrialRecord
@@ -44,8 +45,7 @@ class Table:
 
 def result_tables(record: SweepRecord) -> list[Table]:
     """One for each of the paper's tables of the question, laid out as it is; else the ranking."""
-    papers = [paper for paper in (record.paper, record.downstream) if paper is not None]
-    return [beside_paper(paper, record) for paper in papers] or [ranking(record)]
+    return [beside_paper(paper, record) for paper in papers_of(record)] or [ranking(record)]
 
 
 def beside_paper(paper: PaperTable, record: SweepRecord) -> Table:
@@ -53,7 +53,10 @@ def beside_paper(paper: PaperTable, record: SweepRecord) -> Table:
     head = ["", *paper.columns, "seeds"]
     ours = [["ours", *cells] for cells in _rows_as_in(paper, record)]
     theirs = [["paper", *row, ""] for row in _printed(paper)]
-    note = f"paper: BiomedCLIP (arXiv 2303.00915), {paper.source}. {SPREADS}"
+    cells = zip(*paper.rows, strict=True)
+    own = [name for name, column in zip(paper.columns, cells, strict=True) if {*column} == {"–"}]
+    alone = f" Of {', '.join(own)} the paper has nothing." if own else ""
+    note = f"paper: BiomedCLIP (arXiv 2303.00915), {paper.source}. {SPREADS}{alone}"
     return Table([head, *ours, *theirs], note)
 
 

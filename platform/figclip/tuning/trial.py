@@ -17,7 +17,7 @@ import torch
 from figclip.config import Config, UsageError
 from figclip.inputs.corpora import CorpusShare
 from figclip.store import Folder, Store
-from figclip.training.alone import judge, train_alone
+from figclip.training.alone import train_alone
 from figclip.training.checkpoint import History, Progress, newest_checkpoint
 from figclip.training.data import Data, open_data, task_of
 from figclip.training.initial import find_initial
@@ -26,6 +26,7 @@ from figclip.training.rank import CHECKPOINTS
 from figclip.training.recipe import PretrainConfig, check_sizes
 from figclip.training.task import Task, Validate
 from figclip.training.trackers import TrackerConfig
+from figclip.tuning.judging import Downstream, judged
 from figclip.tuning.news import News
 from figclip.tuning.record import CurvePoint
 from figclip.tuning.spaces import Params
@@ -51,6 +52,8 @@ class Setup:
     base: PretrainConfig
     fit: Fit
     validate: Validate
+    downstream: Downstream | None = None
+    """Judges the encoder of every trial at its end, besides the test split."""
     num_cpus: float = 1.0
     """Of one trial."""
     num_gpus: float = 0.0
@@ -163,7 +166,7 @@ def train_here(setup: Setup, task: Task, clock: "Clock", tell: Tell) -> News:
             tell(news)
 
     train_alone(task, told, device=torch.device("cpu"))
-    found = judge(task, setup.data.test, device=torch.device("cpu"))
+    found = judged(task, setup.data.test, setup.downstream, device=torch.device("cpu"))
     return finished(news, found, clock.stop())
 
 
@@ -215,10 +218,9 @@ def news_of(setup: Setup, task: Task, progress: Progress, clock: Clock) -> News:
 
 
 def finished(news: News, held_out: Mapping[str, float], seconds: float) -> News:
-    """Its last point with what the test split says, which nothing is chosen by."""
+    """Its last point with what it was judged by at its end, which nothing is chosen by."""
     *before, last = news.curve
-    metrics = {**last.metrics, **{f"test_{name}": value for name, value in held_out.items()}}
-    curve = (*before, replace(last, metrics=metrics))
+    curve = (*before, replace(last, metrics={**last.metrics, **held_out}))
     return replace(news, curve=curve, seconds=seconds, is_over=True)
 
 

@@ -14,11 +14,11 @@ from ray.train.v2.api.config import ScalingConfig
 from ray.tune.integration.ray_train import TuneReportCallback
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from figclip.training.alone import judge
 from figclip.training.checkpoint import History, Progress, newest_checkpoint, read_checkpoint
 from figclip.training.pretrain import fit
 from figclip.training.rank import CHECKPOINTS
 from figclip.training.task import Task
+from figclip.tuning.judging import judged
 from figclip.tuning.news import News, result_of
 from figclip.tuning.trial import Clock, Setup, Tell, curve_of, finished, news_of
 
@@ -55,13 +55,15 @@ def _judged(setup: Setup, task: Task) -> dict[str, float]:
     device = torch.device("cuda" if setup.num_gpus else "cpu")
     # Tune keeps what a trial starts within the trial's own share, which has no room for a worker.
     nowhere: Any = None
-    function: Any = judge
+    function: Any = judged
     judging = ray.remote(function).options(
         num_cpus=setup.num_cpus,
         num_gpus=setup.num_gpus,
         scheduling_strategy=PlacementGroupSchedulingStrategy(placement_group=nowhere),
     )
-    found: dict[str, float] = ray.get(judging.remote(task, setup.data.test, device=device))
+    found: dict[str, float] = ray.get(
+        judging.remote(task, setup.data.test, setup.downstream, device=device)
+    )
     return found
 
 

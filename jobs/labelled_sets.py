@@ -1,0 +1,72 @@
+"""Sets of labelled pictures for jobs: those of a folder, or drawn ones for any store."""
+
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from figclip.embedding.encoder import Encoder
+from figclip.evaluation.datasets.declaration import Dataset
+from figclip.evaluation.datasets.drawn import KIND_SET, write_kinds
+from figclip.evaluation.datasets.opening import opened, sets_in
+from figclip.evaluation.zero_shot import measures_of, zero_shot
+from figclip.store import Folder, Store
+from figclip.tuning.judging import Downstream
+
+log = logging.getLogger(__name__)
+
+NAME, DRAWN = "labelled", "drawn"
+"""The artifact of the drawn sets."""
+NUM_PER_CLASS = 20
+
+
+def named_sets(data: str, names: Sequence[str]) -> tuple[Dataset, ...]:
+    """Of a folder; `UsageError` where one of them is not whole."""
+    found = sets_in(data, names)
+    for dataset in found:
+        with opened(dataset, data):
+            pass
+    return found
+
+
+def drawn_sets(store: Store) -> Folder:
+    """`labelled/drawn`, drawn where it is not published yet."""
+    made = {"num_per_class": NUM_PER_CLASS, "classes": list(KIND_SET.labels)}
+    if not store.already_published(NAME, DRAWN, made):
+        log.info("drawing pictures of %d kinds", len(KIND_SET.classes))
+        with (
+            store.publishing(NAME, DRAWN, config=made) as publication,
+            publication.folder.built_locally() as folder,
+        ):
+            write_kinds(folder, num_per_class=NUM_PER_CLASS)
+            publication.counts.update(num_images=NUM_PER_CLASS * len(KIND_SET.classes))
+    return store.open(NAME, DRAWN)
+
+
+@contextmanager
+def data_of(store: Store, data: str | None) -> Iterator[str]:
+    """The folder of all sets: the one that is named, or that of the drawn ones."""
+    if data is not None:
+        yield data
+        return
+    with tempfile.TemporaryDirectory(prefix="figclip-labelled-") as scratch:
+        yield str(drawn_sets(store).download(Path(scratch)))
+
+
+def judge_of(store: Store, data: str | None, datasets: Sequence[Dataset]) -> Downstream | None:
+    """Judges any encoder by these sets, of a folder or the drawn ones; None without any."""
+    if data is None and datasets:
+        drawn_sets(store)
+    return (
+        partial(judge, store=store.url, data=data, datasets=tuple(datasets)) if datasets else None
+    )
+
+
+def judge(
+    encoder: Encoder, *, store: str, data: str | None, datasets: Sequence[Dataset]
+) -> dict[str, float]:
+    """`zero_shot_…` of each set; runs where the encoder is."""
+    with data_of(Store(store), data) as folder:
+        return measures_of([zero_shot(encoder, dataset, folder) for dataset in datasets])

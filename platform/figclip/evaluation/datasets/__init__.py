@@ -1,0 +1,1 @@
+"""Labelled pictures from their published files: declared once, read in their own layouts."""

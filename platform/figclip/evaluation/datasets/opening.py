@@ -1,0 +1,143 @@
+"""Sets on this machine: which there are below a folder, and their pictures one by one."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+from PIL import Image
+
+from figclip.config import UsageError
+from figclip.evaluation.datasets.arrays import opened_arrays
+from figclip.evaluation.datasets.declaration import FILE, FILES, Arrays, Dataset, Folders, Table
+from figclip.evaluation.datasets.pictures import SUFFIXES, picture
+from figclip.evaluation.datasets.published import PAPER
+from figclip.evaluation.datasets.tables import listed
+from figclip.inputs.pixels import UnreadableImage
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Labelled pictures, read when they are asked for."""
+
+    names: Sequence[str]
+    """Of each picture, for people."""
+    labels: Int[np.ndarray, " n"]
+    """Places of their classes in the declaration."""
+    read: Callable[[int], Image.Image]
+    """A picture by its place; `UnreadableImage` where it gives none."""
+
+
+def sets_in(data: str, names: Sequence[str] = ()) -> tuple[Dataset, ...]:
+    """The sets below a folder: all that are there, or those of these names.
+
+    A folder with a `dataset.json` is what that says it is; others are known by the folders of the
+    published sets. `UsageError` names a set that is not there, or says which would be looked for.
+    """
+    root = Path(data)
+    declared = [_declared(path) for path in sorted(root.glob(f"*/{FILES}"))]
+    taken = {one.place for one in declared}
+    published = [one for one in PAPER if one.place not in taken]
+    known = {one.name: one for one in (*published, *declared)}
+    there = {name: one for name, one in known.items() if (root / one.place).is_dir()}
+    for name in names:
+        if name in known and name not in there:
+            raise UsageError(known[name].missing(f"folder {known[name].place}", root))
+        if name not in known:
+            raise UsageError(f"no set {name!r}: {root} has {', '.join(there) or 'none'}")
+    if not there:
+        looked_for = ", ".join(dict.fromkeys(f"{one.place}/" for one in PAPER))
+        raise UsageError(
+            f"{root} holds no set of labelled pictures: it may have the folders {looked_for} as "
+            f"they are published, or others with a {FILE}"
+        )
+    return tuple(there[name] for name in names) if names else tuple(there.values())
+
+
+def _declared(path: Path) -> Dataset:
+    try:
+        found = Dataset.from_json(path.read_bytes())
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+    return found.model_copy(update={"folder": path.parent.name})
+
+
+@contextmanager
+def opened(dataset: Dataset, data: str) -> Iterator[Examples]:
+    """A set below the folder of all sets.
+
+    `UsageError` where files are missing (with where they are to be had, and how they should lie),
+    a label is not of the classes, or a class has no picture.
+    """
+    root = Path(data, dataset.place)
+    if not root.is_dir():
+        raise UsageError(dataset.missing(f"folder {dataset.place}", data))
+    match dataset.files:
+        case Arrays() as files:
+            with opened_arrays(dataset, files, root) as (pixels, words):
+                yield Examples(
+                    [f"{files.pictures}[{number}]" for number in range(len(words))],
+                    _numbers(dataset, words.tolist()),
+                    lambda number: Image.fromarray(pixels[number]),
+                )
+        case Folders() as files:
+            yield _of_files(dataset, root, _in_folders(dataset, files, root))
+        case Table() as files:
+            found = listed(dataset, files, root)
+            if not any((root / path).is_file() for path, _ in found):
+                raise UsageError(dataset.missing(f"picture such as {files.picture}", root))
+            yield _of_files(dataset, root, found)
+
+
+def files_digest(dataset: Dataset, data: str) -> str:
+    """SHA-256 of the names and sizes of all files in the set's folder: another one is another
+    state of the files."""
+    root = Path(data, dataset.place)
+    seen = hashlib.sha256()
+    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+        seen.update(f"{path.relative_to(root).as_posix()} {path.stat().st_size}\n".encode())
+    return seen.hexdigest()
+
+
+def _in_folders(dataset: Dataset, files: Folders, root: Path) -> list[tuple[str, str]]:
+    found = []
+    for label in dataset.labels:
+        folder = root / files.folder / label
+        if not folder.is_dir():
+            raise UsageError(dataset.missing(f"folder {files.folder}/{label}", root))
+        pictures = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+        found += [(path.relative_to(root).as_posix(), label) for path in sorted(pictures)]
+    return found
+
+
+def _of_files(dataset: Dataset, root: Path, found: Sequence[tuple[str, str]]) -> Examples:
+    paths = [path for path, _ in found]
+
+    def read(number: int) -> Image.Image:
+        try:
+            return picture((root / paths[number]).read_bytes())
+        except OSError as error:
+            raise UnreadableImage(f"{error.strerror or error}") from error
+
+    return Examples(paths, _numbers(dataset, [label for _, label in found]), read)
+
+
+def _numbers(dataset: Dataset, words: Sequence[str]) -> Int[np.ndarray, " n"]:
+    places = {label: place for place, label in enumerate(dataset.labels)}
+    if unknown := sorted(set(words) - places.keys()):
+        raise UsageError(
+            f"{dataset.title}: its files have the label {unknown[0]!r}, which is none of "
+            f"{', '.join(dataset.labels)}: declare it as a class, or leave those pictures out"
+        )
+    if empty := sorted(places.keys() - set(words)):
+        raise UsageError(
+            f"{dataset.title}: the class {empty[0]!r} has no picture in its files: nothing can be "
+            f"said of it; complete the files, or declare the set without it"
+        )
+    return np.array([places[word] for word in words], dtype=np.int64)

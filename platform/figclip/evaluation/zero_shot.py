@@ -1,0 +1,196 @@
+"""Zero-shot classification: pictures go to the class whose words are nearest to them.
+
+A class is the mean of its prompts' unit vectors, made a unit vector again, as CLIP did (section
+3.1.4 of arXiv 2103.00020).
+"""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from PIL import Image
+
+from figclip.config import UsageError
+from figclip.embedding.encoder import Encoder
+from figclip.evaluation.bootstrap import Interval
+from figclip.evaluation.classification import judged
+from figclip.evaluation.datasets.declaration import Dataset
+from figclip.evaluation.datasets.opening import Examples, opened
+from figclip.evaluation.datasets.published import PAPER
+from figclip.inputs.pixels import UnreadableImage
+
+log = logging.getLogger(__name__)
+
+NUM_NAMED = 20
+"""Unreadable pictures that a result names; all are counted."""
+
+
+@dataclass(frozen=True)
+class ZeroShotResult:
+    """What an encoder makes of one set."""
+
+    dataset: Dataset
+    encoder: str
+    num_images: int
+    """That were read, and judged by."""
+    num_unreadable: int
+    """That were left out."""
+    unreadable: Mapping[str, str]
+    """Name → why; the first of them."""
+    num_cut_prompts: int
+    """Prompts that are longer than the encoder's context, whose ends it did not read."""
+    checksum: str
+    """SHA-256 of names, labels and pixels of what was judged by, in order."""
+    values: Mapping[str, float]
+    intervals: Mapping[str, Interval]
+    confusion: Int[np.ndarray, "classes classes"]
+    """Row: the true class; column: what it was taken for."""
+
+    @property
+    def value(self) -> float:
+        """Of the set's own metric."""
+        return self.values[self.dataset.metric]
+
+
+def zero_shot(
+    encoder: Encoder,
+    dataset: Dataset,
+    data: str,
+    *,
+    batch_size: int = 64,
+    num_resamples: int = 0,
+    seed: int = 0,
+) -> ZeroShotResult:
+    """Judge an encoder by a set below the folder `data`.
+
+    `UsageError` where files are missing, no picture of some class can be read, or the encoder
+    gives no numbers.
+    """
+    classes, num_cut = class_vectors(encoder, dataset)
+    with opened(dataset, data) as examples:
+        images, kept, faults, checksum = _embedded(encoder, examples, batch_size)
+        labels = examples.labels[kept]
+    if faults:
+        log.warning("%s: %d of %d unreadable", dataset.title, len(faults), len(examples.labels))
+    if lost := set(range(len(dataset.classes))) - set(labels.tolist()):
+        name, why = next(iter(faults.items()))
+        raise UsageError(
+            f"{dataset.title}: no picture of {dataset.labels[min(lost)]!r} can be read; the first "
+            f"that cannot is {name}: {why}"
+        )
+    judgement = judged(
+        labels, logits(images, classes, encoder.scale), num_resamples=num_resamples, seed=seed
+    )
+    return ZeroShotResult(
+        dataset=dataset,
+        encoder=encoder.name,
+        num_images=len(labels),
+        num_unreadable=len(faults),
+        unreadable=dict(list(faults.items())[:NUM_NAMED]),
+        num_cut_prompts=num_cut,
+        checksum=checksum,
+        values=judgement.values,
+        intervals=judgement.intervals,
+        confusion=judgement.confusion,
+    )
+
+
+def class_vectors(
+    encoder: Encoder, dataset: Dataset
+) -> tuple[Float[np.ndarray, "classes dim"], int]:
+    """Unit vectors of the classes, and how many of the prompts the encoder's context cuts."""
+    prompts = [prompt for one in dataset.classes for prompt in dataset.prompts(one)]
+    found = encoder.encode_texts(prompts)
+    _refuse_no_numbers(encoder, found.vectors, prompts)
+    if num_cut := int(found.truncated.sum()):
+        log.warning(
+            "%s: %s reads %d tokens, which cuts %d of %d prompts",
+            *(dataset.title, encoder.name, encoder.context_length, num_cut, len(prompts)),
+        )
+    vectors = found.vectors.reshape(len(dataset.classes), len(dataset.templates), -1)
+    return ensemble(vectors), num_cut
+
+
+def ensemble(
+    prompts: Float[np.ndarray, "classes templates dim"],
+) -> Float[np.ndarray, "classes dim"]:
+    """Unit vectors of the means of unit vectors."""
+    means = _units(prompts).mean(axis=1)
+    return _units(means)
+
+
+def logits(
+    images: Float[np.ndarray, "n dim"], classes: Float[np.ndarray, "classes dim"], scale: float
+) -> Float[np.ndarray, "n classes"]:
+    return scale * (images.astype(np.float64) @ classes.T.astype(np.float64))
+
+
+def probabilities(scores: Float[np.ndarray, "n classes"]) -> Float[np.ndarray, "n classes"]:
+    """The softmax over the classes."""
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def measures_of(results: list[ZeroShotResult]) -> dict[str, float]:
+    """Flat, for the record of a trial: `zero_shot_pcam`, `num_pcam_images` and so on.
+
+    `zero_shot_mean` is that of the paper's five sets, declared as they are published, and there
+    where all of them are.
+    """
+    found: dict[str, float] = {}
+    for result in results:
+        name = result.dataset.name
+        found[f"zero_shot_{name}"] = result.value
+        found[f"num_{name}_images"] = float(result.num_images)
+        if result.num_unreadable:
+            found[f"num_{name}_unreadable"] = float(result.num_unreadable)
+    theirs = [result.value for result in results if result.dataset in PAPER]
+    is_whole = len(theirs) == len(PAPER)
+    return found | ({"zero_shot_mean": sum(theirs) / len(theirs)} if is_whole else {})
+
+
+def _embedded(
+    encoder: Encoder, examples: Examples, batch_size: int
+) -> tuple[Float[np.ndarray, "m dim"], list[int], dict[str, str], str]:
+    """Vectors of the pictures that can be read, their places, what is wrong with the others, and
+    the checksum."""
+    parts, kept, faults = [], [], {}
+    seen, total = hashlib.sha256(), len(examples.labels)
+    for start in range(0, total, batch_size):
+        batch: list[Image.Image] = []
+        for number in range(start, min(start + batch_size, total)):
+            name = examples.names[number]
+            try:
+                image = examples.read(number)
+            except UnreadableImage as error:
+                faults[name] = str(error)
+                continue
+            batch.append(image)
+            kept.append(number)
+            seen.update(f"{name} {examples.labels[number]} {image.size}".encode())
+            seen.update(image.tobytes())
+        if batch:
+            vectors = encoder.encode_images(batch, batch_size=batch_size)
+            _refuse_no_numbers(encoder, vectors, [examples.names[i] for i in kept[-len(batch) :]])
+            parts.append(vectors)
+    whole = np.concatenate(parts) if parts else np.empty((0, encoder.dim), dtype=np.float32)
+    return whole, kept, faults, seen.hexdigest()
+
+
+def _refuse_no_numbers(
+    encoder: Encoder, vectors: Float[np.ndarray, "n dim"], names: list[str]
+) -> None:
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(bad):
+        raise UsageError(
+            f"{encoder.name} gives no finite numbers for {names[bad[0]]!r} and {len(bad) - 1} "
+            f"more: its weights are broken; take another checkpoint"
+        )
+
+
+def _units(vectors: Float[np.ndarray, "*rows dim"]) -> Float[np.ndarray, "*rows dim"]:
+    exact = vectors.astype(np.float64)
+    return exact / np.linalg.norm(exact, axis=-1, keepdims=True)

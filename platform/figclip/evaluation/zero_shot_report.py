@@ -1,0 +1,162 @@
+"""The `evaluation` artifact of zero-shot classification: every encoder and set in one table."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import NonNegativeInt, PositiveInt
+
+from figclip.config import Config
+from figclip.embedding.encoder import Encoder
+from figclip.evaluation.bootstrap import Interval
+from figclip.evaluation.datasets.declaration import Dataset
+from figclip.evaluation.datasets.opening import files_digest
+from figclip.evaluation.datasets.published import BIOMEDCLIP_224, PAPER
+from figclip.evaluation.zero_shot import ZeroShotResult, measures_of, zero_shot
+from figclip.statistics.wording import markdown
+from figclip.store import Manifest, Store
+
+TABLE_FILE, JSON_FILE = "zero_shot.md", "zero_shot.json"
+
+
+class ZeroShotConfig(Config):
+    """How it is measured."""
+
+    num_resamples: PositiveInt = 2_000
+    """Of the pictures, for the 95 % intervals."""
+    seed: NonNegativeInt = 0
+    """Draws them."""
+    batch_size: PositiveInt = 64
+    """Pictures that go through the tower at once."""
+
+
+def evaluate_zero_shot(
+    store: Store,
+    *,
+    encoders: Sequence[str],
+    data: str,
+    datasets: Sequence[Dataset],
+    version: str,
+    config: ZeroShotConfig,
+    device: str = "cpu",
+) -> Manifest:
+    """Publish `evaluation/{version}`: `zero_shot.md` and `zero_shot.json`.
+
+    An encoder is a version of the store's, or a folder or `OWNER/NAME` that `Encoder.open` takes.
+    It is not made again where the same encoders, files and settings were published under this
+    version.
+    """
+    mine = [one for one in encoders if "/" not in one and not Path(one).exists()]
+    for one in mine:
+        store.manifest("encoder", one)  # its complaint names those that are there
+    inputs = tuple(f"encoder@{one}" for one in mine)
+    settings = config.model_dump(mode="json") | {
+        "encoders": list(encoders),
+        "sets": [dataset.model_dump(mode="json") for dataset in datasets],
+        "files": {dataset.name: files_digest(dataset, data) for dataset in datasets},
+    }
+    if store.already_published("evaluation", version, settings, inputs):
+        return store.manifest("evaluation", version)
+    results = {}
+    for one in encoders:
+        source = store.open("encoder", one) if one in mine else one
+        encoder = Encoder.open(source, device=device)
+        results[one] = [
+            zero_shot(
+                encoder,
+                dataset,
+                data,
+                batch_size=config.batch_size,
+                num_resamples=config.num_resamples,
+                seed=config.seed,
+            )
+            for dataset in datasets
+        ]
+    with store.publishing("evaluation", version, config=settings, inputs=inputs) as publication:
+        publication.folder.write(TABLE_FILE, zero_shot_text(results).encode())
+        numbers = {name: [plain_result(one) for one in found] for name, found in results.items()}
+        publication.folder.write(JSON_FILE, json.dumps(numbers, indent=1).encode())
+        publication.counts.update({name: measures_of(found) for name, found in results.items()})
+    return store.manifest("evaluation", version)
+
+
+def zero_shot_text(results: Mapping[str, Sequence[ZeroShotResult]]) -> str:
+    """The paper's table, what stands behind each number, and who was taken for whom."""
+    parts = ["# Zero-shot classification", summary_table(results), detail_table(results)]
+    parts += [
+        f"## {result.dataset.title}, {name}\n\n{confusion_table(result)}"
+        for name, found in results.items()
+        for result in found
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def summary_table(results: Mapping[str, Sequence[ZeroShotResult]]) -> str:
+    """A line an encoder, a column a set, in per cent; below them the paper's own line.
+
+    The paper's numbers stand under its own sets alone, declared as they were there.
+    """
+    sets = [result.dataset for result in next(iter(results.values()))]
+    metrics = {"accuracy": "accuracy", "auroc": "AUROC", "macro_f1": "macro F1"}
+    head = ["", *(f"{one.title}, {metrics[one.metric]} (%)" for one in sets), "mean of the paper's"]
+    rows = [head]
+    for name, found in results.items():
+        mean = measures_of(list(found)).get("zero_shot_mean")
+        rows.append([name, *(_per_cent(result.value) for result in found), _per_cent(mean)])
+    theirs = [BIOMEDCLIP_224[one.name] if one in PAPER else None for one in sets]
+    if any(number is not None for number in theirs):
+        cells = ["–" if number is None else f"{number:.2f}" for number in theirs]
+        rows.append(["BiomedCLIP (paper, Table 5)", *cells, f"{BIOMEDCLIP_224['mean']:.2f}"])
+    return markdown(rows)
+
+
+def detail_table(results: Mapping[str, Sequence[ZeroShotResult]]) -> str:
+    """A line for each measure of each set and encoder, with all that it depends on."""
+    head = ["set", "encoder", "measure", "%", "95 % interval", "n", "unreadable", "cut prompts"]
+    rows = [[*head, "pictures"]]
+    for name, found in results.items():
+        for result in found:
+            facts = [f"{result.num_images:,}", f"{result.num_unreadable:,}"]
+            facts += [str(result.num_cut_prompts), result.checksum[:12]]
+            rows += [
+                [result.dataset.title, name, measure, _per_cent(value), *interval, *facts]
+                for measure, value in result.values.items()
+                for interval in [_interval(result.intervals.get(measure))]
+            ]
+    return markdown(rows)
+
+
+def confusion_table(result: ZeroShotResult) -> str:
+    """A line a true class, a column what it was taken for."""
+    labels = result.dataset.labels
+    rows = [["", *labels]]
+    rows += [
+        [label, *(f"{number:,}" for number in line)]
+        for label, line in zip(labels, result.confusion.tolist(), strict=True)
+    ]
+    return markdown(rows)
+
+
+def plain_result(result: ZeroShotResult) -> dict[str, Any]:
+    """As JSON has it."""
+    return {
+        "set": result.dataset.model_dump(mode="json"),
+        "encoder": result.encoder,
+        "num_images": result.num_images,
+        "num_unreadable": result.num_unreadable,
+        "unreadable": dict(result.unreadable),
+        "num_cut_prompts": result.num_cut_prompts,
+        "checksum": result.checksum,
+        "values": dict(result.values),
+        "intervals": {name: [one.low, one.high] for name, one in result.intervals.items()},
+        "confusion": result.confusion.tolist(),
+    }
+
+
+def _per_cent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.2f}"
+
+
+def _interval(found: Interval | None) -> list[str]:
+    return ["–" if found is None else f"{100 * found.low:.2f} … {100 * found.high:.2f}"]
