@@ -10,11 +10,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import ray
 import small_pairs
 import torch
+from ray.train.v2._internal.execution.callback import WorkerGroupCallback
+from ray.train.v2.api.config import ScalingConfig
 from small_runs import (
     ALONE,
     CONFIG,
@@ -28,8 +32,10 @@ from tiny import TINY_CLIP, publish_tiny_encoder
 from figclip.config import UsageError
 from figclip.inputs.corpora import CorpusShare
 from figclip.store import Folder, Manifest, Store
-from figclip.training.pretrain import pretrain
+from figclip.training.data import open_data, task_of
+from figclip.training.pretrain import fit, pretrain
 from figclip.training.recipe import PretrainConfig
+from figclip.training.trackers import TrackerConfig
 
 KILLED_AFTER = 18
 
@@ -169,6 +175,33 @@ def test_a_run_that_loses_a_worker_ends_bit_for_bit_like_an_undisturbed_one(calm
     run(calm, "lost", EXACT, fault=killed, once=tmp_path / "killed")
     assert (tmp_path / "killed").exists()
     assert ends_like_the_calm_one(calm, "lost", calm)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(290)
+def test_a_group_that_loses_a_worker_at_its_start_is_started_anew(ray_cluster, tmp_path):
+    class LosesOneAtItsStart(WorkerGroupCallback):
+        """Takes a worker from the first group that has started, before it is told its work."""
+
+        def after_worker_group_start(self, worker_group: Any) -> None:
+            if not once.exists():
+                once.write_text("happened")
+                ray.kill(worker_group.get_workers()[1].actor)
+
+    once, store = tmp_path / "once", publish_pairs(tmp_path)
+    task = task_of(
+        open_data(store, (CorpusShare(pairs="small"),)),
+        CONFIG.with_overrides({"epochs": 1}),
+        store.root / "runs" / "started",
+        initial=None,
+        validate=None,
+        trackers=TrackerConfig(),
+    )
+    workers = ScalingConfig(num_workers=2, resources_per_worker={"CPU": 0.5})
+    state = fit(task, workers, 0, callbacks=[LosesOneAtItsStart()])
+    assert once.exists()
+    assert state["progress"]["steps_done"] == STEPS_PER_EPOCH
 
 
 @pytest.mark.ray

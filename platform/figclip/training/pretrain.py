@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import ray
+from ray.exceptions import RayActorError
 from ray.train import CheckpointConfig, FailureConfig, RunConfig
 from ray.train.torch import TorchConfig
 from ray.train.v2.api.config import ScalingConfig
-from ray.train.v2.api.exceptions import WorkerGroupError
+from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 from ray.train.v2.api.result import Result
 
 from figclip.config import UsageError
@@ -32,6 +33,9 @@ from figclip.training.trackers import TrackerConfig, require_trackers
 from figclip.training.worker import run_worker
 
 log = logging.getLogger(__name__)
+
+MOST_STARTS = 3
+"""Of a group of workers that loses one before its work begins."""
 
 
 def pretrain(
@@ -124,7 +128,24 @@ def fit(
     *,
     callbacks: Sequence[Any] = (),
 ) -> dict[str, Any]:
-    """Run to the end, from the last checkpoint where there is one; the state at the end."""
+    """Run to the end, from the last checkpoint where there is one; the state at the end.
+
+    A group that loses a worker just when it is told its work is started anew: there Ray Train,
+    which does so before and after, gives the run up.
+    """
+    for start in range(1, MOST_STARTS + 1):
+        try:
+            return _fit(task, workers, max_failures, callbacks)
+        except ControllerError as error:
+            if start == MOST_STARTS or not isinstance(error.controller_failure, RayActorError):
+                raise
+            log.warning("a worker was lost while the group started, which starts again: %s", error)
+    raise AssertionError("unreachable")
+
+
+def _fit(
+    task: Task, workers: ScalingConfig, max_failures: int, callbacks: Sequence[Any]
+) -> dict[str, Any]:
     trainer = EvenTrainer(
         partial(run_worker, task),
         num_lanes=task.config.lanes,
