@@ -16,12 +16,13 @@ STATIONS = ("pairs", "panels", "encoder", "index")
 
 
 @pytest.mark.cluster
+@pytest.mark.slow  # stations alone are killed in every run: ingestion here, training in tests/flows
 @pytest.mark.timeout(840)
 @pytest.mark.parametrize(
     "stations",
     [
         pytest.param(("encoder",), id="encoder"),
-        pytest.param(STATIONS, id="every_station", marks=pytest.mark.slow),
+        pytest.param(STATIONS, id="every_station"),
     ],
 )
 def test_a_walk_killed_at_its_stations_ends_like_one_that_was_submitted_and_left_alone(

@@ -104,7 +104,7 @@ def quick_controller(monkeypatch):
 
 
 @pytest.mark.ray
-@pytest.mark.slow  # the kill in training is in every run: tests/cluster/test_walks.py
+@pytest.mark.slow  # the kill of its ranks is in every run: tests/training/test_loop_over_ranks.py
 @pytest.mark.timeout(290)
 def test_a_killed_and_resumed_run_ends_where_an_uninterrupted_run_ends(ray_cluster, tmp_path):
     whole, killed = publish_pairs(tmp_path / "whole"), publish_pairs(tmp_path / "killed")
