@@ -16,7 +16,7 @@ size are told apart (`layout.unknown`); panels of unlike plots and drawings stay
 figures are single ones, and a cut too many spoils both halves. Of generated figures, made to lack
 labels as often as real ones of their arrangement do, these lose the most; then come pinwheels of
 plots, whose white bands are as clean as their gutters; and those whose letters touch what is drawn,
-or stand in pairs on rough photographs, where one of two letters read does not convince.
+or stand in pairs on rough photographs, where another letter is taken for one of them.
 """
 
 from collections import Counter

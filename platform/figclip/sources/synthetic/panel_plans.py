@@ -74,7 +74,8 @@ def draw_gutter(rng: random.Random, layout_class: LayoutClass, family: Family) -
 
 
 def _gap_shares(gutter: GutterStyle, family: Family) -> tuple[float, float]:
-    """Which of the real gaps such gutters are; plots bring white of their own and may touch."""
+    """Which of the real gaps such gutters are: plots bring white of their own, so that the narrower
+    half of the gaps, with it, is seen as all real ones are."""
     none, thin = real.gap_share(0.0), real.gap_share(0.0055)
     match gutter:
         case "stitched":
