@@ -1,14 +1,16 @@
-"""What an encoder is worth: recall on held-out articles, and classes told by their words alone.
+"""What an encoder is worth: recall on held-out articles, classes told by words, and learned.
 
-`python -m jobs.evaluate test --embeddings pmc`, `python -m jobs.evaluate zero_shot --encoder X`.
+`python -m jobs.evaluate test --embeddings pmc`, `python -m jobs.evaluate zero_shot --encoder X`,
+`python -m jobs.evaluate probe --encoder X --data DIR`.
 """
 
+from figclip.evaluation.probe_report import ProbeConfig, evaluate_probe
 from figclip.evaluation.report import EvaluationConfig, evaluate
 from figclip.evaluation.zero_shot_report import ZeroShotConfig, evaluate_zero_shot
 from figclip.resources import require_device
 from figclip.store import Manifest, Store
 from jobs.entry import Job, keep_config, run
-from jobs.labelled_sets import data_of, named_sets
+from jobs.labelled_sets import data_of, named_sets, sets_to_learn
 
 
 class EvaluateJob(Job, EvaluationConfig):
@@ -27,8 +29,8 @@ class EvaluateJob(Job, EvaluationConfig):
     """Where scores are computed: `cpu` or `cuda`."""
 
 
-class ZeroShotJob(Job, ZeroShotConfig):
-    """Classification by prompts alone; publishes `evaluation/{version}`: tables and JSON."""
+class LabelledJob(Job):
+    """Encoders judged by sets of labelled pictures."""
 
     encoder: str = "biomedclip"
     """Version of an encoder artifact, or a model's folder or name on a hub."""
@@ -38,17 +40,33 @@ class ZeroShotJob(Job, ZeroShotConfig):
     """Folder of the sets, each in its published layout: `pcam/`, `lc25000/`, `tcga_til/`, `rsna/`,
     and any with a `dataset.json`. Unset: the kinds of the miniature's pictures, drawn."""
     sets: tuple[str, ...] = ()
-    """Some of them by name; unset: all that are there."""
+    """Some of them by name; unset: all that are there, for a probe all that can be learned from."""
     version: str | None = None
-    """Name of the evaluation artifact to publish; unset: `zero-shot-{encoder}`."""
+    """Name of the evaluation artifact to publish; unset: `{what is evaluated}-{encoder}`."""
     device: str = "cpu"
     """Where pictures are embedded: `cpu` or `cuda`."""
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        return self.encoder, *self.beside
+
+    def named(self, part: str) -> str:
+        return self.version or f"{part}-{self.encoder.replace('/', '-').strip('-.')}"
+
+
+class ZeroShotJob(LabelledJob, ZeroShotConfig):
+    """Classification by prompts alone; publishes `evaluation/{version}`: tables and JSON."""
+
+
+class ProbeJob(LabelledJob, ProbeConfig):
+    """Linear classifiers on the encoder's vectors; publishes `evaluation/{version}`."""
 
 
 PRESETS: dict[str, Job] = {
     "test": EvaluateJob(),
     "validation": EvaluateJob(split="validation"),
     "zero_shot": ZeroShotJob(),
+    "probe": ProbeJob(),
 }
 
 
@@ -58,6 +76,8 @@ def main(config: Job) -> Manifest:
             return retrieval(config)
         case ZeroShotJob():
             return zero_shot(config)
+        case ProbeJob():
+            return probe(config)
         case _:
             raise TypeError(type(config))
 
@@ -83,14 +103,30 @@ def zero_shot(config: ZeroShotJob) -> Manifest:
     with data_of(store, config.data) as data:
         manifest = evaluate_zero_shot(
             store,
-            encoders=(config.encoder, *config.beside),
+            encoders=config.encoders,
             data=data,
             datasets=named_sets(data, config.sets),
-            version=config.version or f"zero-shot-{config.encoder.replace('/', '-').strip('-.')}",
+            version=config.named("zero-shot"),
             config=config.part(ZeroShotConfig),
             device=config.device,
         )
     return told(store, manifest, config, "zero_shot.md")
+
+
+def probe(config: ProbeJob) -> Manifest:
+    require_device(config.device)
+    store = Store(config.store)
+    with data_of(store, config.data) as data:
+        manifest = evaluate_probe(
+            store,
+            encoders=config.encoders,
+            data=data,
+            datasets=sets_to_learn(data, config.sets),
+            version=config.named("probe"),
+            config=config.part(ProbeConfig),
+            device=config.device,
+        )
+    return told(store, manifest, config, "probe.md")
 
 
 def told(store: Store, manifest: Manifest, config: Job, table: str) -> Manifest:

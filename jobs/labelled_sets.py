@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from figclip.config import UsageError
 from figclip.embedding.encoder import Encoder
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.drawn import KIND_SET, write_kinds
@@ -17,7 +18,7 @@ from figclip.tuning.judging import Downstream
 
 log = logging.getLogger(__name__)
 
-NAME, DRAWN = "labelled", "drawn"
+NAME, DRAWN = "labelled", "kinds"
 """The artifact of the drawn sets."""
 NUM_PER_CLASS = 20
 
@@ -31,6 +32,19 @@ def named_sets(data: str, names: Sequence[str]) -> tuple[Dataset, ...]:
     return found
 
 
+def sets_to_learn(data: str, names: Sequence[str]) -> tuple[Dataset, ...]:
+    """Those of a folder that have a part to learn from, or those of these names; `UsageError` where
+    one is not whole, or none is there."""
+    found = tuple(one for one in sets_in(data, names) if names or one.train is not None)
+    if not found:
+        raise UsageError(f"{data} has no set with a part to learn from: declare one by its `train`")
+    for dataset in found:
+        for part in (dataset, dataset.training):
+            with opened(part, data):
+                pass
+    return found
+
+
 def drawn_sets(store: Store) -> Folder:
     """`labelled/drawn`, drawn where it is not published yet."""
     made = {"num_per_class": NUM_PER_CLASS, "classes": list(KIND_SET.labels)}
@@ -41,7 +55,8 @@ def drawn_sets(store: Store) -> Folder:
             publication.folder.built_locally() as folder,
         ):
             write_kinds(folder, num_per_class=NUM_PER_CLASS)
-            publication.counts.update(num_images=NUM_PER_CLASS * len(KIND_SET.classes))
+            num_images = NUM_PER_CLASS * len(KIND_SET.classes)
+            publication.counts.update(num_images=num_images, num_to_learn_from=num_images)
     return store.open(NAME, DRAWN)
 
 
