@@ -1,16 +1,22 @@
 """What an encoder is worth: recall on held-out articles, classes told by words, and learned.
 
 `python -m jobs.evaluate test --embeddings pmc`, `python -m jobs.evaluate zero_shot --encoder X`,
-`python -m jobs.evaluate probe --encoder X --data DIR`.
+`python -m jobs.evaluate probe --encoder X --data DIR`, `python -m jobs.evaluate all --encoder X`.
 """
 
+from pathlib import Path
+
+from figclip.config import UsageError
+from figclip.evaluation.measures import EvaluationReport
 from figclip.evaluation.probe_report import ProbeConfig, evaluate_probe
 from figclip.evaluation.report import EvaluationConfig, evaluate
+from figclip.evaluation.whole import WholeConfig, evaluate_whole
+from figclip.evaluation.whole_report import TABLE_FILE
 from figclip.evaluation.zero_shot_report import ZeroShotConfig, evaluate_zero_shot
 from figclip.resources import require_device
 from figclip.store import Manifest, Store
-from jobs.entry import Job, keep_config, run
-from jobs.labelled_sets import data_of, named_sets, sets_to_learn
+from jobs.entry import Job, command_of, keep_config, run
+from jobs.labelled_sets import all_sets, data_of, named_sets, sets_to_learn
 
 
 class EvaluateJob(Job, EvaluationConfig):
@@ -62,11 +68,22 @@ class ProbeJob(LabelledJob, ProbeConfig):
     """Linear classifiers on the encoder's vectors; publishes `evaluation/{version}`."""
 
 
+class AllJob(LabelledJob, WholeConfig):
+    """Retrieval on folders with a `captions.csv`, zero-shot classification and linear probing on
+    sets of labelled pictures; publishes `evaluation/{version}`: JSON, Markdown and a page.
+
+    With `--against` it leaves with code 1 where a number fell below its stored interval."""
+
+    against: str | None = None
+    """File of a stored `report.json`, whose numbers ours are held against."""
+
+
 PRESETS: dict[str, Job] = {
     "test": EvaluateJob(),
     "validation": EvaluateJob(split="validation"),
     "zero_shot": ZeroShotJob(),
     "probe": ProbeJob(),
+    "all": AllJob(),
 }
 
 
@@ -78,6 +95,8 @@ def main(config: Job) -> Manifest:
             return zero_shot(config)
         case ProbeJob():
             return probe(config)
+        case AllJob():
+            return whole(config)
         case _:
             raise TypeError(type(config))
 
@@ -127,6 +146,40 @@ def probe(config: ProbeJob) -> Manifest:
             device=config.device,
         )
     return told(store, manifest, config, "probe.md")
+
+
+def whole(config: AllJob) -> Manifest:
+    require_device(config.device)
+    store = Store(config.store)
+    stored = None if config.against is None else stored_report(Path(config.against))
+    with data_of(store, config.data) as data:
+        captioned, datasets = all_sets(data, config.sets)
+        manifest, compared = evaluate_whole(
+            store,
+            encoders=config.encoders,
+            data=data,
+            captioned=captioned,
+            datasets=datasets,
+            version=config.named("all"),
+            config=config.part(WholeConfig),
+            command=command_of("evaluate", "all", config, AllJob()),
+            stored=stored,
+            device=config.device,
+        )
+    told(store, manifest, config, TABLE_FILE)
+    if any(one.verdict == "fell" for one in compared):
+        raise SystemExit(1)
+    return manifest
+
+
+def stored_report(path: Path) -> EvaluationReport:
+    """`UsageError` where there is no such file, or it is no report."""
+    try:
+        return EvaluationReport.from_json(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"--against {path}: {error.strerror}; name a report.json") from error
+    except UsageError as error:
+        raise UsageError(f"--against {path} is no report of jobs.evaluate all: {error}") from error
 
 
 def told(store: Store, manifest: Manifest, config: Job, table: str) -> Manifest:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, PositiveInt
 
 from figclip.config import Config
 from figclip.embedding.encoder import Encoder
@@ -33,7 +33,7 @@ class ProbeConfig(Config):
     """Subsets of each share, drawn by the seeds from 0 on."""
     max_iterations: PositiveInt = 1_000
     """Of L-BFGS, for each fit."""
-    num_resamples: NonNegativeInt = 2_000
+    num_resamples: PositiveInt = 2_000
     """Of the test pictures, for the 95 % intervals."""
     batch_size: PositiveInt = 64
     """Pictures that go through the tower at once."""

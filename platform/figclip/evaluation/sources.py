@@ -7,7 +7,7 @@ from typing import Any
 from figclip.config import Config
 from figclip.embedding.encoder import Encoder
 from figclip.evaluation.datasets.declaration import Dataset
-from figclip.evaluation.datasets.opening import files_digest
+from figclip.evaluation.datasets.opening import files_digest, folder_digest
 from figclip.store import Store
 
 
@@ -32,6 +32,11 @@ def begun(
         "files": {dataset.name: files_digest(dataset, data) for dataset in datasets},
     }
     return settings, tuple(f"encoder@{one}" for one in mine)
+
+
+def captions_digest(data: str, name: str) -> str:
+    """The state of the files of a folder with a `captions.csv`."""
+    return folder_digest(Path(data, name))
 
 
 def opened_encoders(
