@@ -74,6 +74,8 @@ class AllJob(LabelledJob, WholeConfig):
 
     With `--against` it leaves with code 1 where a number fell below its stored interval."""
 
+    embeddings: str | None = None
+    """Version of the encoder's own embeddings, whose pairs of `--split` are searched as well."""
     against: str | None = None
     """File of a stored `report.json`, whose numbers ours are held against."""
 
@@ -163,6 +165,7 @@ def whole(config: AllJob) -> Manifest:
             version=config.named("all"),
             config=config.part(WholeConfig),
             command=command_of("evaluate", "all", config, AllJob()),
+            embeddings=config.embeddings,
             stored=stored,
             device=config.device,
         )

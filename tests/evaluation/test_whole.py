@@ -7,17 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from foreign_models import OfOpenClip
-from tiny import publish_tiny_encoder
+from test_zero_shot_report import result as zero_shot_result
+from tiny import publish_tiny_embeddings, publish_tiny_encoder, publish_tiny_pairs, unit_vectors
 
 from figclip.config import UsageError, config_from_args
 from figclip.embedding.encoder import Encoder
+from figclip.evaluation.beside import held_out, pairs_of
 from figclip.evaluation.datasets.captioned import (
     captioned_in,
     embed_captioned,
     write_captions,
 )
+from figclip.evaluation.datasets.published import PCAM
 from figclip.evaluation.datasets.stand_ins import write_stand_ins
-from figclip.evaluation.measures import EvaluationReport, Measure, against
+from figclip.evaluation.measures import EvaluationReport, Measure, against, of_zero_shot
+from figclip.evaluation.retrieval import recall
+from figclip.evaluation.whole import WholeConfig, searched
 from figclip.evaluation.whole_report import report_files
 from figclip.store import Store
 from jobs.evaluate import PRESETS, AllJob, main
@@ -84,6 +89,38 @@ def test_the_page_loads_nothing_and_says_what_fell():
     assert "65.00 … 75.00" in page
     assert EvaluationReport.from_json(files["report.json"]) == now
     assert files == report_files(now, against(now, stored))
+
+
+def test_the_papers_number_stands_below_ours_where_the_set_is_its_own():
+    found = report(measure(0.8, paper=0.7341), measure(0.5, set="My own"))
+    lines = report_files(found)["report.md"].decode().splitlines()
+    assert any(
+        "BiomedCLIP (the paper's) |          73.41 |                –" in one for one in lines
+    )
+    result = zero_shot_result(PCAM, 0.5)
+    assert [one.paper for one in of_zero_shot(result, of="mine")] == [0.7341]
+    drawn = PCAM.model_copy(update={"title": "PCam (drawn)"})
+    assert [one.paper for one in of_zero_shot(zero_shot_result(drawn, 0.5), of="mine")] == [None]
+
+
+def test_embedded_pairs_are_searched_as_the_job_of_retrieval_searches_them(tmp_path: Path):
+    store = Store(tmp_path)
+    publish_tiny_pairs(store, "tiny", 40)
+    images = unit_vectors(40, 8)
+    texts = images + 0.5 * unit_vectors(40, 8, seed=1)
+    texts /= np.linalg.norm(texts, axis=1, keepdims=True)
+    publish_tiny_embeddings(store, "tiny", "tiny", images, texts, encoder="mine")
+    held = held_out(store, "tiny", pairs_of(store, "tiny"), "test")
+    expected = recall(held.images, held.texts)
+    config = WholeConfig().with_overrides(QUICK)
+    found = searched(store, "mine", "tiny", config)
+    values = {one.measure: one.value for one in found}
+    for k in (1, 5, 10):
+        assert values[f"text → image @{k}"] == pytest.approx(expected.text_to_image.expected[k])
+        assert values[f"image → text @{k}"] == pytest.approx(expected.image_to_text.expected[k])
+    assert {one.n for one in found} == {expected.num_pairs}
+    with pytest.raises(UsageError, match="name its own"):
+        searched(store, "other", "tiny", config)
 
 
 def test_captions_are_searched_as_their_encoder_sees_them_and_a_broken_picture_is_counted(

@@ -11,6 +11,8 @@ from figclip.embedding.vectors import Embeddings
 from figclip.evaluation.bootstrap import bootstrap
 from figclip.evaluation.compare import hits
 from figclip.evaluation.datasets.captioned import CaptionedSet
+from figclip.evaluation.datasets.declaration import Dataset
+from figclip.evaluation.datasets.published import BIOMEDCLIP_224, PAPER
 from figclip.evaluation.probe_report import ProbeResult
 from figclip.evaluation.zero_shot import ZeroShotResult
 
@@ -42,6 +44,8 @@ class Measure(Config):
     """That were left out."""
     checksum: str
     """SHA-256 of what was measured by, and of what was learned from."""
+    paper: float | None = None
+    """What the paper's encoder reached, where the set is one of its own as it declares it."""
     is_main: bool
     """It stands for its set in the table of all encoders."""
 
@@ -111,8 +115,14 @@ def of_zero_shot(result: ZeroShotResult, *, of: str) -> Iterator[Measure]:
             n=result.num_images,
             num_unreadable=result.num_unreadable,
             checksum=result.checksum,
+            paper=papers(result.dataset) if name == result.dataset.metric else None,
             is_main=name == result.dataset.metric,
         )
+
+
+def papers(dataset: Dataset) -> float | None:
+    """Supplementary Table 5, 224 px."""
+    return BIOMEDCLIP_224[dataset.name] / 100 if dataset in PAPER else None
 
 
 def of_probe(result: ProbeResult, *, of: str) -> Iterator[Measure]:

@@ -7,9 +7,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from figclip.config import Config
+from figclip.config import Config, UsageError
 from figclip.embedding.encoder import Encoder
-from figclip.evaluation.datasets.captioned import embed_captioned
+from figclip.evaluation.beside import encoder_of, held_out, pairs_of
+from figclip.evaluation.datasets.captioned import CaptionedSet, embed_captioned
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.measures import (
     Comparison,
@@ -25,6 +26,7 @@ from figclip.evaluation.sources import begun, captions_digest, opened_encoders
 from figclip.evaluation.whole_report import JSON_FILE, report_files
 from figclip.evaluation.zero_shot import zero_shot
 from figclip.evaluation.zero_shot_report import ZeroShotConfig
+from figclip.schema import Split
 from figclip.store import Manifest, Store
 from figclip.store.artifacts import code_revision
 
@@ -38,6 +40,8 @@ class WholeConfig(Config):
 
     parts: tuple[Part, ...] = Field(default=("retrieval", "zero_shot", "probe"), min_length=1)
     """Of the evaluation."""
+    split: Split = "test"
+    """Of the embedded pairs, where such are named."""
     zero_shot: ZeroShotConfig = ZeroShotConfig()
     """Its batch size and resamples are those of retrieval as well."""
     probe: ProbeConfig = ProbeConfig()
@@ -53,6 +57,7 @@ def evaluate_whole(
     version: str,
     config: WholeConfig,
     command: str,
+    embeddings: str | None = None,
     stored: EvaluationReport | None = None,
     device: str = "cpu",
 ) -> tuple[Manifest, list[Comparison]]:
@@ -60,9 +65,11 @@ def evaluate_whole(
 
     The report is about the first of the encoders. `captioned` are folders with a `captions.csv`,
     and sets without a part to learn from are not probed. With a `stored` report each of its numbers
-    is held against its own interval. `UsageError` where sets or encoders are not whole.
+    is held against its own interval. `embeddings` is a version of the first encoder's own, in which
+    its pairs are searched. `UsageError` where sets or encoders are not whole.
     """
     settings, inputs = begun(store, encoders, datasets, data, config)
+    inputs = inputs if embeddings is None else (*inputs, f"embeddings@{embeddings}")
     settings["captions"] = {name: captions_digest(data, name) for name in captioned}
     settings["against"] = (
         None if stored is None else hashlib.sha256(stored.to_json().encode()).hexdigest()
@@ -71,7 +78,8 @@ def evaluate_whole(
         found = EvaluationReport.from_json(store.open("evaluation", version).read(JSON_FILE))
         compared = [] if stored is None else against(found, stored)
         return store.manifest("evaluation", version), compared
-    measures = [
+    measures = [] if embeddings is None else searched(store, encoders[0], embeddings, config)
+    measures += [
         one
         for name, encoder in opened_encoders(store, encoders, device=device)
         for one in measured(encoder, name, data, captioned, datasets, config)
@@ -85,6 +93,22 @@ def evaluate_whole(
             publication.folder.write(file, content)
         publication.counts.update(num_numbers=len(measures), num_encoders=len(encoders))
     return store.manifest("evaluation", version), compared
+
+
+def searched(store: Store, encoder: str, embeddings: str, config: WholeConfig) -> list[Measure]:
+    """Recall among the pairs of a split; `UsageError` where another encoder embedded them."""
+    theirs = encoder_of(store, embeddings)
+    if theirs != encoder:
+        raise UsageError(
+            f"embeddings@{embeddings} are of encoder {theirs}, not of {encoder}: name its own"
+        )
+    pairs = pairs_of(store, embeddings)
+    held = held_out(store, embeddings, pairs, config.split)
+    checksum = hashlib.sha256("\n".join(held.pair_ids).encode()).hexdigest()
+    found = CaptionedSet(f"{pairs}, {config.split}", held.images, held.texts, 0, 0, checksum)
+    how = config.zero_shot
+    name = f"encoder@{encoder}"
+    return [*of_retrieval(found, of=encoder, encoder=name, num_resamples=how.num_resamples)]
 
 
 def measured(

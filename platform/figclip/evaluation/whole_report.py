@@ -1,7 +1,6 @@
 """The report of a whole evaluation: JSON, Markdown, and a page with its plots."""
 
 from collections.abc import Sequence
-from itertools import groupby
 
 from matplotlib.axes import Axes
 
@@ -111,8 +110,12 @@ def part_table(part: str, report: EvaluationReport) -> Table:
     cells = {(one.of, one.set, one.measure): one for one in shown}
     rows = [["", *(f"{title}, {words(measure)}" for title, measure in columns)]]
     rows += [
-        [name, *(cell(cells[name, *column]) for column in columns)] for name in encoders_of(report)
+        [name, *(cell(cells.get((name, *column))) for column in columns)]
+        for name in encoders_of(report)
     ]
+    theirs = {(one.set, one.measure): one.paper for one in shown}
+    if any(value is not None for value in theirs.values()):
+        rows.append(["BiomedCLIP (the paper's)", *(_share(theirs[column]) for column in columns)])
     return Table(rows, NOTES[part])
 
 
@@ -156,8 +159,8 @@ def origin(report: EvaluationReport) -> list[tuple[str, str]]:
 def drawn(part: str, report: EvaluationReport, theme: Theme) -> bytes:
     """A PNG: a group of lines a set and measure, in it a line an encoder."""
     shown = [one for one in report.measures if one.task == part and one.is_main]
-    shown.sort(key=lambda one: (one.set, one.measure))  # stable: encoders stay in their order
-    groups = [list(each) for _, each in groupby(shown, key=lambda one: (one.set, one.measure))]
+    columns = list(dict.fromkeys((one.set, one.measure) for one in shown))
+    groups = [[one for one in shown if (one.set, one.measure) == column] for column in columns]
     with drawing(theme, 6.6, 1.1 + 0.2 * len(shown) + 0.14 * len(groups)) as figure:
         _draw(figure.add_subplot(), groups, encoders_of(report), theme)
         if len(encoders_of(report)) > 1:
@@ -194,10 +197,16 @@ def words(measure: str) -> str:
     return f"{WORDS.get(name, name)}{at}{share}"
 
 
-def cell(one: Measure) -> str:
+def cell(one: Measure | None) -> str:
+    if one is None:
+        return "–"
     spread = "" if one.deviation is None else f" ± {100 * one.deviation:.2f}"
     return f"{100 * one.value:.2f}{spread}"
 
 
 def interval(one: Measure) -> str:
     return f"{100 * one.low:.2f} … {100 * one.high:.2f}"
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.2f}"
