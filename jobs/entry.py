@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -90,6 +91,25 @@ def joined_ray(config: Job) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def command_of(job: str, preset: str, config: Config, usual: Config) -> str:
+    """The words that make this config: the preset, and every value that is not `usual`."""
+    words = ["python", "-m", f"jobs.{job}", preset]
+    theirs = dict(_flat(usual.model_dump(mode="json")))
+    for name, value in _flat(config.model_dump(mode="json")):
+        if value != theirs.get(name):
+            values = value if isinstance(value, list) else [value]
+            words += [f"--{name.replace('_', '-')}", *map(str, values)]
+    return shlex.join(words)
+
+
+def _flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def keep_config(store: Store, name: str, version: str, job: str, config: Job) -> None:

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from figclip.config import UsageError
 from figclip.embedding.encoder import Encoder
+from figclip.evaluation.datasets.captioned import captioned_in, write_captions
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.drawn import KIND_SET, write_kinds
 from figclip.evaluation.datasets.opening import opened, sets_in
@@ -17,9 +19,10 @@ from figclip.tuning.judging import Downstream
 
 log = logging.getLogger(__name__)
 
-NAME, DRAWN = "labelled", "drawn"
+NAME, DRAWN = "labelled", "miniature"
 """The artifact of the drawn sets."""
 NUM_PER_CLASS = 20
+NUM_CAPTIONS = 130
 
 
 def named_sets(data: str, names: Sequence[str]) -> tuple[Dataset, ...]:
@@ -31,9 +34,35 @@ def named_sets(data: str, names: Sequence[str]) -> tuple[Dataset, ...]:
     return found
 
 
+def sets_to_learn(data: str, names: Sequence[str]) -> tuple[Dataset, ...]:
+    """Those of a folder that have a part to learn from, or those of these names; `UsageError` where
+    one is not whole, or none is there."""
+    found = tuple(one for one in sets_in(data, names) if names or one.train is not None)
+    if not found:
+        raise UsageError(f"{data} has no set with a part to learn from: declare one by its `train`")
+    for dataset in found:
+        for part in (dataset, dataset.training):
+            with opened(part, data):
+                pass
+    return found
+
+
+def all_sets(data: str, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[Dataset, ...]]:
+    """Folders with captions, and sets of labelled pictures: all that are there, or of these names;
+    `UsageError` where one is not whole."""
+    captioned = tuple(one for one in captioned_in(data) if not names or one in names)
+    others = [name for name in names if name not in captioned]
+    datasets = named_sets(data, others) if others or not names else ()
+    for dataset in datasets:
+        if dataset.train is not None:
+            sets_to_learn(data, [dataset.name])
+    return captioned, datasets
+
+
 def drawn_sets(store: Store) -> Folder:
-    """`labelled/drawn`, drawn where it is not published yet."""
-    made = {"num_per_class": NUM_PER_CLASS, "classes": list(KIND_SET.labels)}
+    """`labelled/miniature`, drawn where it is not published yet."""
+    made: dict[str, object] = {"num_per_class": NUM_PER_CLASS, "classes": list(KIND_SET.labels)}
+    made |= {"num_captions": NUM_CAPTIONS}
     if not store.already_published(NAME, DRAWN, made):
         log.info("drawing pictures of %d kinds", len(KIND_SET.classes))
         with (
@@ -41,7 +70,9 @@ def drawn_sets(store: Store) -> Folder:
             publication.folder.built_locally() as folder,
         ):
             write_kinds(folder, num_per_class=NUM_PER_CLASS)
-            publication.counts.update(num_images=NUM_PER_CLASS * len(KIND_SET.classes))
+            write_captions(folder, num=NUM_CAPTIONS)
+            num_images = NUM_PER_CLASS * len(KIND_SET.classes)
+            publication.counts.update(num_images=num_images, num_to_learn_from=num_images)
     return store.open(NAME, DRAWN)
 
 

@@ -24,5 +24,5 @@ def test_the_judge_travels_and_tells_what_the_sets_say(tmp_path: Path):
         "zero_shot_drawn_kinds": expected.values["accuracy"],
         "num_drawn_kinds_images": NUM_PER_CLASS * len(KIND_SET.classes),
     }
-    assert store.manifest("labelled", "drawn").counts["num_images"] == expected.num_images
+    assert store.manifest("labelled", "miniature").counts["num_images"] == expected.num_images
     assert judge_of(store, None, ()) is None

@@ -30,6 +30,11 @@ def pairs_of(store: Store, embeddings_version: str) -> str:
     return _input(store, embeddings_version, "pairs")
 
 
+def encoder_of(store: Store, embeddings_version: str) -> str:
+    """The version of the encoder that made some embeddings."""
+    return _input(store, embeddings_version, "encoder")
+
+
 def held_out(store: Store, embeddings_version: str, pairs_version: str, split: str) -> Embeddings:
     """The embeddings of a split; `UsageError` where they are of other pairs, or of none."""
     if pairs_of(store, embeddings_version) != pairs_version:
@@ -45,7 +50,7 @@ def held_out(store: Store, embeddings_version: str, pairs_version: str, split: s
 
 def line_of(store: Store, embeddings_version: str, result: RetrievalResult) -> Line:
     """The result beside what the manifests say of its encoder."""
-    encoder = _input(store, embeddings_version, "encoder")
+    encoder = encoder_of(store, embeddings_version)
     line = Line(pairs_of(store, embeddings_version), encoder, (), None, result)
     if not store.is_published("encoder", encoder):
         return line

@@ -41,14 +41,7 @@ def judged(
     """
     if not len(labels):
         raise ValueError("there are no pictures to judge by")
-    num_classes = scores.shape[1]
-    answers = scores.argmax(axis=1)
-    measures: dict[str, Weighed] = {
-        "accuracy": accuracy(labels == answers),
-        "macro_f1": macro_f1(labels, answers, num_classes),
-    }
-    if num_classes == 2:
-        measures["auroc"] = auroc(labels == 1, scores[:, 1] - scores[:, 0])
+    measures = measures_of_scores(labels, scores)
     once = np.ones((1, len(labels)))
 
     def all_of_them(times: Float[np.ndarray, "rows n"]) -> Float[np.ndarray, "rows measures"]:
@@ -59,7 +52,21 @@ def judged(
         found = resampled(all_of_them, len(labels), num_resamples=num_resamples, seed=seed)
         intervals = dict(zip(measures, found, strict=True))
     values = {name: float(measure(once)[0]) for name, measure in measures.items()}
-    return Judgement(values, intervals, confusion(labels, answers, num_classes))
+    return Judgement(values, intervals, confusion(labels, scores.argmax(axis=1), scores.shape[1]))
+
+
+def measures_of_scores(
+    labels: Int[np.ndarray, " n"], scores: Float[np.ndarray, "n classes"]
+) -> dict[str, Weighed]:
+    """`accuracy`, `macro_f1` and, between two classes, `auroc`."""
+    num_classes, answers = scores.shape[1], scores.argmax(axis=1)
+    measures = {
+        "accuracy": accuracy(labels == answers),
+        "macro_f1": macro_f1(labels, answers, num_classes),
+    }
+    if num_classes == 2:
+        measures["auroc"] = auroc(labels == 1, scores[:, 1] - scores[:, 0])
+    return measures
 
 
 def confusion(

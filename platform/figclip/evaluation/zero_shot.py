@@ -4,28 +4,21 @@ A class is the mean of its prompts' unit vectors, made a unit vector again, as C
 3.1.4 of arXiv 2103.00020).
 """
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from PIL import Image
 
-from figclip.config import UsageError
 from figclip.embedding.encoder import Encoder
 from figclip.evaluation.bootstrap import Interval
 from figclip.evaluation.classification import judged
 from figclip.evaluation.datasets.declaration import Dataset
-from figclip.evaluation.datasets.opening import Examples, opened
 from figclip.evaluation.datasets.published import PAPER
-from figclip.inputs.pixels import UnreadableImage
+from figclip.evaluation.embedded import embed_set, refuse_no_numbers
 
 log = logging.getLogger(__name__)
-
-NUM_NAMED = 20
-"""Unreadable pictures that a result names; all are counted."""
 
 
 @dataclass(frozen=True)
@@ -70,28 +63,17 @@ def zero_shot(
     gives no numbers.
     """
     classes, num_cut = class_vectors(encoder, dataset)
-    with opened(dataset, data) as examples:
-        images, kept, faults, checksum = _embedded(encoder, examples, batch_size)
-        labels = examples.labels[kept]
-    if faults:
-        log.warning("%s: %d of %d unreadable", dataset.title, len(faults), len(examples.labels))
-    if lost := set(range(len(dataset.classes))) - set(labels.tolist()):
-        name, why = next(iter(faults.items()))
-        raise UsageError(
-            f"{dataset.title}: no picture of {dataset.labels[min(lost)]!r} can be read; the first "
-            f"that cannot is {name}: {why}"
-        )
-    judgement = judged(
-        labels, logits(images, classes, encoder.scale), num_resamples=num_resamples, seed=seed
-    )
+    found = embed_set(encoder, dataset, data, batch_size=batch_size)
+    scores = logits(found.vectors, classes, encoder.scale)
+    judgement = judged(found.labels, scores, num_resamples=num_resamples, seed=seed)
     return ZeroShotResult(
         dataset=dataset,
         encoder=encoder.name,
-        num_images=len(labels),
-        num_unreadable=len(faults),
-        unreadable=dict(list(faults.items())[:NUM_NAMED]),
+        num_images=len(found.labels),
+        num_unreadable=found.num_unreadable,
+        unreadable=found.unreadable,
         num_cut_prompts=num_cut,
-        checksum=checksum,
+        checksum=found.checksum,
         values=judgement.values,
         intervals=judgement.intervals,
         confusion=judgement.confusion,
@@ -104,7 +86,7 @@ def class_vectors(
     """Unit vectors of the classes, and how many of the prompts the encoder's context cuts."""
     prompts = [prompt for one in dataset.classes for prompt in dataset.prompts(one)]
     found = encoder.encode_texts(prompts)
-    _refuse_no_numbers(encoder, found.vectors, prompts)
+    refuse_no_numbers(encoder, found.vectors, prompts)
     if num_cut := int(found.truncated.sum()):
         log.warning(
             "%s: %s reads %d tokens, which cuts %d of %d prompts",
@@ -150,45 +132,6 @@ def measures_of(results: list[ZeroShotResult]) -> dict[str, float]:
     theirs = [result.value for result in results if result.dataset in PAPER]
     is_whole = len(theirs) == len(PAPER)
     return found | ({"zero_shot_mean": sum(theirs) / len(theirs)} if is_whole else {})
-
-
-def _embedded(
-    encoder: Encoder, examples: Examples, batch_size: int
-) -> tuple[Float[np.ndarray, "m dim"], list[int], dict[str, str], str]:
-    """Vectors of the pictures that can be read, their places, what is wrong with the others, and
-    the checksum."""
-    parts, kept, faults = [], [], {}
-    seen, total = hashlib.sha256(), len(examples.labels)
-    for start in range(0, total, batch_size):
-        batch: list[Image.Image] = []
-        for number in range(start, min(start + batch_size, total)):
-            name = examples.names[number]
-            try:
-                image = examples.read(number)
-            except UnreadableImage as error:
-                faults[name] = str(error)
-                continue
-            batch.append(image)
-            kept.append(number)
-            seen.update(f"{name} {examples.labels[number]} {image.size}".encode())
-            seen.update(image.tobytes())
-        if batch:
-            vectors = encoder.encode_images(batch, batch_size=batch_size)
-            _refuse_no_numbers(encoder, vectors, [examples.names[i] for i in kept[-len(batch) :]])
-            parts.append(vectors)
-    whole = np.concatenate(parts) if parts else np.empty((0, encoder.dim), dtype=np.float32)
-    return whole, kept, faults, seen.hexdigest()
-
-
-def _refuse_no_numbers(
-    encoder: Encoder, vectors: Float[np.ndarray, "n dim"], names: list[str]
-) -> None:
-    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    if len(bad):
-        raise UsageError(
-            f"{encoder.name} gives no finite numbers for {names[bad[0]]!r} and {len(bad) - 1} "
-            f"more: its weights are broken; take another checkpoint"
-        )
 
 
 def _units(vectors: Float[np.ndarray, "*rows dim"]) -> Float[np.ndarray, "*rows dim"]:

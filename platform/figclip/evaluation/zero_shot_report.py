@@ -2,17 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pydantic import NonNegativeInt, PositiveInt
 
 from figclip.config import Config
-from figclip.embedding.encoder import Encoder
 from figclip.evaluation.bootstrap import Interval
 from figclip.evaluation.datasets.declaration import Dataset
-from figclip.evaluation.datasets.opening import files_digest
 from figclip.evaluation.datasets.published import BIOMEDCLIP_224, PAPER
+from figclip.evaluation.sources import begun, opened_encoders
 from figclip.evaluation.zero_shot import ZeroShotResult, measures_of, zero_shot
 from figclip.statistics.wording import markdown
 from figclip.store import Manifest, Store
@@ -47,22 +45,11 @@ def evaluate_zero_shot(
     It is not made again where the same encoders, files and settings were published under this
     version.
     """
-    mine = [one for one in encoders if "/" not in one and not Path(one).exists()]
-    for one in mine:
-        store.manifest("encoder", one)  # its complaint names those that are there
-    inputs = tuple(f"encoder@{one}" for one in mine)
-    settings = config.model_dump(mode="json") | {
-        "encoders": list(encoders),
-        "sets": [dataset.model_dump(mode="json") for dataset in datasets],
-        "files": {dataset.name: files_digest(dataset, data) for dataset in datasets},
-    }
+    settings, inputs = begun(store, encoders, datasets, data, config)
     if store.already_published("evaluation", version, settings, inputs):
         return store.manifest("evaluation", version)
-    results = {}
-    for one in encoders:
-        source = store.open("encoder", one) if one in mine else one
-        encoder = Encoder.open(source, device=device)
-        results[one] = [
+    results = {
+        name: [
             zero_shot(
                 encoder,
                 dataset,
@@ -73,6 +60,8 @@ def evaluate_zero_shot(
             )
             for dataset in datasets
         ]
+        for name, encoder in opened_encoders(store, encoders, device=device)
+    }
     with store.publishing("evaluation", version, config=settings, inputs=inputs) as publication:
         publication.folder.write(TABLE_FILE, zero_shot_text(results).encode())
         numbers = {name: [plain_result(one) for one in found] for name, found in results.items()}

@@ -1,6 +1,5 @@
 """Which way a sweep's question was answered, here and in the paper, in a sentence each."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -8,6 +7,7 @@ from typing import Literal
 
 from scipy.stats import ttest_ind_from_stats
 
+from figclip.statistics.tables import NUMBER
 from figclip.tuning.levels import (
     Level,
     Measure,
@@ -20,7 +20,6 @@ from figclip.tuning.levels import (
 )
 from figclip.tuning.record import PaperTable, SweepRecord
 
-NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 SURE = 0.05
 """Of chances: a difference that seeds make less often is one."""
 

@@ -4,19 +4,17 @@ The same record gives the same bytes. `results.md` holds only what the seeds dec
 paper's table has it, the training time), so that two runs of one sweep can be held side by side.
 """
 
-import base64
 import json
 from dataclasses import asdict
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from figclip.statistics.report_page import Picture, report_page
+from figclip.statistics.tables import Table
+from figclip.statistics.themes import DARK, LIGHT
 from figclip.tuning.effects import sentences, value_words
-from figclip.tuning.plots import DARK, LIGHT, pictures
+from figclip.tuning.plots import pictures
 from figclip.tuning.ranking import importance
 from figclip.tuning.record import SweepRecord
 from figclip.tuning.tables import (
-    Table,
     cost_table,
     facts,
     origin,
@@ -25,7 +23,6 @@ from figclip.tuning.tables import (
     trial_table,
 )
 
-TEMPLATES = Path(__file__).parent / "templates"
 PAGE, REPORT, RESULTS, TRIALS = "index.html", "report.md", "results.md", "trials.json"
 
 CAPTIONS = {
@@ -68,24 +65,18 @@ def report_markdown(record: SweepRecord, shown: list[str]) -> str:
 
 def page(record: SweepRecord, light: dict[str, bytes], dark: dict[str, bytes]) -> str:
     """HTML for both themes, the PNGs of each inside."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("sweep.html").render(
-        record=record,
+    return report_page(
+        kind="Sweep",
+        title=record.name,
+        question=record.question,
         facts=facts(record),
-        answer=answer(record),
         results=result_tables(record),
+        answer=answer(record),
+        pictures=[
+            Picture(TITLES[name], caption(name, record), light[name], dark[name]) for name in light
+        ],
         others=_other_tables(record),
         origin=origin(record),
-        pictures=[
-            (TITLES[name], caption(name, record), _address(light[name]), _address(dark[name]))
-            for name in light
-        ],
     )
 
 
@@ -127,7 +118,3 @@ def _other_tables(record: SweepRecord) -> list[tuple[str, Table]]:
         ("Every trial", trial_table(record)),
     ]
     return found if record.trials else []
-
-
-def _address(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -1,13 +1,11 @@
 """A sweep as tables: its result in the layout of the paper's, what it took, and every trial."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from figclip.statistics.wording import markdown
-from figclip.tuning.effects import NUMBER, level_label, measure_words, value_words
+from figclip.statistics.tables import Table
+from figclip.tuning.effects import level_label, measure_words, value_words
 from figclip.tuning.levels import (
     Level,
     free_names,
@@ -23,24 +21,6 @@ from figclip.tuning.record import PaperTable, SweepRecord, TrialRecord
 STATES = ("complete", "pruned", "failed", "running", "planned")
 MOST_ROWS = 20
 """Of a search's result; the trials' own table has them all."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Cells as text; the first row is the head."""
-
-    rows: Sequence[Sequence[str]]
-    note: str = ""
-
-    @property
-    def is_words(self) -> list[bool]:
-        """Of each column: no cell of its body begins like a number."""
-        columns = range(len(self.rows[0]))
-        return [not any(NUMBER.match(row[n]) for row in self.rows[1:]) for n in columns]
-
-    def as_markdown(self) -> str:
-        text = markdown([[_plain(cell) for cell in row] for row in self.rows])
-        return f"{text}\n\n{self.note}" if self.note else text
 
 
 def result_tables(record: SweepRecord) -> list[Table]:
@@ -225,8 +205,3 @@ def _decimals(column: Sequence[str | float]) -> list[str]:
     places = [len(repr(cell).partition(".")[2]) for cell in column if isinstance(cell, float)]
     digits = max(places, default=0)
     return [f"{cell:.{digits}f}" if isinstance(cell, float) else str(cell) for cell in column]
-
-
-def _plain(cell: str) -> str:
-    """One line that does not end its cell."""
-    return re.sub(r"\s+", " ", cell).replace("|", "\\|")

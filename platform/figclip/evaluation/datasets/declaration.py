@@ -5,6 +5,7 @@ of the same keys:
 
     {"name": "scopes", "title": "My microscopes",
      "files": {"layout": "folders", "folder": "test"},
+     "train": {"layout": "folders", "folder": "train"},
      "classes": [{"label": "em", "words": "electron microscopy"},
                  {"label": "lm", "words": "light microscopy"}],
      "templates": ["a photo of {}", "{} presented in image"]}
@@ -15,7 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from figclip.config import Config
+from figclip.config import Config, UsageError
 
 FILE = "dataset.json"
 FILES = "dataset*.json"
@@ -81,12 +82,18 @@ class Class(Config):
     """What stands in the templates."""
 
 
+Files = Annotated[Arrays | Folders | Table, Field(discriminator="layout")]
+
+
 class Dataset(Config):
     name: str = Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")
     """Of its measures, `zero_shot_{name}`."""
     title: str
     """As a table's head says it."""
-    files: Annotated[Arrays | Folders | Table, Field(discriminator="layout")]
+    files: Files
+    """What is judged by: the test part, where the set has parts."""
+    train: Files | None = None
+    """What a probe learns from; unset: nothing, the set is judged by prompts alone."""
     classes: tuple[Class, ...] = Field(min_length=2)
     """Of two, the second is the one that AUROC asks for."""
     templates: tuple[str, ...] = Field(min_length=1)
@@ -123,6 +130,18 @@ class Dataset(Config):
     @property
     def labels(self) -> tuple[str, ...]:
         return tuple(one.label for one in self.classes)
+
+    @property
+    def training(self) -> "Dataset":
+        """The pictures to learn from, as a set; `UsageError` where there are none."""
+        if self.train is None:
+            raise UsageError(
+                f"{self.title} declares no part to learn from, so nothing can be probed on it: say "
+                f"where its training pictures lie (`train`, laid out as `files`), or leave it out"
+            )
+        return self.model_copy(
+            update={"files": self.train, "train": None, "title": f"{self.title}, training part"}
+        )
 
     def prompts(self, one: Class) -> tuple[str, ...]:
         return tuple(template.replace("{}", one.words) for template in self.templates)

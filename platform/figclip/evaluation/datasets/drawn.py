@@ -37,6 +37,7 @@ KIND_SET = Dataset(
     name="drawn_kinds",
     title="drawn kinds",
     files=Folders(folder="test"),
+    train=Folders(folder="train"),
     classes=tuple(
         Class(label=kind.name.replace(" ", "_"), words=WORDS[kind.name]) for kind in KINDS
     ),
@@ -48,14 +49,16 @@ KIND_SET = Dataset(
 
 
 def write_kinds(data: Path, *, num_per_class: int, seed: int = 0) -> None:
-    """`drawn_kinds/` below the folder of all sets: equally many pictures of every kind."""
+    """`drawn_kinds/` below the folder of all sets: equally many pictures of every kind, to learn
+    from and as many others to be judged by."""
     root = data / KIND_SET.place
-    for kind, one in zip(KINDS, KIND_SET.classes, strict=True):
-        folder = root / "test" / one.label
-        folder.mkdir(parents=True)
-        for number in range(num_per_class):
-            image = drawing(kind, {}, f"{seed} {one.label} {number}", (192, 160))
-            image.save(folder / f"{number:04d}.png", compress_level=1)
+    for part, words in (("test", ""), ("train", " train")):
+        for kind, one in zip(KINDS, KIND_SET.classes, strict=True):
+            folder = root / part / one.label
+            folder.mkdir(parents=True)
+            for number in range(num_per_class):
+                image = drawing(kind, {}, f"{seed} {one.label} {number}{words}", (192, 160))
+                image.save(folder / f"{number:04d}.png", compress_level=1)
     (root / FILE).write_text(KIND_SET.to_json())
 
 

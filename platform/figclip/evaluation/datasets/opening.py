@@ -98,7 +98,11 @@ def opened(dataset: Dataset, data: str) -> Iterator[Examples]:
 def files_digest(dataset: Dataset, data: str) -> str:
     """SHA-256 of the names and sizes of all files in the set's folder: another one is another
     state of the files."""
-    root = Path(data, dataset.place)
+    return folder_digest(Path(data, dataset.place))
+
+
+def folder_digest(root: Path) -> str:
+    """SHA-256 of the names and sizes of all files in a folder."""
     seen = hashlib.sha256()
     for path in sorted(path for path in root.rglob("*") if path.is_file()):
         seen.update(f"{path.relative_to(root).as_posix()} {path.stat().st_size}\n".encode())

@@ -75,6 +75,6 @@ def extra(module: str) -> Any:
         return __import__(module)
     except ImportError as error:
         raise UsageError(
-            f"these files are read by {module}, which is not installed: pip install "
+            f"this asks for {module.partition('.')[0]}, which is not installed: pip install "
             f"'figclip[evaluation]'"
         ) from error

@@ -20,6 +20,14 @@ PCAM = Dataset(
             "camelyonpatch_level_2_split_test_y.h5": "60a7035772fbdb7f34eb86d4420cf66a",
         },
     ),
+    train=Arrays(
+        pictures="camelyonpatch_level_2_split_train_x.h5",
+        labels="camelyonpatch_level_2_split_train_y.h5",
+        md5={
+            "camelyonpatch_level_2_split_train_x.h5": "1571f514728f59376b705fc836ff4b63",
+            "camelyonpatch_level_2_split_train_y.h5": "35c2d7259d906cfc8143347bb8e05be7",
+        },
+    ),
     classes=(
         Class(label="0", words="normal lymph node"),
         Class(label="1", words="lymph node metastasis"),
@@ -28,7 +36,7 @@ PCAM = Dataset(
     source="https://github.com/basveeling/pcam or https://zenodo.org/records/2546921",
     license="CC0",
 )
-"""32,768 patches of 96 px; Veeling et al. (2018), arXiv 1806.03962."""
+"""32,768 patches of 96 px, and 262,144 to learn from; Veeling et al. (2018), arXiv 1806.03962."""
 
 LC25000_LUNG = Dataset(
     name="lc25000_lung",
@@ -65,6 +73,7 @@ TCGA_TIL = Dataset(
     name="tcga_til",
     title="TCGA-TIL",
     files=Folders(folder="TCGA-TILs/images-tcga-tils/luad/test"),
+    train=Folders(folder="TCGA-TILs/images-tcga-tils/luad/train"),
     classes=(
         Class(label="til-negative", words="none"),
         Class(label="til-positive", words="tumor infiltrating lymphocytes"),
@@ -75,15 +84,17 @@ TCGA_TIL = Dataset(
 )
 """The test part of lung adenocarcinoma, 2,480 patches, 5.9 % of them positive."""
 
+RSNA_TABLE = Table(
+    table="stage_2_train_labels.csv",
+    picture="stage_2_train_images/{patientId}.dcm",
+    label="Target",
+    subset="test",
+)
 RSNA = Dataset(
     name="rsna",
     title="RSNA",
-    files=Table(
-        table="stage_2_train_labels.csv",
-        picture="stage_2_train_images/{patientId}.dcm",
-        label="Target",
-        subset="test",
-    ),
+    files=RSNA_TABLE,
+    train=RSNA_TABLE.model_copy(update={"subset": "train"}),
     classes=(Class(label="0", words="normal lung"), Class(label="1", words="pneumonia")),
     templates=PHOTO_OF,
     source="https://www.kaggle.com/c/rsna-pneumonia-detection-challenge",

@@ -25,6 +25,8 @@ from figclip.sources.synthetic.xrays import XRAY
 
 NUCLEI = ("sparse", "dense")
 STAINS = ("DAB immunohistochemistry", "Oil Red O", "Alcian blue")
+SEEDS = {"files": "", "train": " train"}
+"""Part → what sets its pictures apart from those of the others."""
 BOXES = 2
 """Lines of a positive radiograph."""
 
@@ -54,6 +56,10 @@ def stand_in(dataset: Dataset, words: Sequence[str]) -> Dataset:
     )
 
 
+def _parts(dataset: Dataset) -> list[tuple[str, Any]]:
+    return [("files", dataset.files), ("train", dataset.train)]
+
+
 def _declare(data: Path, dataset: Dataset, file: str = FILE) -> None:
     (data / dataset.place / file).write_text(dataset.to_json())
 
@@ -71,19 +77,20 @@ def _drawn(
 def _pcam(data: Path, num: int, seed: int) -> None:
     h5py = extra("h5py")
     choices = [{"nuclei": nuclei} for nuclei in NUCLEI]
-    drawn = _drawn(HISTOLOGY, choices, num, f"pcam {seed}", 96)
-    pictures = np.stack([np.asarray(image) for _, image in drawn])
-    labels = np.array([place for place, _ in drawn], np.uint8).reshape(-1, 1, 1, 1)
     (data / PCAM.place).mkdir(parents=True)
-    files: Any = PCAM.files
-    for name, key, array in ((files.pictures, "x", pictures), (files.labels, "y", labels)):
-        buffer = io.BytesIO()
-        with h5py.File(buffer, "w") as file:
-            file.create_dataset(key, data=array, chunks=True)
-        packed = gzip.compress(buffer.getvalue(), mtime=0)
-        (data / PCAM.place / f"{name}.gz").write_bytes(packed)
+    for part, files in _parts(PCAM):
+        drawn = _drawn(HISTOLOGY, choices, num, f"pcam {seed}{SEEDS[part]}", 96)
+        pictures = np.stack([np.asarray(image) for _, image in drawn])
+        labels = np.array([place for place, _ in drawn], np.uint8).reshape(-1, 1, 1, 1)
+        for name, key, array in ((files.pictures, "x", pictures), (files.labels, "y", labels)):
+            buffer = io.BytesIO()
+            with h5py.File(buffer, "w") as file:
+                file.create_dataset(key, data=array, chunks=True)
+            packed = gzip.compress(buffer.getvalue(), mtime=0)
+            (data / PCAM.place / f"{name}.gz").write_bytes(packed)
     drawn_set = stand_in(PCAM, [f"{nuclei} nuclei" for nuclei in NUCLEI])
-    _declare(data, drawn_set.model_copy(update={"files": files.model_copy(update={"md5": {}})}))
+    parts = {part: files.model_copy(update={"md5": {}}) for part, files in _parts(PCAM)}
+    _declare(data, drawn_set.model_copy(update=parts))
 
 
 def _lc25000(data: Path, num: int, seed: int) -> None:
@@ -103,11 +110,11 @@ def _lc25000(data: Path, num: int, seed: int) -> None:
 def _tcga_til(data: Path, num: int, seed: int) -> None:
     """Few positives among many negatives, as in the original."""
     choices = [{"nuclei": nuclei} for nuclei in (*NUCLEI[:1] * 4, NUCLEI[1])]
-    drawn = _drawn(HISTOLOGY, choices, num, f"til {seed}", 160)
-    files: Any = TCGA_TIL.files
-    root = data / TCGA_TIL.place / files.folder
-    folded = [(place // 4, image) for place, image in drawn]
-    _write_folders(root, TCGA_TIL, folded, lambda image, path: image.save(path, "PNG"), ".png")
+    for part, files in _parts(TCGA_TIL):
+        drawn = _drawn(HISTOLOGY, choices, num, f"til {seed}{SEEDS[part]}", 160)
+        root = data / TCGA_TIL.place / files.folder
+        folded = [(place // 4, image) for place, image in drawn]
+        _write_folders(root, TCGA_TIL, folded, lambda image, path: image.save(path, "PNG"), ".png")
     _declare(data, stand_in(TCGA_TIL, [f"{nuclei} nuclei" for nuclei in NUCLEI]))
 
 

@@ -1,0 +1,102 @@
+"""Pictures with captions for retrieval: a folder with a `captions.csv` of `image` and `caption`.
+
+`image` is a path below the folder. Any set of pairs can be searched so; pairs of a corpus are
+better embedded and searched as artifacts (`jobs.embed`, `jobs.evaluate test`).
+"""
+
+import csv
+import hashlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from figclip.config import UsageError
+from figclip.embedding.encoder import Encoder
+from figclip.evaluation.datasets.drawn import drawing
+from figclip.evaluation.datasets.pictures import picture
+from figclip.evaluation.embedded import refuse_no_numbers
+from figclip.inputs.pixels import UnreadableImage
+from figclip.sources.synthetic.kinds import KINDS
+from figclip.sources.synthetic.scenes import Scene, invent_scene
+
+FILE = "captions.csv"
+DRAWN = "drawn_captions"
+
+
+@dataclass(frozen=True)
+class CaptionedSet:
+    """Pictures beside captions, embedded: row i of one belongs to row i of the other."""
+
+    name: str
+    images: np.ndarray
+    """float32 unit vectors, [n, dim]."""
+    texts: np.ndarray
+    num_unreadable: int
+    num_cut: int
+    """Captions longer than the encoder's context."""
+    checksum: str
+    """SHA-256 of captions and pixels, in order."""
+
+
+def captioned_in(data: str) -> tuple[str, ...]:
+    """Names of the folders below `data` that have a `captions.csv`."""
+    return tuple(sorted(path.parent.name for path in Path(data).glob(f"*/{FILE}")))
+
+
+def embed_captioned(encoder: Encoder, data: str, name: str, *, batch_size: int) -> CaptionedSet:
+    """`UsageError` where the table is none, no picture can be read, or the encoder gives no
+    numbers; a picture that cannot be read is left out with its caption, and counted."""
+    root = Path(data, name)
+    lines = _lines(root / FILE)
+    images, captions, num_cut, texts = [], [], 0, []
+    seen = hashlib.sha256()
+    for start in range(0, len(lines), batch_size):
+        batch, said = [], []
+        for path, caption in lines[start : start + batch_size]:
+            try:
+                image = picture((root / path).read_bytes())
+            except (UnreadableImage, OSError):
+                continue
+            batch.append(image)
+            said.append(caption)
+            seen.update(f"{caption}\n{image.size}".encode())
+            seen.update(image.tobytes())
+        if batch:
+            found = encoder.encode_texts(said, batch_size=batch_size)
+            images.append(encoder.encode_images(batch, batch_size=batch_size))
+            texts.append(found.vectors)
+            num_cut += int(found.truncated.sum())
+            captions += said
+    if not captions:
+        raise UsageError(f"{root / FILE}: none of its {len(lines)} pictures can be read")
+    both = np.concatenate(images), np.concatenate(texts)
+    for vectors in both:
+        refuse_no_numbers(encoder, vectors, captions)
+    return CaptionedSet(name, *both, len(lines) - len(captions), num_cut, seen.hexdigest())
+
+
+def write_captions(data: Path, *, num: int, seed: int = 0) -> None:
+    """`drawn_captions/` below the folder of all sets: pictures of all kinds, and what they show."""
+    root = data / DRAWN
+    root.mkdir(parents=True)
+    lines: list[Sequence[str]] = [("image", "caption")]
+    for number in range(num):
+        words = f"captions {seed} {number}"
+        kind = KINDS[number % len(KINDS)]
+        scene: Scene = invent_scene(kind, random.Random(words))
+        image = drawing(kind, scene.attributes, words, (192, 160))
+        image.save(root / f"{number:04d}.png", compress_level=1)
+        lines.append((f"{number:04d}.png", " ".join([f"{scene.title}.", *scene.facts])))
+    with (root / FILE).open("w", newline="") as file:
+        csv.writer(file).writerows(lines)
+
+
+def _lines(path: Path) -> list[tuple[str, str]]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        if lacking := {"image", "caption"} - {*(reader.fieldnames or ())}:
+            raise UsageError(f"{path} has no column {', '.join(sorted(lacking))}")
+        return [(line["image"], line["caption"]) for line in reader]

@@ -1,0 +1,174 @@
+"""All that was measured, in one form: a number, its interval, and everything that it depends on."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from figclip.config import Config, UsageError
+from figclip.embedding.vectors import Embeddings
+from figclip.evaluation.bootstrap import bootstrap
+from figclip.evaluation.compare import hits
+from figclip.evaluation.datasets.captioned import CaptionedSet
+from figclip.evaluation.datasets.declaration import Dataset
+from figclip.evaluation.datasets.published import BIOMEDCLIP_224, PAPER
+from figclip.evaluation.probe_report import ProbeResult
+from figclip.evaluation.zero_shot import ZeroShotResult
+
+Task = Literal["retrieval", "zero_shot", "probe"]
+Verdict = Literal["held", "fell", "other data", "not measured"]
+
+
+class Measure(Config):
+    """One number. Shares, not per cent."""
+
+    task: Task
+    set: str
+    """The set's title."""
+    measure: str
+    """`accuracy`, `accuracy at 10 %`, `text → image @1`."""
+    of: str
+    """The encoder, as the command named it."""
+    encoder: str
+    """As it names itself: a published one by its version."""
+    value: float
+    low: float
+    high: float
+    """Ends of the 95 % interval."""
+    deviation: float | None = None
+    """Between the seeds of a probe."""
+    n: int
+    """Pictures or pairs that it was measured by."""
+    num_unreadable: int
+    """That were left out."""
+    checksum: str
+    """SHA-256 of what was measured by, and of what was learned from."""
+    paper: float | None = None
+    """What the paper's encoder reached, where the set is one of its own as it declares it."""
+    is_main: bool
+    """It stands for its set in the table of all encoders."""
+
+
+class EvaluationReport(Config):
+    """What `python -m jobs.evaluate all` found."""
+
+    command: str
+    """That made it."""
+    encoder: str
+    """The one that the report is about; the others stand beside it."""
+    revision: str
+    """Of the code."""
+    measures: tuple[Measure, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A stored number and what became of it."""
+
+    stored: Measure
+    now: Measure | None
+    verdict: Verdict
+
+
+def of_retrieval(
+    found: CaptionedSet,
+    *,
+    of: str,
+    encoder: str,
+    num_resamples: int,
+    ks: Sequence[int] = (1, 5, 10),
+) -> Iterator[Measure]:
+    """Recall@k both ways, exact; a tie counts by its expected value."""
+    pairs = Embeddings([""] * len(found.images), found.images, found.texts)
+    each = hits(pairs, ks=ks, tile=2048, device="cpu")
+    gains = np.stack([*each.values()], axis=1)
+    intervals = bootstrap(gains, num_resamples=num_resamples, seed=0)
+    for (name, gain), interval in zip(each.items(), intervals, strict=True):
+        yield Measure(
+            task="retrieval",
+            set=found.name,
+            measure=name,
+            of=of,
+            encoder=encoder,
+            value=float(gain.mean()),
+            low=interval.low,
+            high=interval.high,
+            n=len(gain),
+            num_unreadable=found.num_unreadable,
+            checksum=found.checksum,
+            is_main=True,
+        )
+
+
+def of_zero_shot(result: ZeroShotResult, *, of: str) -> Iterator[Measure]:
+    for name, value in result.values.items():
+        yield Measure(
+            task="zero_shot",
+            set=result.dataset.title,
+            measure=name,
+            of=of,
+            encoder=result.encoder,
+            value=value,
+            low=result.intervals[name].low,
+            high=result.intervals[name].high,
+            n=result.num_images,
+            num_unreadable=result.num_unreadable,
+            checksum=result.checksum,
+            paper=papers(result.dataset) if name == result.dataset.metric else None,
+            is_main=name == result.dataset.metric,
+        )
+
+
+def papers(dataset: Dataset) -> float | None:
+    """Supplementary Table 5, 224 px."""
+    return BIOMEDCLIP_224[dataset.name] / 100 if dataset in PAPER else None
+
+
+def of_probe(result: ProbeResult, *, of: str) -> Iterator[Measure]:
+    for share in result.shares:
+        for name, value in share.values.items():
+            yield Measure(
+                task="probe",
+                set=result.dataset.title,
+                measure=f"{name} at {100 * share.share:.3g} %",
+                of=of,
+                encoder=result.encoder,
+                value=value,
+                low=share.intervals[name].low,
+                high=share.intervals[name].high,
+                deviation=share.deviations[name],
+                n=len(result.test.labels),
+                num_unreadable=result.train.num_unreadable + result.test.num_unreadable,
+                checksum=f"{result.train.checksum}+{result.test.checksum}",
+                is_main=name == result.dataset.metric,
+            )
+
+
+def against(now: EvaluationReport, stored: EvaluationReport) -> list[Comparison]:
+    """What became of each stored number of the encoder that the report is about.
+
+    A number fell where it lies below the stored interval. Other pictures prove nothing, and what
+    was not measured now is told. `UsageError` where no number of the two can be compared.
+    """
+    mine = {(m.task, m.set, m.measure): m for m in now.measures if m.of == now.encoder}
+    found = [
+        Comparison(old, new, verdict(old, new))
+        for old in stored.measures
+        if old.of == stored.encoder
+        for new in [mine.get((old.task, old.set, old.measure))]
+    ]
+    if not any(one.verdict in ("held", "fell") for one in found):
+        raise UsageError(
+            "the stored report has no number that was measured here by the same pictures: name the "
+            "same data, or leave --against out"
+        )
+    return found
+
+
+def verdict(stored: Measure, now: Measure | None) -> Verdict:
+    if now is None:
+        return "not measured"
+    if now.checksum != stored.checksum:
+        return "other data"
+    return "fell" if now.value < stored.low else "held"

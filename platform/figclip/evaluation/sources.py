@@ -1,0 +1,48 @@
+"""What an evaluation is made from: encoders by any name, sets by the state of their files."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from figclip.config import Config
+from figclip.embedding.encoder import Encoder
+from figclip.evaluation.datasets.declaration import Dataset
+from figclip.evaluation.datasets.opening import files_digest, folder_digest
+from figclip.store import Store
+
+
+def published(encoders: Sequence[str]) -> tuple[str, ...]:
+    """Those that are versions of the store's; the others are folders or `OWNER/NAME`."""
+    return tuple(one for one in encoders if "/" not in one and not Path(one).exists())
+
+
+def begun(
+    store: Store, encoders: Sequence[str], datasets: Sequence[Dataset], data: str, config: Config
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The settings and the inputs by which an evaluation is known again.
+
+    `UsageError` where the store lacks an encoder.
+    """
+    mine = published(encoders)
+    for one in mine:
+        store.manifest("encoder", one)  # its complaint names those that are there
+    settings = config.model_dump(mode="json") | {
+        "encoders": list(encoders),
+        "sets": [dataset.model_dump(mode="json") for dataset in datasets],
+        "files": {dataset.name: files_digest(dataset, data) for dataset in datasets},
+    }
+    return settings, tuple(f"encoder@{one}" for one in mine)
+
+
+def captions_digest(data: str, name: str) -> str:
+    """The state of the files of a folder with a `captions.csv`."""
+    return folder_digest(Path(data, name))
+
+
+def opened_encoders(
+    store: Store, encoders: Sequence[str], *, device: str
+) -> Iterator[tuple[str, Encoder]]:
+    """One after the other, for two large ones need not fit at once."""
+    mine = published(encoders)
+    for one in encoders:
+        yield one, Encoder.open(store.open("encoder", one) if one in mine else one, device=device)

@@ -1,0 +1,143 @@
+"""All that can be asked of encoders, in one go: retrieval, zero-shot classification and probing."""
+
+import hashlib
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from figclip.config import Config, UsageError
+from figclip.embedding.encoder import Encoder
+from figclip.evaluation.beside import encoder_of, held_out, pairs_of
+from figclip.evaluation.datasets.captioned import CaptionedSet, embed_captioned
+from figclip.evaluation.datasets.declaration import Dataset
+from figclip.evaluation.measures import (
+    Comparison,
+    EvaluationReport,
+    Measure,
+    against,
+    of_probe,
+    of_retrieval,
+    of_zero_shot,
+)
+from figclip.evaluation.probe_report import ProbeConfig, probe
+from figclip.evaluation.sources import begun, captions_digest, opened_encoders
+from figclip.evaluation.whole_report import JSON_FILE, report_files
+from figclip.evaluation.zero_shot import zero_shot
+from figclip.evaluation.zero_shot_report import ZeroShotConfig
+from figclip.schema import Split
+from figclip.store import Manifest, Store
+from figclip.store.artifacts import code_revision
+
+log = logging.getLogger(__name__)
+
+Part = Literal["retrieval", "zero_shot", "probe"]
+
+
+class WholeConfig(Config):
+    """What is asked, and how it is measured."""
+
+    parts: tuple[Part, ...] = Field(default=("retrieval", "zero_shot", "probe"), min_length=1)
+    """Of the evaluation."""
+    split: Split = "test"
+    """Of the embedded pairs, where such are named."""
+    zero_shot: ZeroShotConfig = ZeroShotConfig()
+    """Its batch size and resamples are those of retrieval as well."""
+    probe: ProbeConfig = ProbeConfig()
+
+
+def evaluate_whole(
+    store: Store,
+    *,
+    encoders: Sequence[str],
+    data: str,
+    captioned: Sequence[str],
+    datasets: Sequence[Dataset],
+    version: str,
+    config: WholeConfig,
+    command: str,
+    embeddings: str | None = None,
+    stored: EvaluationReport | None = None,
+    device: str = "cpu",
+) -> tuple[Manifest, list[Comparison]]:
+    """Publish `evaluation/{version}`: `report.json`, `report.md`, `index.html` and its plots.
+
+    The report is about the first of the encoders. `captioned` are folders with a `captions.csv`,
+    and sets without a part to learn from are not probed. With a `stored` report each of its numbers
+    is held against its own interval. `embeddings` is a version of the first encoder's own, in which
+    its pairs are searched. `UsageError` where sets or encoders are not whole.
+    """
+    settings, inputs = begun(store, encoders, datasets, data, config)
+    inputs = inputs if embeddings is None else (*inputs, f"embeddings@{embeddings}")
+    settings["captions"] = {name: captions_digest(data, name) for name in captioned}
+    settings["against"] = (
+        None if stored is None else hashlib.sha256(stored.to_json().encode()).hexdigest()
+    )
+    if store.already_published("evaluation", version, settings, inputs):
+        found = EvaluationReport.from_json(store.open("evaluation", version).read(JSON_FILE))
+        compared = [] if stored is None else against(found, stored)
+        return store.manifest("evaluation", version), compared
+    measures = [] if embeddings is None else searched(store, encoders[0], embeddings, config)
+    measures += [
+        one
+        for name, encoder in opened_encoders(store, encoders, device=device)
+        for one in measured(encoder, name, data, captioned, datasets, config)
+    ]
+    report = EvaluationReport(
+        command=command, encoder=encoders[0], revision=code_revision(), measures=tuple(measures)
+    )
+    compared = [] if stored is None else against(report, stored)
+    with store.publishing("evaluation", version, config=settings, inputs=inputs) as publication:
+        for file, content in report_files(report, compared).items():
+            publication.folder.write(file, content)
+        publication.counts.update(num_numbers=len(measures), num_encoders=len(encoders))
+    return store.manifest("evaluation", version), compared
+
+
+def searched(store: Store, encoder: str, embeddings: str, config: WholeConfig) -> list[Measure]:
+    """Recall among the pairs of a split; `UsageError` where another encoder embedded them."""
+    theirs = encoder_of(store, embeddings)
+    if theirs != encoder:
+        raise UsageError(
+            f"embeddings@{embeddings} are of encoder {theirs}, not of {encoder}: name its own"
+        )
+    pairs = pairs_of(store, embeddings)
+    held = held_out(store, embeddings, pairs, config.split)
+    checksum = hashlib.sha256("\n".join(held.pair_ids).encode()).hexdigest()
+    found = CaptionedSet(f"{pairs}, {config.split}", held.images, held.texts, 0, 0, checksum)
+    how = config.zero_shot
+    name = f"encoder@{encoder}"
+    return [*of_retrieval(found, of=encoder, encoder=name, num_resamples=how.num_resamples)]
+
+
+def measured(
+    encoder: Encoder,
+    name: str,
+    data: str,
+    captioned: Sequence[str],
+    datasets: Sequence[Dataset],
+    config: WholeConfig,
+) -> Iterator[Measure]:
+    """Every number of one encoder, part by part."""
+    how = config.zero_shot
+    for one in captioned if "retrieval" in config.parts else ():
+        log.info("%s: retrieval on %s", name, one)
+        found = embed_captioned(encoder, data, one, batch_size=how.batch_size)
+        yield from of_retrieval(
+            found, of=name, encoder=encoder.name, num_resamples=how.num_resamples
+        )
+    for dataset in datasets if "zero_shot" in config.parts else ():
+        log.info("%s: zero-shot on %s", name, dataset.title)
+        told = zero_shot(
+            encoder,
+            dataset,
+            data,
+            batch_size=how.batch_size,
+            num_resamples=how.num_resamples,
+            seed=how.seed,
+        )
+        yield from of_zero_shot(told, of=name)
+    for dataset in datasets if "probe" in config.parts else ():
+        if dataset.train is not None:
+            yield from of_probe(probe(encoder, dataset, data, config.probe), of=name)

@@ -1,0 +1,65 @@
+"""The artifact of linear probing, by a small encoder on drawn pictures."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tiny import publish_tiny_encoder
+
+from figclip.config import UsageError
+from figclip.evaluation.datasets.opening import opened, sets_in
+from figclip.evaluation.datasets.published import LC25000_LUNG, PAPER
+from figclip.evaluation.datasets.stand_ins import write_stand_ins
+from figclip.store import Store
+from jobs.evaluate import ProbeJob, main
+
+
+def test_a_probe_learns_from_the_training_part_of_every_set_that_has_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    store, data = Store(tmp_path / "store"), tmp_path / "data"
+    publish_tiny_encoder(store, "tiny")
+    write_stand_ins(data, num_per_class=6)
+    job = ProbeJob(
+        store=store.url,
+        encoder="tiny",
+        data=str(data),
+        shares=(0.1, 1.0),
+        num_seeds=2,
+        num_resamples=20,
+    )
+    manifest = main(job)
+    said = capsys.readouterr().out
+    assert "PCam (drawn), 10 %: accuracy (%)" in said
+    assert "TCGA-TIL (drawn), 100 %: AUROC (%)" in said
+    numbers = json.loads(store.open("evaluation", manifest.version).read("probe.json"))["tiny"]
+    by_name = {one["set"]["name"]: one for one in numbers}
+    assert {*by_name} == {"pcam_drawn", "tcga_til_drawn", "rsna_drawn"}
+    pcam = by_name["pcam_drawn"]
+    assert pcam["train"]["num_images"] == pcam["test"]["num_images"] == 12
+    assert pcam["train"]["checksum"] != pcam["test"]["checksum"]
+    assert [fit["num_train"] for fit in pcam["shares"][0]["fits"]] == [2, 2]
+    assert [fit["num_train"] for fit in pcam["shares"][1]["fits"]] == [12, 12]
+    whole = pcam["shares"][1]
+    name = "probe_pcam_drawn_at_1"
+    assert manifest.counts["tiny"][name] == whole["values"]["accuracy"]
+    low, high = whole["intervals"]["accuracy"]
+    assert low <= whole["values"]["accuracy"] <= high
+
+    assert main(job) == manifest
+    with pytest.raises(UsageError, match=r"Lung.*declares no part to learn from"):
+        main(job.with_overrides({"sets": ("lc25000_lung_drawn",), "version": "lung"}))
+
+
+def test_no_radiograph_is_learned_from_that_is_judged_by(tmp_path: Path):
+    write_stand_ins(tmp_path, num_per_class=4)
+    (rsna,) = sets_in(str(tmp_path), ["rsna_drawn"])
+    with opened(rsna, str(tmp_path)) as test, opened(rsna.training, str(tmp_path)) as train:
+        assert not {*test.names} & {*train.names}
+        assert len(train.names) > 3 * len(test.names)
+
+
+def test_of_the_papers_sets_all_but_one_archive_have_a_part_to_learn_from():
+    assert [one.name for one in PAPER if one.train is None] == ["lc25000_lung", "lc25000_colon"]
+    with pytest.raises(UsageError, match="declares no part"):
+        assert LC25000_LUNG.training

@@ -1,0 +1,197 @@
+"""The whole evaluation in one command, by small encoders of random weights on drawn sets."""
+
+import json
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from foreign_models import OfOpenClip
+from test_zero_shot_report import result as zero_shot_result
+from tiny import publish_tiny_embeddings, publish_tiny_encoder, publish_tiny_pairs, unit_vectors
+
+from figclip.config import UsageError, config_from_args
+from figclip.embedding.encoder import Encoder
+from figclip.evaluation.beside import held_out, pairs_of
+from figclip.evaluation.datasets.captioned import (
+    captioned_in,
+    embed_captioned,
+    write_captions,
+)
+from figclip.evaluation.datasets.published import PCAM
+from figclip.evaluation.datasets.stand_ins import write_stand_ins
+from figclip.evaluation.measures import EvaluationReport, Measure, against, of_zero_shot
+from figclip.evaluation.retrieval import recall
+from figclip.evaluation.whole import WholeConfig, searched
+from figclip.evaluation.whole_report import report_files
+from figclip.store import Store
+from jobs.evaluate import PRESETS, AllJob, main
+
+QUICK = {
+    "zero_shot.num_resamples": 20,
+    "probe.num_resamples": 20,
+    "probe.num_seeds": 2,
+    "probe.shares": (0.1, 1.0),
+}
+
+
+def measure(value: float, **changed: object) -> Measure:
+    known = {
+        "task": "zero_shot",
+        "set": "PCam",
+        "measure": "accuracy",
+        "of": "mine",
+        "encoder": "mine@1",
+        "value": value,
+        "low": value - 0.05,
+        "high": value + 0.05,
+        "n": 400,
+        "num_unreadable": 0,
+        "checksum": "abc",
+        "is_main": True,
+    }
+    return Measure(**(known | changed))  # type: ignore[arg-type]
+
+
+def report(*measures: Measure, encoder: str = "mine") -> EvaluationReport:
+    return EvaluationReport(command="c", encoder=encoder, revision="r", measures=measures)
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [(0.71, "fell"), (0.76, "held"), (0.9, "held")],
+)
+def test_a_number_fell_where_it_lies_below_the_stored_interval(now: float, expected: str):
+    found = against(report(measure(now)), report(measure(0.8)))
+    assert [one.verdict for one in found] == [expected]
+
+
+def test_other_pictures_prove_nothing_and_what_is_missing_is_told():
+    stored = report(measure(0.8), measure(0.8, set="RSNA"), measure(0.8, measure="auroc"))
+    now = report(measure(0.8), measure(0.1, set="RSNA", checksum="other"))
+    assert [one.verdict for one in against(now, stored)] == ["held", "other data", "not measured"]
+    with pytest.raises(UsageError, match="no number that was measured here by the same pictures"):
+        against(report(measure(0.1, checksum="other")), stored)
+
+
+def test_a_later_encoder_is_held_against_an_earlier_one_and_others_beside_are_left_alone():
+    stored = report(measure(0.8, of="v1"), measure(0.9, of="beside"), encoder="v1")
+    now = report(measure(0.7, of="v2"), measure(0.1, of="beside"), encoder="v2")
+    assert [(one.stored.of, one.verdict) for one in against(now, stored)] == [("v1", "fell")]
+
+
+def test_the_page_loads_nothing_and_says_what_fell():
+    now, stored = report(measure(0.7)), report(measure(0.8))
+    files = report_files(now, against(now, stored))
+    page = files["index.html"].decode()
+    assert "http" not in page.replace("http-equiv", "")
+    assert "1 of 1 numbers fell below the stored interval: PCam, accuracy." in page
+    assert "65.00 … 75.00" in page
+    assert EvaluationReport.from_json(files["report.json"]) == now
+    assert files == report_files(now, against(now, stored))
+
+
+def test_the_papers_number_stands_below_ours_where_the_set_is_its_own():
+    found = report(measure(0.8, paper=0.7341), measure(0.5, set="My own"))
+    lines = report_files(found)["report.md"].decode().splitlines()
+    assert any(
+        "BiomedCLIP (the paper's) |          73.41 |                –" in one for one in lines
+    )
+    result = zero_shot_result(PCAM, 0.5)
+    assert [one.paper for one in of_zero_shot(result, of="mine")] == [0.7341]
+    drawn = PCAM.model_copy(update={"title": "PCam (drawn)"})
+    assert [one.paper for one in of_zero_shot(zero_shot_result(drawn, 0.5), of="mine")] == [None]
+
+
+def test_embedded_pairs_are_searched_as_the_job_of_retrieval_searches_them(tmp_path: Path):
+    store = Store(tmp_path)
+    publish_tiny_pairs(store, "tiny", 40)
+    images = unit_vectors(40, 8)
+    texts = images + 0.5 * unit_vectors(40, 8, seed=1)
+    texts /= np.linalg.norm(texts, axis=1, keepdims=True)
+    publish_tiny_embeddings(store, "tiny", "tiny", images, texts, encoder="mine")
+    held = held_out(store, "tiny", pairs_of(store, "tiny"), "test")
+    expected = recall(held.images, held.texts)
+    config = WholeConfig().with_overrides(QUICK)
+    found = searched(store, "mine", "tiny", config)
+    values = {one.measure: one.value for one in found}
+    for k in (1, 5, 10):
+        assert values[f"text → image @{k}"] == pytest.approx(expected.text_to_image.expected[k])
+        assert values[f"image → text @{k}"] == pytest.approx(expected.image_to_text.expected[k])
+    assert {one.n for one in found} == {expected.num_pairs}
+    with pytest.raises(UsageError, match="name its own"):
+        searched(store, "other", "tiny", config)
+
+
+def test_captions_are_searched_as_their_encoder_sees_them_and_a_broken_picture_is_counted(
+    tmp_path: Path,
+):
+    store = Store(tmp_path / "store")
+    publish_tiny_encoder(store, "tiny")
+    encoder = Encoder.open(store.open("encoder", "tiny"))
+    write_captions(tmp_path, num=6)
+    assert captioned_in(str(tmp_path)) == ("drawn_captions",)
+    root = tmp_path / "drawn_captions"
+    (root / "0002.png").write_bytes(b"cut")
+    found = embed_captioned(encoder, str(tmp_path), "drawn_captions", batch_size=4)
+    assert found.num_unreadable == 1
+    kept = [number for number in range(6) if number != 2]
+    expected = encoder.encode_images([(root / f"{n:04d}.png").read_bytes() for n in kept])
+    np.testing.assert_allclose(found.images, expected, atol=1e-5)
+    assert len(found.texts) == 5
+
+
+def test_one_command_measures_all_parts_beside_other_encoders_and_tells_a_fall(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    store, data = Store(tmp_path / "store"), tmp_path / "data"
+    publish_tiny_encoder(store, "tiny")
+    OfOpenClip(tmp_path / "openai")
+    write_stand_ins(data, num_per_class=4)
+    write_captions(data, num=8)
+    beside = (str(tmp_path / "openai"), str(tmp_path / "store" / "encoder" / "tiny"))
+    job = AllJob(store=store.url, encoder="tiny", beside=beside, data=str(data)).with_overrides(
+        {"sets": ("pcam_drawn", "lc25000_colon_drawn", "drawn_captions"), **QUICK}
+    )
+    manifest = main(job)
+    said = capsys.readouterr().out
+    for title in ("Cross-modal retrieval", "Zero-shot classification", "Linear probing"):
+        assert f"## {title}" in said
+    folder = store.open("evaluation", manifest.version)
+    found = EvaluationReport.from_json(folder.read("report.json"))
+    assert {(one.task, one.set) for one in found.measures} == {
+        ("retrieval", "drawn_captions"),
+        ("zero_shot", "PCam (drawn)"),
+        ("zero_shot", "LC25000 (Colon) (drawn)"),
+        ("probe", "PCam (drawn)"),
+    }
+    values: dict[str, list[float]] = {}
+    for one in found.measures:
+        assert one.low <= one.value <= one.high
+        assert one.n >= 8
+        assert len(one.checksum) in (64, 129)
+        values.setdefault(one.of, []).append(one.value)
+    assert {*values} == {"tiny", *beside}
+    assert values["tiny"] == values[beside[1]], "the same weights by another name"
+    assert found.command in folder.read("index.html").decode().replace("&#39;", "'")
+    again = config_from_args(PRESETS, shlex.split(found.command)[3:], "evaluate")
+    assert again == job
+
+    raised = json.loads(folder.read("report.json"))
+    for one in raised["measures"]:
+        one["low"] = 0.0
+    (tmp_path / "same.json").write_text(json.dumps(raised))
+    alone = job.with_overrides({"beside": (), "version": "again"})
+    assert main(alone.with_overrides({"against": str(tmp_path / "same.json")}))
+    for one in raised["measures"]:
+        one["low"] = one["high"] = one["value"] = 1.01
+    (tmp_path / "better.json").write_text(json.dumps(raised))
+    fallen = alone.with_overrides({"against": str(tmp_path / "better.json"), "version": "fallen"})
+    with pytest.raises(SystemExit) as left:
+        main(fallen)
+    assert left.value.code == 1
+    assert "fell below the stored interval" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(fallen)  # published already, and no better for that
+    with pytest.raises(UsageError, match=r"name a report\.json"):
+        main(alone.with_overrides({"against": str(tmp_path / "none.json")}))
