@@ -43,7 +43,8 @@ def end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.kill()
     process.wait(timeout=30)
-    _, alive = psutil.wait_procs(theirs, timeout=30)
+    _, left_over = psutil.wait_procs(theirs, timeout=30)
+    alive = [process for process in left_over if not _has_ended(process)]
     for left in alive:
         with suppress(psutil.NoSuchProcess):
             left.kill()
@@ -54,3 +55,11 @@ def below(pid: int) -> list[psutil.Process]:
     with suppress(psutil.NoSuchProcess):
         return psutil.Process(pid).children(recursive=True)
     return []
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    """Also where whoever inherited it has not asked yet how it ended."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
