@@ -28,13 +28,13 @@ demo: $(VENV)/.run
 	$(PY) -m jobs.quickstart
 
 test: $(VENV)/.test
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not slow and not cluster and not ray"
+	OMP_NUM_THREADS=1 $(PYTEST) $(SIDE_BY_SIDE) -m "not slow and not cluster and not ray"
 	$(PYTEST) -m "ray and not slow and not cluster"
 	$(PYTEST) -m "cluster and not slow"
 
 test-full: $(VENV)/.test
 	$(PYTEST) -m slow
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not slow and not cluster and not ray" --hypothesis-profile full
+	OMP_NUM_THREADS=1 $(PYTEST) $(SIDE_BY_SIDE) -m "not slow and not cluster and not ray" --hypothesis-profile full
 
 test-cluster: $(VENV)/.test
 	$(PYTEST) -m cluster

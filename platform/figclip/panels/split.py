@@ -52,7 +52,7 @@ Seen ones speak for the caption: of a part s of all labels, the least is
 `UNSEEN` (1 - s) ** `TRUST`. Set on real annotated figures, compound ones whose labels were withheld
 and single ones with captions that name labels which they lack: less of it cuts more of the latter.
 """
-TRUST = 1.5
+TRUST = 1.2
 
 SEEN_BY_NETWORK = 0.6
 """Confidence in panels that only the network's borders divide."""
