@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from figclip.panels.layout.borders import WEIGHTS, border_map, cut_at_borders, fitted
+from figclip.panels.layout.borders import WEIGHTS, border_map, cut_at_borders, fitted, is_noise
 from figclip.panels.scores import area, panel_score
 from figclip.sources.synthetic.compounds import draw_compound
 
@@ -79,3 +79,15 @@ def test_most_panels_of_generated_figures_are_found_by_their_borders_alone() -> 
         found = cut_at_borders(border_map(pixels), *figure.image.size)
         scores.append(panel_score(found, [panel.box for panel in figure.panels]))
     assert sum(scores) / len(scores) > 0.6
+
+
+@pytest.mark.parametrize("size", [(240, 320), (300, 200), (900, 600)])
+def test_noise_has_no_borders_and_a_figure_is_no_noise(size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
+    assert is_noise(noise)
+    assert not border_map(noise).any()
+    for layout_class in ("dark-gutter", "stitched", "white-gutter"):
+        figure = draw_compound(random.Random("no noise"), layout_class)
+        assert not is_noise(np.asarray(figure.image))
+    assert not is_noise(np.zeros((*size, 3), np.uint8))
+    assert not is_noise(np.zeros((1, 1, 3), np.uint8))

@@ -19,6 +19,12 @@ PADDING = 128
 WEIGHTS = Path(__file__).with_name("borders.onnx")
 """Trained by `python -m jobs.train_splitter net` on generated figures only."""
 
+NUM_SAMPLED = 24
+"""Rows, and columns, by which noise is known."""
+
+LEAST_ALIKE = 0.2
+"""Correlation of neighbouring pixels below which a picture is noise."""
+
 CERTAIN = 0.75
 """Mean probability along a line from which it is cut."""
 
@@ -37,10 +43,34 @@ def border_map(image: UInt8[np.ndarray, "height width 3"]) -> Maps:
     The grid is over the whole picture, at most 80 cells long; an RGB picture of any size will do.
     """
     square, (width, height) = fitted(image)
+    rows, columns = max(1, round(height / STRIDE)), max(1, round(width / STRIDE))
+    if is_noise(image):  # in which the network sees borders at times
+        return np.zeros((2, rows, columns), np.float32)
     pixels = square.transpose(2, 0, 1)[None].astype(np.float32) / 255
     [found] = _session().run(None, {"pixels": pixels})
-    rows, columns = max(1, round(height / STRIDE)), max(1, round(width / STRIDE))
     return np.asarray(found[0, :, :rows, :columns])
+
+
+def is_noise(image: UInt8[np.ndarray, "height width 3"]) -> bool:
+    """Whether neighbouring pixels of some rows and columns have nothing to do with one another.
+
+    Their correlation is 0 in noise and 0.38 at the least in 900 generated and 74 real figures.
+    """
+    green = image[..., 1]
+    across = green[:: max(1, green.shape[0] // NUM_SAMPLED)]
+    if _alike(across) >= LEAST_ALIKE:
+        return False
+    return _alike(green.T[:: max(1, green.shape[1] // NUM_SAMPLED)]) < LEAST_ALIKE
+
+
+def _alike(lines: UInt8[np.ndarray, "lines length"]) -> float:
+    """Correlation of each pixel with the next one; 1 where all are the same."""
+    one, other = (part.astype(np.float32) for part in (lines[:, :-1], lines[:, 1:]))
+    if not one.size:
+        return 1.0
+    one, other = one - one.mean(), other - other.mean()
+    spread = float(np.sqrt((one * one).sum() * (other * other).sum()))
+    return float((one * other).sum()) / spread if spread else 1.0
 
 
 def fitted(
