@@ -1,7 +1,7 @@
 """The walk's own rules: what a small corpus allows, and tasks in order."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from figclip.inputs.order import RowGroup, weighted
@@ -28,6 +28,7 @@ def test_a_corpus_that_is_large_enough_changes_nothing():
     st.lists(st.tuples(st.integers(8, 40), st.integers(1, 4)), min_size=1, max_size=30),
     st.floats(0.2, 0.8),
 )
+@example([(8, 4), (8, 1), (8, 3)], 0.21875)  # a group's share is rounded to nothing
 def test_figures_and_panels_mix_to_the_samples_of_the_figures(groups, share):
     """Row groups of figures, each beside one of its figures' panels."""
     figures = [RowGroup("f", i, num) for i, (num, _) in enumerate(groups)]

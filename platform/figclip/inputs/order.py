@@ -67,12 +67,14 @@ def weighted(groups: Sequence[RowGroup], weight: float) -> tuple[RowGroup, ...]:
 
     An epoch takes `weight` times their rows, to the nearest row. The fraction is shared out among
     the groups by their sizes; each gives a row at least, so that consecutive epochs come round to
-    every row.
+    every row, and the largest shares make up for it.
     """
     passes, fraction = divmod(weight, 1)
     ends = [*accumulate((group.num_rows for group in groups), initial=0)]
     shares = [math.floor(fraction * end + 0.5) for end in ends]
     extras = [max(1, stop - start) if fraction else 0 for start, stop in pairwise(shares)]
+    while sum(extras) > shares[-1] and max(extras) > 1:
+        extras[extras.index(max(extras))] -= 1
     return tuple(
         replace(group, passes=int(passes), extra=extra)
         for group, extra in zip(groups, extras, strict=True)
