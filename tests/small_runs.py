@@ -6,14 +6,18 @@ from pathlib import Path
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from figclip.inputs.corpora import CorpusShare
 from figclip.inputs.pixels import PixelConfig
 from figclip.models.clip import ClipConfig
 from figclip.models.text import TextConfig
 from figclip.models.vision import VisionConfig
 from figclip.models.weights import load_clip
 from figclip.store import Store
+from figclip.training.data import open_data, task_of
 from figclip.training.optim import OptimConfig
 from figclip.training.recipe import PretrainConfig
+from figclip.training.task import Task
+from figclip.training.trackers import TrackerConfig
 
 STEPS_PER_EPOCH = 20
 CONFIG = PretrainConfig(
@@ -52,6 +56,18 @@ ALONE = CONFIG.with_overrides(
     {"precision": "fp32", "model.text.dropout": 0.0, "model.vision.patch_dropout": 0.0}
 )
 """Nothing is drawn that would depend on the rank."""
+
+
+def task(store: Store, run: str, config: PretrainConfig) -> Task:
+    """Of a run on the `small` pairs that nothing validates."""
+    return task_of(
+        open_data(store, (CorpusShare(pairs="small"),)),
+        config,
+        store.root / "runs" / run,
+        initial=None,
+        validate=None,
+        trackers=TrackerConfig(),
+    )
 
 
 def weights(store: Store, version: str) -> dict[str, torch.Tensor]:

@@ -25,6 +25,7 @@ from small_runs import (
     STEPS_PER_EPOCH,
     losses_by_sample,
     registered_steps,
+    task,
     weights,
 )
 from tiny import TINY_CLIP, publish_tiny_encoder
@@ -32,10 +33,8 @@ from tiny import TINY_CLIP, publish_tiny_encoder
 from figclip.config import UsageError
 from figclip.inputs.corpora import CorpusShare
 from figclip.store import Folder, Manifest, Store
-from figclip.training.data import open_data, task_of
 from figclip.training.pretrain import fit, pretrain
 from figclip.training.recipe import PretrainConfig
-from figclip.training.trackers import TrackerConfig
 
 KILLED_AFTER = 18
 
@@ -190,16 +189,9 @@ def test_a_group_that_loses_a_worker_at_its_start_is_started_anew(ray_cluster, t
                 ray.kill(worker_group.get_workers()[1].actor)
 
     once, store = tmp_path / "once", publish_pairs(tmp_path)
-    task = task_of(
-        open_data(store, (CorpusShare(pairs="small"),)),
-        CONFIG.with_overrides({"epochs": 1}),
-        store.root / "runs" / "started",
-        initial=None,
-        validate=None,
-        trackers=TrackerConfig(),
-    )
+    its_task = task(store, "started", CONFIG.with_overrides({"epochs": 1}))
     workers = ScalingConfig(num_workers=2, resources_per_worker={"CPU": 0.5})
-    state = fit(task, workers, 0, callbacks=[LosesOneAtItsStart()])
+    state = fit(its_task, workers, 0, callbacks=[LosesOneAtItsStart()])
     assert once.exists()
     assert state["progress"]["steps_done"] == STEPS_PER_EPOCH
 

@@ -8,8 +8,11 @@ from drawn_figures import CAPTION, HEIGHT, WIDTH, compound, photo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from figclip.panels.labels.ocr import see_labels
 from figclip.panels.scores import panel_score
 from figclip.panels.split import SplitFigure, split_pair
+from figclip.sources.synthetic.compounds import draw_compound
+from figclip.sources.synthetic.panel_plans import LayoutClass
 
 
 def words(found: SplitFigure) -> str:
@@ -124,16 +127,20 @@ def test_a_picture_has_the_panels_that_its_labels_show_and_not_those_that_it_lac
     assert "(C) Dead ones." in " ".join(found.shared)
 
 
-def test_labels_that_are_seen_speak_for_those_that_are_not() -> None:
-    image, boxes = compound("ABCD")
-    hidden = image.copy()
-    [box] = [p.label_box for p in split_pair(image, CAPTION).panels if p.label == "D"]
-    assert box is not None
-    x0, y0, x1, y1 = box
-    hidden[y0 - 3 : y1 + 3, x0 - 3 : x1 + 3] = 255
-    found = split_pair(hidden, CAPTION)
-    assert panel_score([panel.box for panel in found.panels], list(boxes.values())) == 1
-    assert found.notes == ("by_order: D",)
+@pytest.mark.parametrize(
+    ("layout_class", "seed", "num_convincing", "num_hints"),
+    [("stitched", 15, 2, 2), ("dark-gutter", 53, 2, 2), ("grid", 7, 0, 1), ("grid", 57, 0, 1)],
+)
+def test_labels_that_are_seen_speak_for_those_that_are_not(
+    layout_class: LayoutClass, seed: int, num_convincing: int, num_hints: int
+) -> None:
+    """Also one that would not convince alone."""
+    figure = draw_compound(random.Random(seed), layout_class)
+    image, true = np.asarray(figure.image), [panel.box for panel in figure.panels]
+    sighted = see_labels(image, [panel.label for panel in figure.panels])
+    assert (len(sighted.labels), len(sighted.hints)) == (num_convincing, num_hints)
+    assert len(true) > num_hints
+    assert panel_score([panel.box for panel in split_pair(image, figure.caption).panels], true) == 1
 
 
 @settings(deadline=None, max_examples=25)

@@ -5,18 +5,14 @@ from typing import Any
 import pytest
 import small_pairs
 import torch
-from small_runs import CONFIG
+from small_runs import CONFIG, task
 
-from figclip.inputs.corpora import CorpusShare
 from figclip.store import Store
 from figclip.training.alone import LoneRank, Tell
 from figclip.training.checkpoint import Progress
-from figclip.training.data import open_data, task_of
 from figclip.training.loop import Diverged, Worker
 from figclip.training.loss import clip_loss
 from figclip.training.recipe import PretrainConfig
-from figclip.training.task import Task
-from figclip.training.trackers import TrackerConfig
 
 CPU = torch.device("cpu")
 NUM_STEPS = 8
@@ -34,17 +30,6 @@ def _one_thread():
 @pytest.fixture(scope="module")
 def store(tmp_path_factory) -> Store:
     return small_pairs.publish_pairs(tmp_path_factory.mktemp("pairs"), num_train=36)
-
-
-def task(store: Store, run: str, config: PretrainConfig) -> Task:
-    return task_of(
-        open_data(store, (CorpusShare(pairs="small"),)),
-        config,
-        store.root / "runs" / run,
-        initial=None,
-        validate=None,
-        trackers=TrackerConfig(),
-    )
 
 
 def recipe(**overrides: Any) -> PretrainConfig:

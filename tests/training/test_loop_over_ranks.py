@@ -12,19 +12,16 @@ import small_pairs
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from small_runs import ALONE, CONFIG
+from small_runs import ALONE, CONFIG, task
 
-from figclip.inputs.corpora import CorpusShare
 from figclip.inputs.reader import Batch
 from figclip.store import Store
 from figclip.training.alone import LoneRank
 from figclip.training.checkpoint import Progress
-from figclip.training.data import open_data, task_of
 from figclip.training.learner import Learner
 from figclip.training.loop import Worker
 from figclip.training.recipe import PretrainConfig
 from figclip.training.task import Task
-from figclip.training.trackers import TrackerConfig
 
 pytestmark = pytest.mark.timeout(280)
 
@@ -54,17 +51,6 @@ class OneOfRanks(LoneRank):
             super().report(metrics, learner, progress)
         if self.num_ranks > 1:
             dist.barrier()
-
-
-def task(store: Store, run: str, config: PretrainConfig) -> Task:
-    return task_of(
-        open_data(store, (CorpusShare(pairs="small"),)),
-        config,
-        store.root / "runs" / run,
-        initial=None,
-        validate=None,
-        trackers=TrackerConfig(),
-    )
 
 
 def trained(its_task: Task, rank: int, num_ranks: int, *, killed_at: int = 0) -> dict[str, Any]:

@@ -18,6 +18,10 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def in_per_cent(self) -> str:
+        return f"{100 * self.low:.2f} … {100 * self.high:.2f}"
+
 
 def bootstrap(
     gains: Float[np.ndarray, "n measures"], *, num_resamples: int, seed: int, level: float = 0.95

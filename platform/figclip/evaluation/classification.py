@@ -12,6 +12,9 @@ from jaxtyping import Bool, Float, Int
 
 from figclip.evaluation.bootstrap import Interval, resampled
 
+METRIC_WORDS = {"accuracy": "accuracy", "auroc": "AUROC", "macro_f1": "macro F1"}
+"""What tables call the measures."""
+
 Weighed = Callable[[Float[np.ndarray, "rows n"]], Float[np.ndarray, " rows"]]
 """How often each picture counts, a draw a row → the measure of each draw."""
 

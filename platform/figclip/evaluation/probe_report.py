@@ -10,10 +10,11 @@ from pydantic import Field, PositiveInt
 
 from figclip.config import Config
 from figclip.embedding.encoder import Encoder
+from figclip.evaluation.classification import METRIC_WORDS
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.embedded import EmbeddedSet, embed_set
 from figclip.evaluation.probing import ShareResult, probed
-from figclip.evaluation.sources import begun, opened_encoders
+from figclip.evaluation.sources import begun, opened_encoders, published_as
 from figclip.statistics.wording import markdown
 from figclip.store import Manifest, Store
 
@@ -95,12 +96,10 @@ def evaluate_probe(
         name: [probe(encoder, dataset, data, config) for dataset in datasets]
         for name, encoder in opened_encoders(store, encoders, device=device)
     }
-    with store.publishing("evaluation", version, config=settings, inputs=inputs) as publication:
-        publication.folder.write(TABLE_FILE, probe_text(results).encode())
-        numbers = {name: [plain_probe(one) for one in found] for name, found in results.items()}
-        publication.folder.write(JSON_FILE, json.dumps(numbers, indent=1).encode())
-        publication.counts.update({name: measures_of(found) for name, found in results.items()})
-    return store.manifest("evaluation", version)
+    numbers = {name: [plain_probe(one) for one in found] for name, found in results.items()}
+    counts = {name: measures_of(found) for name, found in results.items()}
+    files = {TABLE_FILE: probe_text(results), JSON_FILE: json.dumps(numbers, indent=1)}
+    return published_as(store, version, settings, inputs, files=files, counts=counts)
 
 
 def measures_of(results: Sequence[ProbeResult]) -> dict[str, float]:
@@ -183,8 +182,7 @@ def plain_probe(result: ProbeResult) -> dict[str, Any]:
 
 def _headed(title: str, metric: str) -> str:
     name, _, share = title.rpartition(", ")
-    words = {"accuracy": "accuracy", "auroc": "AUROC", "macro_f1": "macro F1"}[metric]
-    return f"{name}, {100 * float(share):.3g} %: {words} (%)"
+    return f"{name}, {100 * float(share):.3g} %: {METRIC_WORDS[metric]} (%)"
 
 
 def _share_rows(result: ProbeResult, share: ShareResult) -> list[list[str]]:
@@ -197,7 +195,7 @@ def _share_rows(result: ProbeResult, share: ShareResult) -> list[list[str]]:
     rows = []
     for name, value in share.values.items():
         found = share.intervals.get(name)
-        interval = "–" if found is None else f"{100 * found.low:.2f} … {100 * found.high:.2f}"
+        interval = "–" if found is None else found.in_per_cent
         size = f"{100 * share.share:.3g} %: {sizes[0]:,}"
         numbers = [f"{100 * value:.2f}", f"{100 * share.deviations[name]:.2f}", interval]
         rows.append([size, name, *numbers, *facts, ends, f"{short} of {len(share.fits)}"])

@@ -1,6 +1,6 @@
 """What an evaluation is made from: encoders by any name, sets by the state of their files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ from figclip.config import Config
 from figclip.embedding.encoder import Encoder
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.opening import files_digest, folder_digest
-from figclip.store import Store
+from figclip.store import Manifest, Store
 
 
 def published(encoders: Sequence[str]) -> tuple[str, ...]:
@@ -32,6 +32,25 @@ def begun(
         "files": {dataset.name: files_digest(dataset, data) for dataset in datasets},
     }
     return settings, tuple(f"encoder@{one}" for one in mine)
+
+
+def published_as(
+    store: Store,
+    version: str,
+    settings: dict[str, Any],
+    inputs: tuple[str, ...],
+    *,
+    files: Mapping[str, str | bytes],
+    counts: Mapping[str, Any],
+) -> Manifest:
+    """`evaluation/{version}` with these files, and with these counts in its manifest."""
+    with store.publishing("evaluation", version, config=settings, inputs=inputs) as publication:
+        for name, content in files.items():
+            publication.folder.write(
+                name, content.encode() if isinstance(content, str) else content
+            )
+        publication.counts.update(counts)
+    return store.manifest("evaluation", version)
 
 
 def captions_digest(data: str, name: str) -> str:

@@ -22,7 +22,7 @@ from figclip.evaluation.measures import (
     of_zero_shot,
 )
 from figclip.evaluation.probe_report import ProbeConfig, probe
-from figclip.evaluation.sources import begun, captions_digest, opened_encoders
+from figclip.evaluation.sources import begun, captions_digest, opened_encoders, published_as
 from figclip.evaluation.whole_report import JSON_FILE, report_files
 from figclip.evaluation.zero_shot import zero_shot
 from figclip.evaluation.zero_shot_report import ZeroShotConfig
@@ -88,11 +88,10 @@ def evaluate_whole(
         command=command, encoder=encoders[0], revision=code_revision(), measures=tuple(measures)
     )
     compared = [] if stored is None else against(report, stored)
-    with store.publishing("evaluation", version, config=settings, inputs=inputs) as publication:
-        for file, content in report_files(report, compared).items():
-            publication.folder.write(file, content)
-        publication.counts.update(num_numbers=len(measures), num_encoders=len(encoders))
-    return store.manifest("evaluation", version), compared
+    files = report_files(report, compared)
+    counts = {"num_numbers": len(measures), "num_encoders": len(encoders)}
+    manifest = published_as(store, version, settings, inputs, files=files, counts=counts)
+    return manifest, compared
 
 
 def searched(store: Store, encoder: str, embeddings: str, config: WholeConfig) -> list[Measure]:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
+from figclip.evaluation.bootstrap import Interval
+from figclip.evaluation.classification import METRIC_WORDS
 from figclip.evaluation.compare import signed
 from figclip.evaluation.measures import Comparison, EvaluationReport, Measure
 from figclip.statistics.report_page import Picture, report_page
@@ -23,7 +25,6 @@ NOTES = {
     "probe": "Per cent; mean ± standard deviation over the seeds' subsets. Laid out as the paper's "
     "Fig. 3 C and D.",
 }
-WORDS = {"accuracy": "accuracy", "auroc": "AUROC", "macro_f1": "macro F1"}
 CAPTION = (
     "{}: each encoder's number and its 95 % interval, from the pictures drawn anew with return."
 )
@@ -194,7 +195,7 @@ def _draw(
 
 def words(measure: str) -> str:
     name, at, share = measure.partition(" at ")
-    return f"{WORDS.get(name, name)}{at}{share}"
+    return f"{METRIC_WORDS.get(name, name)}{at}{share}"
 
 
 def cell(one: Measure | None) -> str:
@@ -205,7 +206,7 @@ def cell(one: Measure | None) -> str:
 
 
 def interval(one: Measure) -> str:
-    return f"{100 * one.low:.2f} … {100 * one.high:.2f}"
+    return Interval(one.low, one.high).in_per_cent
 
 
 def _share(value: float | None) -> str:

@@ -8,9 +8,10 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from figclip.config import Config
 from figclip.evaluation.bootstrap import Interval
+from figclip.evaluation.classification import METRIC_WORDS
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.published import BIOMEDCLIP_224, PAPER
-from figclip.evaluation.sources import begun, opened_encoders
+from figclip.evaluation.sources import begun, opened_encoders, published_as
 from figclip.evaluation.zero_shot import ZeroShotResult, measures_of, zero_shot
 from figclip.statistics.wording import markdown
 from figclip.store import Manifest, Store
@@ -62,12 +63,10 @@ def evaluate_zero_shot(
         ]
         for name, encoder in opened_encoders(store, encoders, device=device)
     }
-    with store.publishing("evaluation", version, config=settings, inputs=inputs) as publication:
-        publication.folder.write(TABLE_FILE, zero_shot_text(results).encode())
-        numbers = {name: [plain_result(one) for one in found] for name, found in results.items()}
-        publication.folder.write(JSON_FILE, json.dumps(numbers, indent=1).encode())
-        publication.counts.update({name: measures_of(found) for name, found in results.items()})
-    return store.manifest("evaluation", version)
+    numbers = {name: [plain_result(one) for one in found] for name, found in results.items()}
+    counts = {name: measures_of(found) for name, found in results.items()}
+    files = {TABLE_FILE: zero_shot_text(results), JSON_FILE: json.dumps(numbers, indent=1)}
+    return published_as(store, version, settings, inputs, files=files, counts=counts)
 
 
 def zero_shot_text(results: Mapping[str, Sequence[ZeroShotResult]]) -> str:
@@ -87,8 +86,11 @@ def summary_table(results: Mapping[str, Sequence[ZeroShotResult]]) -> str:
     The paper's numbers stand under its own sets alone, declared as they were there.
     """
     sets = [result.dataset for result in next(iter(results.values()))]
-    metrics = {"accuracy": "accuracy", "auroc": "AUROC", "macro_f1": "macro F1"}
-    head = ["", *(f"{one.title}, {metrics[one.metric]} (%)" for one in sets), "mean of the paper's"]
+    head = [
+        "",
+        *(f"{one.title}, {METRIC_WORDS[one.metric]} (%)" for one in sets),
+        "mean of the paper's",
+    ]
     rows = [head]
     for name, found in results.items():
         mean = measures_of(list(found)).get("zero_shot_mean")
@@ -148,4 +150,4 @@ def _per_cent(share: float | None) -> str:
 
 
 def _interval(found: Interval | None) -> list[str]:
-    return ["–" if found is None else f"{100 * found.low:.2f} … {100 * found.high:.2f}"]
+    return ["–" if found is None else found.in_per_cent]

@@ -48,11 +48,12 @@ SIDES = ({"left"}, {"middle", "center", "centre"}, {"right"})
 UNSEEN = 0.7
 """Least confidence in panels of which no label was seen.
 
-Seen ones speak for the caption: of a part s of all labels, the least is
-`UNSEEN` (1 - s) ** `TRUST`. Set on real annotated figures, compound ones whose labels were withheld
-and single ones with captions that name labels which they lack: less of it cuts more of the latter.
+Set on real annotated figures, compound ones whose labels were withheld and single ones with captions
+that name labels which they lack: a lower bound cuts more of the latter.
 """
 TRUST = 1.2
+"""How much labels that were seen speak for those that were not: where a part s of all was seen, the
+least confidence is `UNSEEN` (1 - s) ** `TRUST`."""
 
 SEEN_BY_NETWORK = 0.6
 """Confidence in panels that only the network's borders divide."""

@@ -34,7 +34,7 @@ from figclip.training.worker import run_worker
 
 log = logging.getLogger(__name__)
 
-MOST_STARTS = 3
+MOST_RESTARTS = 2
 """Of a group of workers that loses one before its work begins."""
 
 
@@ -133,14 +133,14 @@ def fit(
     A group that loses a worker just when it is told its work is started anew: there Ray Train,
     which does so before and after, gives the run up.
     """
-    for start in range(1, MOST_STARTS + 1):
+    for _ in range(MOST_RESTARTS):
         try:
             return _fit(task, workers, max_failures, callbacks)
         except ControllerError as error:
-            if start == MOST_STARTS or not isinstance(error.controller_failure, RayActorError):
+            if not isinstance(error.controller_failure, RayActorError):
                 raise
             log.warning("a worker was lost while the group started, which starts again: %s", error)
-    raise AssertionError("unreachable")
+    return _fit(task, workers, max_failures, callbacks)
 
 
 def _fit(

@@ -52,9 +52,9 @@ def border_map(image: UInt8[np.ndarray, "height width 3"]) -> Maps:
 
 
 def is_noise(image: UInt8[np.ndarray, "height width 3"]) -> bool:
-    """Whether neighbouring pixels of some rows and columns have nothing to do with one another.
+    """Whether neighbouring pixels, of some rows and columns, have nothing to do with one another.
 
-    Their correlation is 0 in noise and 0.38 at the least in 900 generated and 74 real figures.
+    In figures, also in dark and grainy ones, they have much.
     """
     green = image[..., 1]
     across = green[:: max(1, green.shape[0] // NUM_SAMPLED)]
