@@ -48,8 +48,8 @@ SIDES = ({"left"}, {"middle", "center", "centre"}, {"right"})
 UNSEEN = 0.7
 """Least confidence in panels of which no label was seen.
 
-Set on real annotated figures, compound ones whose labels were withheld and single ones with captions
-that name labels which they lack: a lower bound cuts more of the latter.
+Set on real annotated figures, compound ones whose labels were withheld and single ones with
+captions that name labels which they lack: a lower bound cuts more of the latter.
 """
 TRUST = 1.2
 """How much labels that were seen speak for those that were not: where a part s of all was seen, the
