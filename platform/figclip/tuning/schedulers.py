@@ -85,8 +85,9 @@ class Halving(ASHAScheduler):
         self._remember(trial.trial_id, self._running.get(trial.config["number"], ()))
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Those that confirm, with other seeds than the first, run to their end."""
-        if trial.config["seed"]:
+        """Those that confirm, with other seeds than the first, run to their end; and who has seen
+        all samples is not stopped at the last of them, but ends by itself, complete."""
+        if trial.config["seed"] or result[self._time_attr] >= self._max_t:
             return TrialScheduler.CONTINUE
         return super().on_trial_result(tune_controller, trial, result)
 
