@@ -19,7 +19,7 @@ SPACE = Space(
                 "model.text.context_length": (32, 64, 128),
                 "model.initial_scale": (4.0, 1 / 0.07),
             },
-            num_samples=12,
+            num_samples=24,
             num_seeds=3,
             scheduler="asha",
         ),
