@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from figclip.evaluation import retrieval
+from figclip.evaluation.ranking import rank_both_ways
 from figclip.evaluation.retrieval import Recall, caption_groups, recall, validate
 
 KS = (1, 2, 3, 5)
@@ -113,9 +113,7 @@ def test_result_depends_neither_on_the_tiles_nor_on_the_order_of_the_pairs(n, se
 def test_copies_of_one_caption_tie_exactly_however_the_scores_are_rounded():
     images = unit_vectors(300, 511)
     texts = np.repeat(unit_vectors(100, 511, seed=1), 3, axis=0)
-    ranking, _ = retrieval.rank_both_ways(
-        images, texts, groups=np.arange(300), tile=77, device="cpu"
-    )
+    ranking, _ = rank_both_ways(images, texts, groups=np.arange(300), tile=77, device="cpu")
     assert (ranking.num_tied == 3).all()
 
 

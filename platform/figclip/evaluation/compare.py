@@ -14,7 +14,8 @@ from jaxtyping import Float
 from figclip.embedding.vectors import Embeddings
 from figclip.evaluation.beside import percent
 from figclip.evaluation.bootstrap import Interval, bootstrap
-from figclip.evaluation.retrieval import hit_probability, rank_both_ways
+from figclip.evaluation.ranking import SIDE, rank_both_ways
+from figclip.evaluation.retrieval import hit_probability
 from figclip.statistics.wording import markdown
 
 WAYS = ("text → image", "image → text")
@@ -46,7 +47,7 @@ def compared(
     ks: Sequence[int] = (1, 5, 10),
     num_resamples: int = 10_000,
     seed: int = 0,
-    tile: int = 2048,
+    tile: int = SIDE,
     device: str = "cpu",
 ) -> list[Difference]:
     """Recall@k both ways of two encoders on the same pairs, in the same order.

@@ -14,6 +14,7 @@ from figclip.evaluation.datasets.captioned import CaptionedSet
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.published import BIOMEDCLIP_224, PAPER
 from figclip.evaluation.probe_report import ProbeResult
+from figclip.evaluation.ranking import SIDE
 from figclip.evaluation.zero_shot import ZeroShotResult
 
 Task = Literal["retrieval", "zero_shot", "probe"]
@@ -81,7 +82,7 @@ def of_retrieval(
 ) -> Iterator[Measure]:
     """Recall@k both ways, exact; a tie counts by its expected value."""
     pairs = Embeddings([""] * len(found.images), found.images, found.texts)
-    each = hits(pairs, ks=ks, tile=2048, device="cpu")
+    each = hits(pairs, ks=ks, tile=SIDE, device="cpu")
     gains = np.stack([*each.values()], axis=1)
     intervals = bootstrap(gains, num_resamples=num_resamples, seed=0)
     for (name, gain), interval in zip(each.items(), intervals, strict=True):

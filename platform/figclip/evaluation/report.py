@@ -21,6 +21,7 @@ from figclip.evaluation.beside import (
     percent,
 )
 from figclip.evaluation.grid import GridRow, draw_grid
+from figclip.evaluation.ranking import SIDE
 from figclip.evaluation.retrieval import RetrievalResult, caption_groups, recall
 from figclip.schema import Split
 from figclip.statistics.wording import markdown
@@ -37,7 +38,7 @@ class EvaluationConfig(Config):
     split: Split = "test"
     ks: tuple[PositiveInt, ...] = (1, 5, 10)
     """Recall among the first so many."""
-    tile: PositiveInt = 2048
+    tile: PositiveInt = SIDE
     """Scores are computed in squares of this side."""
     num_queries: PositiveInt = 6
     """Rows of the grid."""

@@ -5,33 +5,16 @@ an evaluation that sorts them anyway reports the order of its file. Here a query
 answer ties with others counts by the probability that a random order of the tie puts a right one
 among the first k; the bounds (every tie lost, every tie won) stand beside it.
 
-Scores are computed in float64, where the rounding of a dot product of unit float32 vectors stays
-below `dim * 2**-53`. Two scores tie where they differ by no more than `TIE`: that is well above the
-rounding, so equal vectors always tie whatever tile they fall in, and well below what one changed
-bit of a float32 coordinate does to a score.
+The counts are those of float64; see `ranking`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int, Shaped
-from torch import Tensor
+from jaxtyping import Float, Int
 
-TIE = 1e-12
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Where each query's best right answer stands among all candidates; arrays of length n."""
-
-    num_greater: Int[np.ndarray, " n"]
-    """Candidates that score above it: all of them are wrong."""
-    num_tied: Int[np.ndarray, " n"]
-    """Candidates that score the same, itself included."""
-    num_right_tied: Int[np.ndarray, " n"]
-    """Those among the tied that are right."""
+from figclip.evaluation.ranking import SIDE, Ranking, rank_both_ways
 
 
 @dataclass(frozen=True)
@@ -64,7 +47,7 @@ def recall(
     *,
     ks: Sequence[int] = (1, 5, 10),
     groups: Int[np.ndarray, " n"] | None = None,
-    tile: int = 2048,
+    tile: int = SIDE,
     device: str = "cpu",
 ) -> RetrievalResult:
     """Recall@k of each image among all texts, and of each text among all images.
@@ -144,60 +127,6 @@ def chance_recall(groups: Int[np.ndarray, " n"], k: int) -> float:
     num_right = sizes[which]
     total = np.full(len(groups), len(groups))
     return float(hit_probability(np.full(len(groups), k), total, num_right).mean())
-
-
-def rank_both_ways(
-    images: Float[np.ndarray, "n dim"],
-    texts: Float[np.ndarray, "n dim"],
-    *,
-    groups: Int[np.ndarray, " n"],
-    tile: int,
-    device: str,
-) -> tuple[Ranking, Ranking]:
-    """The ranking of images' texts, and of texts' images; each score is computed twice in all.
-
-    The first pass finds each query's best right score, the second counts against it.
-    """
-    n, where = len(images), torch.device(device)
-    image, text, group = (torch.tensor(array, device=where) for array in (images, texts, groups))
-    best = torch.full((2, n), -torch.inf, dtype=torch.float64, device=where)
-    counts = torch.zeros((2, 3, n), dtype=torch.int64, device=where)
-    is_alone = len(np.unique(groups)) == n
-    for rows, columns in _tiles(n, tile):
-        if is_alone and rows != columns:
-            continue
-        right = group[rows, None] == group[None, columns]
-        scores = _scores(image[rows], text[columns]).masked_fill(~right, -torch.inf)
-        best[0, rows] = torch.maximum(best[0, rows], scores.amax(1))
-        best[1, columns] = torch.maximum(best[1, columns], scores.amax(0))
-    for rows, columns in _tiles(n, tile):
-        right = group[rows, None] == group[None, columns]
-        scores = _scores(image[rows], text[columns])
-        counts[0, :, rows] += _counts(scores, right, best[0, rows])
-        counts[1, :, columns] += _counts(scores.T, right.T, best[1, columns])
-    forth, back = counts.cpu().numpy()
-    return Ranking(*forth), Ranking(*back)
-
-
-def _tiles(n: int, tile: int) -> Iterator[tuple[slice, slice]]:
-    cuts = [slice(start, min(start + tile, n)) for start in range(0, n, tile)]
-    return ((rows, columns) for rows in cuts for columns in cuts)
-
-
-def _scores(image: Float[Tensor, "a dim"], text: Float[Tensor, "b dim"]) -> Float[Tensor, "a b"]:
-    return image.double() @ text.double().T
-
-
-def _counts(
-    scores: Float[Tensor, "a b"], right: Shaped[Tensor, "a b"], best: Float[Tensor, " a"]
-) -> Int[Tensor, "3 a"]:
-    """For each row: how many score above `best`, how many tie with it, how many of those are right.
-
-    A right answer never counts as above, though rounding may lift it a little.
-    """
-    gap = scores - best[:, None]
-    tied = gap.abs() <= TIE
-    return torch.stack([(gap > TIE).sum(1), tied.sum(1), (tied & right).sum(1)])
 
 
 def _check(images: np.ndarray, texts: np.ndarray) -> None:
