@@ -24,6 +24,7 @@ from jobs.benchmarks.panel_borders import panel_borders
 from jobs.benchmarks.panel_layouts import panel_layouts
 from jobs.benchmarks.panel_pictures import panel_pictures
 from jobs.benchmarks.panels import panels
+from jobs.benchmarks.retrieval import retrieval
 from jobs.benchmarks.sweep import sweep_overhead
 from jobs.benchmarks.train_step import train_step
 from jobs.benchmarks.train_step_gpu import train_step_on
@@ -43,7 +44,8 @@ class BenchmarkJob(Job):
     parts: tuple[str, ...] | None = None
     """Of `ingest` and `train_step`, the parts to run; unset: all."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Of `loss` and `train_step`, where they are taken; on a GPU the step is BiomedCLIP's own."""
+    """Of `loss`, `retrieval` and `train_step`, where they are taken; on a GPU the step is
+    BiomedCLIP's own, and retrieval that of the paper's test split."""
     batch_size: PositiveInt = 256
     """Of `train_step` on a GPU."""
     precision: Precision = "bf16"
@@ -94,6 +96,7 @@ BENCHMARKS: dict[str, Callable[[Path, BenchmarkJob], Figures]] = {
     "panel_pictures": _panel_pictures,
     "panel_borders": lambda _, config: panel_borders(Path(config.shared)),
     "panel_layouts": lambda _, config: panel_layouts(Path(config.shared)),
+    "retrieval": lambda _, config: retrieval(config.device),
     "train_step": _train_step,
     "sweep": lambda folder, _: sweep_overhead(folder),
 }

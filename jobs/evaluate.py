@@ -4,18 +4,27 @@
 `python -m jobs.evaluate probe --encoder X --data DIR`, `python -m jobs.evaluate all --encoder X`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+
+from pydantic import NonNegativeInt, PositiveFloat
 
 from figclip.config import UsageError
 from figclip.evaluation.measures import EvaluationReport
 from figclip.evaluation.probe_report import ProbeConfig, evaluate_probe
+from figclip.evaluation.ranking import rank_both_ways
 from figclip.evaluation.report import EvaluationConfig, evaluate
+from figclip.evaluation.retrieval import Rank
+from figclip.evaluation.spread import rank_on_ray
 from figclip.evaluation.whole import WholeConfig, evaluate_whole
 from figclip.evaluation.whole_report import TABLE_FILE
 from figclip.evaluation.zero_shot_report import ZeroShotConfig, evaluate_zero_shot
 from figclip.resources import require_device
 from figclip.store import Manifest, Store
-from jobs.entry import Job, command_of, keep_config, run
+from figclip.tasks import Workers
+from jobs.entry import Job, command_of, joined_ray, keep_config, run
 from jobs.labelled_sets import all_sets, data_of, named_sets, sets_to_learn
 
 
@@ -33,6 +42,10 @@ class EvaluateJob(Job, EvaluationConfig):
     """Name of the evaluation artifact to publish."""
     device: str = "cpu"
     """Where scores are computed: `cpu` or `cuda`."""
+    num_tasks: NonNegativeInt = 0
+    """Of Ray, among which the images are dealt out; 0 ranks in this process, by all its threads."""
+    cpus_per_task: PositiveFloat = 1.0
+    """CPUs that Ray sets aside for each."""
 
 
 class LabelledJob(Job):
@@ -106,16 +119,27 @@ def main(config: Job) -> Manifest:
 def retrieval(config: EvaluateJob) -> Manifest:
     require_device(config.device)
     store = Store(config.store)
-    manifest = evaluate(
-        store,
-        embeddings_version=config.embeddings,
-        pairs_version=config.pairs,
-        version=config.version,
-        config=config.part(EvaluationConfig),
-        beside=config.beside,
-        device=config.device,
-    )
+    with ranked_by(config) as rank:
+        manifest = evaluate(
+            store,
+            embeddings_version=config.embeddings,
+            pairs_version=config.pairs,
+            version=config.version,
+            config=config.part(EvaluationConfig),
+            beside=config.beside,
+            device=config.device,
+            rank=rank,
+        )
     return told(store, manifest, config, "recall.md")
+
+
+@contextmanager
+def ranked_by(config: EvaluateJob) -> Iterator[Rank]:
+    if not config.num_tasks:
+        yield rank_both_ways
+        return
+    with joined_ray(config):
+        yield partial(rank_on_ray, workers=Workers(config.cpus_per_task, config.num_tasks))
 
 
 def zero_shot(config: ZeroShotJob) -> Manifest:

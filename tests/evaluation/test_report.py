@@ -9,6 +9,7 @@ from tiny import publish_tiny_embeddings, publish_tiny_pairs, unit_vectors
 
 from figclip.config import UsageError
 from figclip.embedding.vectors import Embeddings, read_table, split_files
+from figclip.evaluation.approximate import Graph
 from figclip.evaluation.report import (
     EvaluationConfig,
     evaluate,
@@ -126,3 +127,12 @@ def test_the_same_evaluation_again_is_kept(store):
     assert evaluated(store) == evaluated(store)
     with pytest.raises(UsageError, match="published already"):
         evaluated(store, EvaluationConfig(split="train"))
+
+
+def test_a_graph_of_neighbours_stands_beside_the_exact_search(store):
+    evaluated(store, EvaluationConfig(num_queries=3, approximate=Graph(breadth=200)))
+    folder = store.open("evaluation", "v")
+    found = json.loads(folder.read("recall.json"))["approximate"]
+    assert found["text_to_image"]["1"] == 1
+    assert found["loss"] == {"1": 0, "5": 0, "10": 0}
+    assert "(HNSW) finds recall@1 100.00 % text → image" in folder.read("recall.md").decode()

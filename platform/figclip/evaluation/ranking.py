@@ -80,8 +80,13 @@ def rank_both_ways(
 
 def rankings(counts: Counts, answers: Answers) -> tuple[Ranking, Ranking]:
     """Of the counts of all images."""
-    own = answers.num_tied
-    return Ranking(*counts.of_images, own[0]), Ranking(*counts.of_texts, own[1])
+    forth, back = (
+        Ranking(num_greater=greater, num_tied=tied, num_right_tied=right)
+        for (greater, tied), right in zip(
+            (counts.of_images, counts.of_texts), answers.num_tied, strict=True
+        )
+    )
+    return forth, back
 
 
 def right_answers(images: Vectors, texts: Vectors, groups: Groups, *, tile: int = SIDE) -> Answers:

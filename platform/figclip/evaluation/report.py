@@ -12,6 +12,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from figclip.config import Config
 from figclip.embedding.vectors import Embeddings, num_rows, read_table, split_files
+from figclip.evaluation.approximate import ApproximateRecall, Graph, approximate_recall
 from figclip.evaluation.beside import (
     Line,
     beside_table,
@@ -21,8 +22,8 @@ from figclip.evaluation.beside import (
     percent,
 )
 from figclip.evaluation.grid import GridRow, draw_grid
-from figclip.evaluation.ranking import SIDE
-from figclip.evaluation.retrieval import RetrievalResult, caption_groups, recall
+from figclip.evaluation.ranking import SIDE, rank_both_ways
+from figclip.evaluation.retrieval import Rank, RetrievalResult, caption_groups, recall
 from figclip.schema import Split
 from figclip.statistics.wording import markdown
 from figclip.store import Folder, Manifest, Store
@@ -46,6 +47,8 @@ class EvaluationConfig(Config):
     """Figures in a row of the grid."""
     seed: NonNegativeInt = 0
     """Chooses the grid's captions."""
+    approximate: Graph | None = None
+    """Search such a graph of near neighbours as well, and say what that loses."""
 
 
 def evaluate(
@@ -57,12 +60,13 @@ def evaluate(
     config: EvaluationConfig,
     beside: Sequence[str] = (),
     device: str = "cpu",
+    rank: Rank = rank_both_ways,
 ) -> Manifest:
     """Publish `evaluation/{version}`: `recall.md`, `recall.json` and `grid.png`.
 
     `beside` are versions of other embeddings, of other encoders or of other pairs, whose recall on
-    the same split stands in a second table. `UsageError` where the split holds no pair, or the
-    embeddings are of other pairs.
+    the same split stands in a second table; `rank` searches. `UsageError`
+    where the split holds no pair, or the embeddings are of other pairs.
     """
     others = [f"embeddings@{other}" for other in beside]
     inputs = (f"embeddings@{embeddings_version}", f"pairs@{pairs_version}", *others)
@@ -72,7 +76,7 @@ def evaluate(
     found = held_out(store, embeddings_version, pairs_version, config.split)
     pairs = store.open("pairs", pairs_version)
     captions = split_captions(pairs, config.split)
-    ranked_by = partial(recall, ks=config.ks, tile=config.tile, device=device)
+    ranked_by = partial(recall, ks=config.ks, tile=config.tile, device=device, rank=rank)
     results = {
         name: ranked_by(found.images, found.texts, groups=right)
         for name, right in (("of_pairs", None), ("of_captions", caption_groups(captions)))
@@ -81,12 +85,20 @@ def evaluate(
     for other in beside:
         theirs = held_out(store, other, pairs_of(store, other), config.split)
         lines.append(line_of(store, other, ranked_by(theirs.images, theirs.texts)))
+    short = None
+    if config.approximate is not None:
+        own, exact = np.arange(len(found.pair_ids)), results["of_pairs"]
+        short = approximate_recall(
+            found.images, found.texts, exact, groups=own, graph=config.approximate
+        )
     with store.publishing("evaluation", version, config=settings, inputs=inputs) as publication:
         text = report_text(results["of_pairs"], results["of_captions"], split=config.split)
+        text += "" if short is None else f"\n{approximate_text(short)}\n"
         if beside:
             text += f"\nRecall@k beside other encoders and pairs:\n\n{beside_table(lines)}\n"
         publication.folder.write(TABLE_FILE, text.encode())
         numbers: dict[str, Any] = {name: asdict(result) for name, result in results.items()}
+        numbers["approximate"] = None if short is None else asdict(short)
         numbers["beside"] = [asdict(line) for line in lines]
         publication.folder.write(JSON_FILE, json.dumps(numbers, indent=1).encode())
         ranked = grid_ranking(found, captions, config)
@@ -133,6 +145,16 @@ def report_text(of_pairs: RetrievalResult, of_captions: RetrievalResult, *, spli
             f"{percent(shares[1].expected[first])} image → text."
         )
     return "\n".join(lines) + "\n"
+
+
+def approximate_text(found: ApproximateRecall) -> str:
+    """A sentence: what a graph of near neighbours finds, and what it loses."""
+    each = [
+        f"recall@{k} {percent(found.text_to_image[k])} text → image and "
+        f"{percent(found.image_to_text[k])} image → text, at most {100 * loss:.2f} points below"
+        for k, loss in found.loss.items()
+    ]
+    return f"A graph of near neighbours (HNSW) finds {'; '.join(each)} the exact search."
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,16 @@ among the first k; the bounds (every tie lost, every tie won) stand beside it.
 The counts are those of float64; see `ranking`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from figclip.evaluation.ranking import SIDE, Ranking, rank_both_ways
+
+Rank = Callable[..., tuple[Ranking, Ranking]]
+"""`ranking.rank_both_ways`, or one that does the same elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +52,18 @@ def recall(
     groups: Int[np.ndarray, " n"] | None = None,
     tile: int = SIDE,
     device: str = "cpu",
+    rank: Rank = rank_both_ways,
 ) -> RetrievalResult:
     """Recall@k of each image among all texts, and of each text among all images.
 
     `images` and `texts` are unit vectors, row i of one paired with row i of the other. With
     `groups` all rows of one group are right answers for each other (see `caption_groups`). Memory
-    is `tile * tile` scores. `ValueError` where the vectors are no unit vectors or do not pair up.
+    is `tile * tile` scores; `rank` does the work. `ValueError` where the
+    vectors are no unit vectors or do not pair up.
     """
     _check(images, texts)
     own = np.arange(len(images)) if groups is None else groups
-    forth, back = rank_both_ways(images, texts, groups=own, tile=tile, device=device)
+    forth, back = rank(images, texts, groups=own, tile=tile, device=device)
     return RetrievalResult(
         num_pairs=len(images),
         image_to_text=summary(forth, ks),
@@ -133,7 +138,7 @@ def _check(images: np.ndarray, texts: np.ndarray) -> None:
     if len(images) == 0:
         raise ValueError("there are no pairs to rank: is the split empty?")
     for name, vectors in (("images", images), ("texts", texts)):
-        norms = np.linalg.norm(vectors, axis=1)
+        norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))  # without a matrix of squares
         bad = np.flatnonzero(~(np.abs(norms - 1) < 1e-3))
         if len(bad):
             raise ValueError(
