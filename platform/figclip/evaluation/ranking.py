@@ -47,7 +47,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Answers:
-    """What is right, before anything is searched; the first row is of images, the second of texts."""
+    """What is right, before anything is searched; rows: of images, of texts."""
 
     best: Float[np.ndarray, "2 n"]
     """float64 score of each query's best right answer."""
