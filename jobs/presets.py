@@ -10,7 +10,12 @@ from figclip.training.recipe import PretrainConfig
 DEMO = PretrainConfig(
     model=ClipConfig(
         vision=VisionConfig(
-            timm_model="vit_tiny_patch16_224", image_size=96, width=192, depth=4, heads=3
+            timm_model="vit_tiny_patch16_224",
+            image_size=96,
+            patch_size=16,
+            width=192,
+            depth=4,
+            heads=3,
         ),
         text=TextConfig(
             vocab_size=2_000,

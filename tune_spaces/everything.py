@@ -12,14 +12,14 @@ SPACE = Space(
         "tiny": Budget(
             base="tiny",
             search={
-                "optim.lr": Between(low=5e-4, high=6e-3, log=True),
+                "optim.lr": Between(low=5e-4, high=3e-3, log=True),
                 "optim.weight_decay": (0.1, 0.3),
                 "batch_size": (16, 32, 64),
-                SIDE: (64, 80, 96),
+                SIDE: (64, 96),
+                "model.vision.patch_size": (8, 16),
                 "model.text.context_length": (32, 64, 128),
-                "model.initial_scale": (4.0, 1 / 0.07),
             },
-            num_samples=24,
+            num_samples=20,
             num_seeds=3,
             scheduler="asha",
         ),

@@ -11,7 +11,8 @@ from figclip.evaluation.datasets.drawn import KIND_SET, write_kinds
 from figclip.inputs.corpora import CorpusShare
 from figclip.store import Store
 from jobs.pretrain import BEST_FILE, PRESETS, presets_for
-from jobs.sweep import SweepJob, ending, main, refuse_emptiness
+from jobs.sweep import ending, main, refuse_emptiness
+from jobs.sweep_question import SweepJob
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_what_a_person_can_mend_is_said_before_anything_starts(
 
 
 def test_a_store_in_a_bucket_needs_a_storage_elsewhere(monkeypatch: pytest.MonkeyPatch):
-    from jobs.sweep import storage_of
+    from jobs.sweep_question import storage_of
 
     job = SweepJob(space="batch_size", store="s3://bucket/prefix")
     with pytest.raises(UsageError, match="--storage"):
@@ -75,7 +76,7 @@ def test_best_of_is_the_recipe_beside_the_newest_encoder_of_the_sweep(tmp_path: 
 
 
 def test_only_the_miniature_is_judged_by_drawn_pictures_where_no_others_are_named(tmp_path: Path):
-    from jobs.sweep import open_space, sets_of
+    from jobs.sweep_question import open_space, sets_of
 
     resolution, batch_size = open_space("resolution"), open_space("batch_size")
     job = SweepJob(space="resolution", store=str(tmp_path))
@@ -88,7 +89,7 @@ def test_only_the_miniature_is_judged_by_drawn_pictures_where_no_others_are_name
 
 
 def test_another_set_of_pictures_is_another_question(tmp_path: Path):
-    from jobs.sweep import base_of, budget_of, open_space, question_of
+    from jobs.sweep_question import base_of, budget_of, open_space, question_of
 
     space, job = open_space("resolution"), SweepJob(space="resolution")
     budget = budget_of(space, job)

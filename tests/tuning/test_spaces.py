@@ -6,7 +6,7 @@ from figclip.config import UsageError
 from figclip.training.recipe import PretrainConfig
 from figclip.tuning.spaces import Between, Budget, grid_points, refuse_unknown_keys, spread
 from jobs.pretrain import PRESETS
-from jobs.sweep import SPACES, open_space
+from jobs.sweep_question import SPACES, open_space
 
 BUDGETS = [(space, budget) for space in SPACES for budget in open_space(space).budgets]
 
