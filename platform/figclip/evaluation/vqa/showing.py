@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from PIL import Image
 
 from figclip.evaluation.vqa.asking import VqaResult
@@ -16,6 +15,8 @@ from figclip.statistics.themes import Theme, drawing, png_of
 
 SIDE = 1.9
 """Inches of a picture."""
+GAP, NAME_LINE, LINE = 0.2, 0.13, 0.16
+"""Inches between two rows, of a line in small letters, and of another."""
 COLUMNS = 2
 CHARACTERS = 42
 MOST_LINES = 3
@@ -52,15 +53,41 @@ def chosen(results: Mapping[str, VqaResult], *, num: int) -> list[int]:
 def draw_answers(shown: Sequence[Shown], theme: Theme) -> bytes:
     """A PNG: pictures, each with its question, the true answer, and what was answered."""
     rows = -(-len(shown) // COLUMNS)
-    with drawing(theme, 4.9 * COLUMNS, (SIDE + 0.35) * rows) as figure:
+    height = max(SIDE, *(sum(map(room, blocks_of(one, theme))) for one in shown))
+    with drawing(theme, 4.9 * COLUMNS, (height + GAP) * rows) as figure:
         cells = figure.add_gridspec(
             rows, 2 * COLUMNS, width_ratios=[1, 1.45] * COLUMNS, wspace=0.02, hspace=0.06
         )
         for number, one in enumerate(shown):
             row, column = divmod(number, COLUMNS)
             _draw_picture(figure.add_subplot(cells[row, 2 * column]), one.picture)
-            _draw_words(figure.add_subplot(cells[row, 2 * column + 1]), one, theme, figure)
+            words = figure.add_subplot(cells[row, 2 * column + 1])
+            _draw_words(words, blocks_of(one, theme), theme, height)
         return png_of(figure)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A name in small letters and what is said below it."""
+
+    name: str
+    words: str
+    colour: str
+
+
+def blocks_of(one: Shown, theme: Theme) -> list[Block]:
+    good, bad = theme.colours[2], theme.colours[1]
+    found = [Block("Question", one.question, theme.ink), Block("True answer", one.truth, theme.ink)]
+    for name, answer in one.answers.items():
+        is_right = answer == one.truth
+        said = f"{RIGHT if is_right else WRONG} {answer}"
+        found.append(Block(name, said, good if is_right else bad))
+    return found
+
+
+def room(block: Block) -> float:
+    """Inches from its top to the next one's."""
+    return NAME_LINE + LINE * (said(block.words).count("\n") + 1) + LINE / 3
 
 
 def _draw_picture(axes: Axes, picture: Image.Image) -> None:
@@ -70,24 +97,21 @@ def _draw_picture(axes: Axes, picture: Image.Image) -> None:
     axes.set_axis_off()
 
 
-def _draw_words(axes: Axes, one: Shown, theme: Theme, figure: Figure) -> None:
-    """Line by line from the top; the names are quiet, what was said stands below them."""
+def _draw_words(axes: Axes, blocks: Sequence[Block], theme: Theme, height: float) -> None:
+    """One below the other, from the top; heights are inches."""
     axes.set_axis_off()
     axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1)
-    good, bad = theme.colours[2], theme.colours[1]
-    blocks = [("Question", one.question, theme.ink), ("True answer", one.truth, theme.ink)]
-    for name, answer in one.answers.items():
-        is_right = answer == one.truth
-        mark = RIGHT if is_right else WRONG
-        blocks.append((name, f"{mark} {answer}", good if is_right else bad))
-    line, top = 0.155 / SIDE, 0.99
-    for name, words, colour in blocks:
-        axes.text(0, top, _lines(name, 1), color=theme.quiet, fontsize=7.5, va="top")
-        said = _lines(words, MOST_LINES)
-        axes.text(0, top - line * 0.85, said, color=colour, fontsize=9, va="top", linespacing=1.15)
-        top -= line * (0.85 + said.count("\n") + 1 + 0.45)
+    axes.set_ylim(0, height)
+    top = height
+    for block in blocks:
+        named = said(block.name, most=1)
+        axes.text(0, top, named, color=theme.quiet, fontsize=7.5, va="top")
+        words = said(block.words)
+        size = {"fontsize": 9, "linespacing": 1.15}
+        axes.text(0, top - NAME_LINE, words, color=block.colour, va="top", **size)
+        top -= room(block)
 
 
-def _lines(words: str, most: int) -> str:
+def said(words: str, *, most: int = MOST_LINES) -> str:
+    """In lines of a cell's width; a formula's sign is a sign here."""
     return textwrap.fill(words, CHARACTERS, max_lines=most, placeholder=" …").replace("$", r"\$")

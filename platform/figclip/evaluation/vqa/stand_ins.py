@@ -71,8 +71,8 @@ def write_vqa_rad(data: Path, *, num_pictures: int, seed: int = 0, derived: bool
         lines = [line for part in parts.values() for line in part]
         (root / PUBLIC).write_text(json.dumps(lines))
         return
-    for name, part in parts.items():
-        (root / name).write_text(json.dumps(part))
+    for file, of_part in parts.items():
+        (root / file).write_text(json.dumps(of_part))
 
 
 def write_slake(data: Path, *, num_pictures: int, seed: int = 0) -> None:
