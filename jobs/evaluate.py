@@ -1,15 +1,16 @@
 """What an encoder is worth: recall on held-out articles, classes told by words, and learned.
 
 `python -m jobs.evaluate test --embeddings pmc`, `python -m jobs.evaluate zero_shot --encoder X`,
-`python -m jobs.evaluate probe --encoder X --data DIR`, `python -m jobs.evaluate all --encoder X`.
+`python -m jobs.evaluate probe --encoder X --data DIR`, `python -m jobs.evaluate vqa --encoder X`,
+`python -m jobs.evaluate all --encoder X --data DIR`.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
-from pydantic import NonNegativeInt, PositiveFloat
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from figclip.config import UsageError
 from figclip.evaluation.measures import EvaluationReport
@@ -18,6 +19,11 @@ from figclip.evaluation.ranking import rank_both_ways
 from figclip.evaluation.report import EvaluationConfig, evaluate
 from figclip.evaluation.retrieval import Rank
 from figclip.evaluation.spread import rank_on_ray
+from figclip.evaluation.vqa.asking import VqaConfig
+from figclip.evaluation.vqa.learning import Learn
+from figclip.evaluation.vqa.reading import sets_to_ask
+from figclip.evaluation.vqa.vqa_report import evaluate_vqa
+from figclip.evaluation.vqa.workers import learn_with_workers
 from figclip.evaluation.whole import WholeConfig, evaluate_whole
 from figclip.evaluation.whole_report import TABLE_FILE
 from figclip.evaluation.zero_shot_report import ZeroShotConfig, evaluate_zero_shot
@@ -25,7 +31,7 @@ from figclip.resources import require_device
 from figclip.store import Manifest, Store
 from figclip.tasks import Workers
 from jobs.entry import Job, command_of, joined_ray, keep_config, run
-from jobs.labelled_sets import all_sets, data_of, named_sets, sets_to_learn
+from jobs.labelled_sets import all_sets, data_of, named_sets, questions_in, sets_to_learn
 
 
 class EvaluateJob(Job, EvaluationConfig):
@@ -81,9 +87,37 @@ class ProbeJob(LabelledJob, ProbeConfig):
     """Linear classifiers on the encoder's vectors; publishes `evaluation/{version}`."""
 
 
-class AllJob(LabelledJob, WholeConfig):
+class TaughtJob(LabelledJob):
+    """Encoders that are taught by workers of Ray Train before they are judged."""
+
+    num_workers: PositiveInt = 1
+    """Processes that learn together."""
+    cpus_per_worker: PositiveFloat = 1.0
+
+    @property
+    def learn(self) -> Learn:
+        """`--device cuda` gives each worker a GPU."""
+        return partial(
+            learn_with_workers,
+            num_workers=self.num_workers,
+            cpus_per_worker=self.cpus_per_worker,
+            use_gpu=self.device == "cuda",
+        )
+
+
+class VqaJob(TaughtJob, VqaConfig):
+    """Visual question answering on VQA-RAD and SLAKE; publishes `evaluation/{version}`: tables,
+    JSON, and pictures of questions with what each encoder answers.
+
+    `--data` holds `vqa_rad/` and `slake/`, each as it is published, and any with a
+    `questions.json`; unset: drawn pictures with questions. With `--device cuda` each worker has a
+    GPU."""
+
+
+class AllJob(TaughtJob, WholeConfig):
     """Retrieval on folders with a `captions.csv`, zero-shot classification and linear probing on
-    sets of labelled pictures; publishes `evaluation/{version}`: JSON, Markdown and a page.
+    sets of labelled pictures, visual question answering on sets of questions; publishes
+    `evaluation/{version}`: JSON, Markdown and a page.
 
     With `--against` it leaves with code 1 where a number fell below its stored interval."""
 
@@ -98,6 +132,7 @@ PRESETS: dict[str, Job] = {
     "validation": EvaluateJob(split="validation"),
     "zero_shot": ZeroShotJob(),
     "probe": ProbeJob(),
+    "vqa": VqaJob(),
     "all": AllJob(),
 }
 
@@ -110,6 +145,8 @@ def main(config: Job) -> Manifest:
             return zero_shot(config)
         case ProbeJob():
             return probe(config)
+        case VqaJob():
+            return vqa(config)
         case AllJob():
             return whole(config)
         case _:
@@ -174,25 +211,46 @@ def probe(config: ProbeJob) -> Manifest:
     return told(store, manifest, config, "probe.md")
 
 
+def vqa(config: VqaJob) -> Manifest:
+    store = Store(config.store)
+    with questions_in(store, config.data) as data:
+        sets = sets_to_ask(data, config.sets)
+        with joined_ray(config):
+            manifest = evaluate_vqa(
+                store,
+                encoders=config.encoders,
+                data=data,
+                sets=sets,
+                version=config.named("vqa"),
+                config=config.part(VqaConfig),
+                learn=config.learn,
+            )
+    return told(store, manifest, config, "vqa.md")
+
+
 def whole(config: AllJob) -> Manifest:
     require_device(config.device)
     store = Store(config.store)
     stored = None if config.against is None else stored_report(Path(config.against))
     with data_of(store, config.data) as data:
-        captioned, datasets = all_sets(data, config.sets)
-        manifest, compared = evaluate_whole(
-            store,
-            encoders=config.encoders,
-            data=data,
-            captioned=captioned,
-            datasets=datasets,
-            version=config.named("all"),
-            config=config.part(WholeConfig),
-            command=command_of("evaluate", "all", config, AllJob()),
-            embeddings=config.embeddings,
-            stored=stored,
-            device=config.device,
-        )
+        captioned, datasets, asked = all_sets(data, config.sets)
+        is_taught = bool(asked) and "vqa" in config.parts
+        with joined_ray(config) if is_taught else nullcontext():
+            manifest, compared = evaluate_whole(
+                store,
+                encoders=config.encoders,
+                data=data,
+                captioned=captioned,
+                datasets=datasets,
+                version=config.named("all"),
+                config=config.part(WholeConfig),
+                command=command_of("evaluate", "all", config, AllJob()),
+                embeddings=config.embeddings,
+                asked=asked,
+                learn=config.learn,
+                stored=stored,
+                device=config.device,
+            )
     told(store, manifest, config, TABLE_FILE)
     if any(one.verdict == "fell" for one in compared):
         raise SystemExit(1)

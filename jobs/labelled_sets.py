@@ -13,6 +13,9 @@ from figclip.evaluation.datasets.captioned import captioned_in, write_captions
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.drawn import KIND_SET, write_kinds
 from figclip.evaluation.datasets.opening import opened, sets_in
+from figclip.evaluation.vqa.questions import VqaSet
+from figclip.evaluation.vqa.reading import question_sets, read_questions
+from figclip.evaluation.vqa.stand_ins import write_question_stand_ins
 from figclip.evaluation.zero_shot import measures_of, zero_shot
 from figclip.store import Folder, Store
 from figclip.tuning.judging import Downstream
@@ -21,8 +24,11 @@ log = logging.getLogger(__name__)
 
 NAME, DRAWN = "labelled", "miniature"
 """The artifact of the drawn sets."""
+QUESTIONS = "questions"
+"""The artifact of drawn pictures with questions."""
 NUM_PER_CLASS = 20
 NUM_CAPTIONS = 130
+NUM_ASKED = 20
 
 
 def named_sets(data: str, names: Sequence[str]) -> tuple[Dataset, ...]:
@@ -47,16 +53,21 @@ def sets_to_learn(data: str, names: Sequence[str]) -> tuple[Dataset, ...]:
     return found
 
 
-def all_sets(data: str, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[Dataset, ...]]:
-    """Folders with captions, and sets of labelled pictures: all that are there, or of these names;
-    `UsageError` where one is not whole."""
+def all_sets(
+    data: str, names: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[Dataset, ...], tuple[VqaSet, ...]]:
+    """Folders with captions, sets of labelled pictures and sets of questions: all that are there,
+    or of these names; `UsageError` where one is not whole."""
     captioned = tuple(one for one in captioned_in(data) if not names or one in names)
-    others = [name for name in names if name not in captioned]
+    asked = tuple(one for one in question_sets(data) if not names or one.name in names)
+    for one in asked:
+        read_questions(one, data)
+    others = [name for name in names if name not in (*captioned, *(one.name for one in asked))]
     datasets = named_sets(data, others) if others or not names else ()
     for dataset in datasets:
         if dataset.train is not None:
             sets_to_learn(data, [dataset.name])
-    return captioned, datasets
+    return captioned, datasets, asked
 
 
 def drawn_sets(store: Store) -> Folder:
@@ -84,6 +95,24 @@ def data_of(store: Store, data: str | None) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory(prefix="figclip-labelled-") as scratch:
         yield str(drawn_sets(store).download(Path(scratch)))
+
+
+@contextmanager
+def questions_in(store: Store, data: str | None) -> Iterator[str]:
+    """The folder of all sets: the one that is named, or that of drawn questions."""
+    if data is not None:
+        yield data
+        return
+    made: dict[str, object] = {"num_pictures": NUM_ASKED}
+    if not store.already_published(QUESTIONS, DRAWN, made):
+        with (
+            store.publishing(QUESTIONS, DRAWN, config=made) as publication,
+            publication.folder.built_locally() as folder,
+        ):
+            write_question_stand_ins(folder, num_pictures=NUM_ASKED)
+            publication.counts.update(made)
+    with tempfile.TemporaryDirectory(prefix="figclip-questions-") as scratch:
+        yield str(store.open(QUESTIONS, DRAWN).download(Path(scratch)))
 
 
 def judge_of(store: Store, data: str | None, datasets: Sequence[Dataset]) -> Downstream | None:

@@ -85,12 +85,11 @@ class Encoder:
                 f"{opened.origin}: pixels.json makes pictures of {pixels.size} px, the model takes "
                 f"{config.vision.image_size} px; they are not of one training run"
             )
-        place = source.path if isinstance(source, Folder) else str(source)
         return cls(
             opened.clip,
             tokenizer,
             pixels,
-            name=("@" if opened.folder else "/").join(place.rstrip("/").split("/")[-2:]),
+            name=name_of(opened, source),
             context_length=config.text.context_length,
             dim=config.embed_dim,
             device=device,
@@ -176,3 +175,9 @@ def feeding(opened: Opened) -> tuple[Tokenizer, PixelConfig]:
         return tokenizer, PixelConfig.load(opened.folder)
     size = opened.config.vision.image_size
     return tokenizer, PixelConfig(size=size, mean=opened.mean, std=opened.std)
+
+
+def name_of(opened: Opened, source: Folder | str | Path) -> str:
+    """The last two parts of the source; of one of our own encoders `{name}@{version}`."""
+    place = source.path if isinstance(source, Folder) else str(source)
+    return ("@" if opened.folder else "/").join(place.rstrip("/").split("/")[-2:])

@@ -15,9 +15,11 @@ from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.published import BIOMEDCLIP_224, PAPER
 from figclip.evaluation.probe_report import ProbeResult
 from figclip.evaluation.ranking import SIDE
+from figclip.evaluation.vqa.answers import IN_VOCABULARY
+from figclip.evaluation.vqa.asking import VqaResult
 from figclip.evaluation.zero_shot import ZeroShotResult
 
-Task = Literal["retrieval", "zero_shot", "probe"]
+Task = Literal["retrieval", "zero_shot", "probe", "vqa"]
 Verdict = Literal["held", "fell", "other data", "not measured"]
 
 
@@ -40,7 +42,7 @@ class Measure(Config):
     deviation: float | None = None
     """Between the seeds of a probe."""
     n: int
-    """Pictures or pairs that it was measured by."""
+    """Pictures, pairs or questions that it was measured by."""
     num_unreadable: int
     """That were left out."""
     checksum: str
@@ -144,6 +146,24 @@ def of_probe(result: ProbeResult, *, of: str) -> Iterator[Measure]:
                 checksum=f"{result.train.checksum}+{result.test.checksum}",
                 is_main=name == result.dataset.metric,
             )
+
+
+def of_vqa(result: VqaResult, *, of: str) -> Iterator[Measure]:
+    for name, value in result.values.items():
+        yield Measure(
+            task="vqa",
+            set=result.declared.title,
+            measure=name,
+            of=of,
+            encoder=result.encoder,
+            value=value,
+            low=result.intervals[name].low,
+            high=result.intervals[name].high,
+            n=len(result.questions),
+            num_unreadable=result.num_unreadable,
+            checksum=result.checksum,
+            is_main=name != IN_VOCABULARY,
+        )
 
 
 def against(now: EvaluationReport, stored: EvaluationReport) -> list[Comparison]:

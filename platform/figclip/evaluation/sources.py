@@ -8,7 +8,7 @@ from figclip.config import Config
 from figclip.embedding.encoder import Encoder
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.opening import files_digest, folder_digest
-from figclip.store import Manifest, Store
+from figclip.store import Folder, Manifest, Store
 
 
 def published(encoders: Sequence[str]) -> tuple[str, ...]:
@@ -62,6 +62,10 @@ def opened_encoders(
     store: Store, encoders: Sequence[str], *, device: str
 ) -> Iterator[tuple[str, Encoder]]:
     """One after the other, for two large ones need not fit at once."""
-    mine = published(encoders)
     for one in encoders:
-        yield one, Encoder.open(store.open("encoder", one) if one in mine else one, device=device)
+        yield one, Encoder.open(source_of(store, one), device=device)
+
+
+def source_of(store: Store, one: str) -> Folder | str:
+    """What opens an encoder: its folder in the store, or itself."""
+    return store.open("encoder", one) if published([one]) else one

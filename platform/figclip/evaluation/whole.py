@@ -1,4 +1,5 @@
-"""All that can be asked of encoders, in one go: retrieval, zero-shot classification and probing."""
+"""All that can be asked of encoders, in one go: retrieval, zero-shot classification, probing and
+visual question answering."""
 
 import hashlib
 import logging
@@ -19,10 +20,15 @@ from figclip.evaluation.measures import (
     against,
     of_probe,
     of_retrieval,
+    of_vqa,
     of_zero_shot,
 )
 from figclip.evaluation.probe_report import ProbeConfig, probe
 from figclip.evaluation.sources import begun, captions_digest, opened_encoders, published_as
+from figclip.evaluation.vqa.asking import VqaConfig, ask, run_of
+from figclip.evaluation.vqa.learning import Learn
+from figclip.evaluation.vqa.questions import VqaSet
+from figclip.evaluation.vqa.reading import questions_digest
 from figclip.evaluation.whole_report import JSON_FILE, report_files
 from figclip.evaluation.zero_shot import zero_shot
 from figclip.evaluation.zero_shot_report import ZeroShotConfig
@@ -32,19 +38,22 @@ from figclip.store.artifacts import code_revision
 
 log = logging.getLogger(__name__)
 
-Part = Literal["retrieval", "zero_shot", "probe"]
+Part = Literal["retrieval", "zero_shot", "probe", "vqa"]
 
 
 class WholeConfig(Config):
     """What is asked, and how it is measured."""
 
-    parts: tuple[Part, ...] = Field(default=("retrieval", "zero_shot", "probe"), min_length=1)
+    parts: tuple[Part, ...] = Field(
+        default=("retrieval", "zero_shot", "probe", "vqa"), min_length=1
+    )
     """Of the evaluation."""
     split: Split = "test"
     """Of the embedded pairs, where such are named."""
     zero_shot: ZeroShotConfig = ZeroShotConfig()
     """Its batch size and resamples are those of retrieval as well."""
     probe: ProbeConfig = ProbeConfig()
+    vqa: VqaConfig = VqaConfig()
 
 
 def evaluate_whole(
@@ -58,6 +67,8 @@ def evaluate_whole(
     config: WholeConfig,
     command: str,
     embeddings: str | None = None,
+    asked: Sequence[VqaSet] = (),
+    learn: Learn | None = None,
     stored: EvaluationReport | None = None,
     device: str = "cpu",
 ) -> tuple[Manifest, list[Comparison]]:
@@ -66,11 +77,13 @@ def evaluate_whole(
     The report is about the first of the encoders. `captioned` are folders with a `captions.csv`,
     and sets without a part to learn from are not probed. With a `stored` report each of its numbers
     is held against its own interval. `embeddings` is a version of the first encoder's own, in which
-    its pairs are searched. `UsageError` where sets or encoders are not whole.
+    its pairs are searched. `asked` are sets of questions, and `learn` teaches encoders to answer
+    them. `UsageError` where sets or encoders are not whole.
     """
     settings, inputs = begun(store, encoders, datasets, data, config)
     inputs = inputs if embeddings is None else (*inputs, f"embeddings@{embeddings}")
     settings["captions"] = {name: captions_digest(data, name) for name in captioned}
+    settings["questions"] = {one.name: questions_digest(one, data) for one in asked}
     settings["against"] = (
         None if stored is None else hashlib.sha256(stored.to_json().encode()).hexdigest()
     )
@@ -84,6 +97,14 @@ def evaluate_whole(
         for name, encoder in opened_encoders(store, encoders, device=device)
         for one in measured(encoder, name, data, captioned, datasets, config)
     ]
+    if learn is not None and "vqa" in config.parts:
+        measures += [
+            measure
+            for name in encoders
+            for one in asked
+            for run in [run_of(store, version, name, one)]
+            for measure in of_vqa(ask(store, name, one, data, config.vqa, run, learn), of=name)
+        ]
     report = EvaluationReport(
         command=command, encoder=encoders[0], revision=code_revision(), measures=tuple(measures)
     )
@@ -91,6 +112,7 @@ def evaluate_whole(
     files = report_files(report, compared)
     counts = {"num_numbers": len(measures), "num_encoders": len(encoders)}
     manifest = published_as(store, version, settings, inputs, files=files, counts=counts)
+    run_of(store, version).clear()
     return manifest, compared
 
 

@@ -17,6 +17,7 @@ TITLES = {
     "retrieval": "Cross-modal retrieval",
     "zero_shot": "Zero-shot classification",
     "probe": "Linear probing",
+    "vqa": "Visual question answering",
 }
 NOTES = {
     "retrieval": "Recall@k (%) among all pairs of the set, exact; a tie counts by its expected "
@@ -24,6 +25,9 @@ NOTES = {
     "zero_shot": "Per cent, each set by its own measure. Laid out as the paper's Table 5.",
     "probe": "Per cent; mean ± standard deviation over the seeds' subsets. Laid out as the paper's "
     "Fig. 3 C and D.",
+    "vqa": "Per cent of the test part's questions: answered letter by letter, and the tokens that "
+    "an answer shares with the true one. Laid out as the paper's Fig. 4A, whose bars have no "
+    "numbers.",
 }
 CAPTION = (
     "{}: each encoder's number and its 95 % interval, from the pictures drawn anew with return."

@@ -75,6 +75,17 @@ class GptTower(nn.Module):
             lone = torch.zeros_like(mask)
             lone[0, 0] = 1
             return 0 * self(ids, lone)
+        x = self.packed_states(ids, packing)
+        ends = x[packing.offsets[1:] - 1]
+        features = self.ln_final(ends) @ self.text_projection
+        return features.new_zeros(len(ids), features.shape[-1]).index_copy(
+            0, packing.rows, features
+        )
+
+    def packed_states(
+        self, ids: Int[Tensor, "batch length"], packing: Packing
+    ) -> Float[Tensor, "tokens width"]:
+        """The last block's states of all tokens that are no padding, before the last norm."""
         columns = packing.column_of_token
         tokens = self.token_embedding(ids[packing.rows[packing.text_of_token], columns])
         x = tokens + self.positional_embedding[columns]
@@ -83,11 +94,7 @@ class GptTower(nn.Module):
                 x = checkpoint(block, x, packing, use_reentrant=False)
             else:
                 x = block(x, packing)
-        ends = x[packing.offsets[1:] - 1]
-        features = self.ln_final(ends) @ self.text_projection
-        return features.new_zeros(len(ids), features.shape[-1]).index_copy(
-            0, packing.rows, features
-        )
+        return x
 
 
 class PackedBlock(Block):

@@ -1,0 +1,1 @@
+"""Visual question answering: what encoders can be taught to answer about a picture."""

@@ -1,0 +1,152 @@
+"""Questions put to encoders from start to table; workers of Ray Train learn as one process does."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import pytest
+from foreign_models import OfOpenClip
+from lessons import CONFIG, lesson, material_of
+from tiny import publish_tiny_encoder
+
+from figclip.config import UsageError
+from figclip.evaluation.measures import of_vqa
+from figclip.evaluation.vqa.alone import learn_alone
+from figclip.evaluation.vqa.answers import IN_VOCABULARY
+from figclip.evaluation.vqa.asking import VqaConfig, VqaResult, ask, run_of
+from figclip.evaluation.vqa.learning import Learned, Lesson
+from figclip.evaluation.vqa.reading import sets_to_ask
+from figclip.evaluation.vqa.stand_ins import write_question_stand_ins
+from figclip.evaluation.vqa.vqa_report import evaluate_vqa
+from figclip.evaluation.vqa.workers import learn_with_workers
+from figclip.store import Store
+
+QUICK = VqaConfig().with_overrides(
+    {"epochs": 2, "fusion.num_pairs": 1, "num_resamples": 20, "batch_size": 16}
+)
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(600)
+def test_two_workers_learn_what_one_process_learns_and_nothing_twice(
+    ray_cluster: None, tmp_path: Path
+):
+    """Without dropout, whose masks are each rank's own; the last batch is of an odd size."""
+    config = CONFIG.with_overrides({"epochs": 3, "batch_size": 9})
+    material = material_of(10)
+    alone = learn_alone(lesson(tmp_path / "alone", material, config))
+    task = lesson(tmp_path / "shared", material, config)
+    both = learn_with_workers(task, num_workers=2)
+    assert both.losses == pytest.approx(alone.losses, rel=1e-3)
+    right = sum(a == b for a, b in zip(both.answers, alone.answers, strict=True))
+    assert right >= 0.9 * len(alone.answers)
+    assert learn_with_workers(task, num_workers=1) == both, "at its end nothing is left to learn"
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_loss_that_is_no_number_ends_the_workers_with_what_to_do(
+    ray_cluster: None, tmp_path: Path
+):
+    config = CONFIG.with_overrides({"epochs": 2, "optim.lr": 1e30})
+    with pytest.raises(UsageError, match=r"lower --optim\.lr"):
+        learn_with_workers(lesson(tmp_path, material_of(5), config), max_failures=0)
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> tuple[Store, str]:
+    store = Store(tmp_path / "store")
+    publish_tiny_encoder(store, "tiny")
+    OfOpenClip(tmp_path / "openai")
+    write_question_stand_ins(tmp_path / "data", num_pictures=10)
+    return store, str(tmp_path / "data")
+
+
+def test_encoders_are_taught_and_stand_side_by_side_with_every_answer(
+    drawn: tuple[Store, str], tmp_path: Path
+):
+    store, data = drawn
+    encoders = ("tiny", str(tmp_path / "openai"))
+    asked = partial(
+        evaluate_vqa,
+        store,
+        encoders=encoders,
+        data=data,
+        sets=sets_to_ask(data, ()),
+        version="vqa",
+        config=QUICK,
+    )
+    manifest = asked(learn=learn_alone)
+    folder = store.open("evaluation", "vqa")
+    told = json.loads(folder.read("vqa.json"))
+    assert {*told} == {*encoders}
+    for found in told.values():
+        rad, slake = found
+        assert [rad["set"]["name"], slake["set"]["name"]] == ["vqa_rad_drawn", "slake_drawn"]
+        assert rad["num_unreadable"] == 2
+        assert {*rad["unreadable"]} == {f"VQA_RAD Image Folder/synpic{n}.jpg" for n in (1, 2)}
+        right = [one["answer"] == one["truth"] for one in rad["answers"]]
+        assert rad["values"]["accuracy, overall"] == pytest.approx(sum(right) / len(right))
+        assert len(rad["answers"]) == rad["num_questions"] == 10
+        assert rad["values"][IN_VOCABULARY] < 1.0
+        low, high = rad["intervals"]["accuracy, overall"]
+        assert low <= rad["values"]["accuracy, overall"] <= high
+    text = folder.read("vqa.md").decode()
+    assert "accuracy, open (%) | accuracy, closed (%) | accuracy, overall (%)" in text
+    assert "words between blanks" in text
+    for name in ("vqa_rad_drawn", "slake_drawn"):
+        light, dark = (folder.read(f"{name}{end}.png") for end in ("", "-dark"))
+        assert light[:4] == dark[:4] == b"\x89PNG"
+        assert light != dark
+    assert not run_of(store, "vqa").files()
+
+    def never(lesson: Lesson) -> Learned:
+        raise AssertionError("it is published already")
+
+    assert asked(learn=never) == manifest
+
+
+def test_what_was_answered_before_a_kill_is_not_learned_again(drawn: tuple[Store, str]):
+    store, data = drawn
+    rad, slake = sets_to_ask(data, ())
+
+    def asked(one: object, learn: object, config: VqaConfig = QUICK) -> VqaResult:
+        place = run_of(store, "v", "tiny", one)  # type: ignore[arg-type]
+        return ask(store, "tiny", one, data, config, place, learn)  # type: ignore[arg-type]
+
+    first = asked(rad, learn_alone)
+
+    def killed(lesson: Lesson) -> Learned:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        asked(slake, killed)
+    assert asked(rad, killed) == first
+    with pytest.raises(UsageError, match="unfinished run"):
+        asked(rad, killed, QUICK.with_overrides({"seed": 5}))
+
+
+def test_every_score_has_its_interval_and_what_is_asked_stands_for_its_set(
+    drawn: tuple[Store, str],
+):
+    store, data = drawn
+    (rad,) = sets_to_ask(data, ["vqa_rad_drawn"])
+    place = run_of(store, "v", "tiny", rad)
+    result = ask(store, "tiny", rad, data, QUICK, place, learn_alone)
+    found = list(of_vqa(result, of="mine"))
+    assert {one.measure for one in found if one.is_main} == {
+        f"{score}, {kind}"
+        for score in ("accuracy", "token F1")
+        for kind in ("open", "closed", "overall")
+    }
+    for one in found:
+        assert one.low <= one.value <= one.high
+        assert (one.task, one.set, one.of, one.encoder) == (
+            "vqa",
+            "VQA-RAD (drawn)",
+            "mine",
+            "encoder@tiny",
+        )
+        assert (one.n, one.num_unreadable, len(one.checksum)) == (10, 2, 129)
+        assert one.paper is None
