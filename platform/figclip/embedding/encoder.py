@@ -1,5 +1,6 @@
 """An encoder at work: pictures and texts in, unit vectors out."""
 
+import copy
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -8,8 +9,10 @@ from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float, UInt8
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from figclip.config import UsageError
 from figclip.inputs.pixels import PixelConfig, UnreadableImage, decode, eval_crop, normalise
@@ -97,6 +100,10 @@ class Encoder:
             precision=precision,
         )
 
+    def image_tower(self) -> "ImageTower":
+        """A copy of the part that sees pictures, to be trained; the encoder stays as it is."""
+        return ImageTower(self._clip.visual, self.pixels).to(self.device)
+
     @property
     def scale(self) -> float:
         """Inverse temperature: by what cosines are multiplied before a softmax."""
@@ -167,6 +174,22 @@ class Encoder:
 
     def _joined(self, parts: list[np.ndarray]) -> np.ndarray:
         return np.concatenate([np.empty((0, self.dim), dtype=np.float32), *parts])
+
+
+class ImageTower(nn.Module):
+    """The bytes of pictures to unit vectors, with gradients.
+
+    It stays in eval mode while it learns: no patch is left out, and a BatchNorm keeps the
+    statistics that few pictures would spoil.
+    """
+
+    def __init__(self, visual: nn.Module, pixels: PixelConfig) -> None:
+        super().__init__()
+        self._visual = copy.deepcopy(visual).eval().requires_grad_(True)
+        self._pixels = pixels
+
+    def forward(self, pixels: UInt8[Tensor, "batch 3 side side"]) -> Float[Tensor, "batch dim"]:
+        return F.normalize(self._visual(normalise(pixels, self._pixels)), dim=-1)
 
 
 def feeding(opened: Opened) -> tuple[Tokenizer, PixelConfig]:

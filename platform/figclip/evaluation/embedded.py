@@ -29,6 +29,8 @@ class EmbeddedSet:
     """Unit vectors."""
     labels: Int[np.ndarray, " n"]
     """Places of their classes in the declaration."""
+    kept: Int[np.ndarray, " n"]
+    """Their own places among all pictures of the part."""
     num_unreadable: int
     unreadable: Mapping[str, str]
     """Name → why; the first of them."""
@@ -54,7 +56,7 @@ def embed_set(encoder: Encoder, dataset: Dataset, data: str, *, batch_size: int)
             f"that cannot is {name}: {why}"
         )
     named = dict(list(faults.items())[:NUM_NAMED])
-    return EmbeddedSet(vectors, labels, len(faults), named, checksum)
+    return EmbeddedSet(vectors, labels, np.array(kept), len(faults), named, checksum)
 
 
 def refuse_no_numbers(

@@ -13,7 +13,7 @@ from figclip.evaluation.compare import hits
 from figclip.evaluation.datasets.captioned import CaptionedSet
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.published import BIOMEDCLIP_224, PAPER
-from figclip.evaluation.probe_report import ProbeResult
+from figclip.evaluation.probe_report import WORDS, ProbeResult
 from figclip.evaluation.zero_shot import ZeroShotResult
 
 Task = Literal["retrieval", "zero_shot", "probe"]
@@ -131,7 +131,7 @@ def of_probe(result: ProbeResult, *, of: str) -> Iterator[Measure]:
             yield Measure(
                 task="probe",
                 set=result.dataset.title,
-                measure=f"{name} at {100 * share.share:.3g} %",
+                measure=f"{name} at {100 * share.share:.3g} %{WORDS[share.method]}",
                 of=of,
                 encoder=result.encoder,
                 value=value,
