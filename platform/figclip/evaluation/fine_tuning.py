@@ -157,7 +157,8 @@ class Learning:
         at_once: int,
     ) -> None:
         self._model, self._config = nn.Sequential(tower, head), config
-        self._at_once = at_once
+        self._at_once, self._num_classes = at_once, head.out_features
+        tower.requires_grad_(config.tower_lr > 0)  # else its gradient would count where it is cut
         groups = [
             {"params": [*tower.parameters()], "lr": config.tower_lr},
             {"params": [*head.parameters()], "lr": config.lr},
@@ -187,7 +188,7 @@ class Learning:
     def scores(self, pictures: Pictures, places: Places) -> Scores:
         parts = [self._logits(pictures[part]).double().cpu() for part in self._parts(places)]
         found: Float[np.ndarray, "n classes"]
-        found = torch.cat(parts).numpy() if parts else np.empty((0, self._model[1].out_features))
+        found = torch.cat(parts).numpy() if parts else np.empty((0, self._num_classes))
         return found
 
     def tensors(self) -> dict[str, Tensor]:
