@@ -118,7 +118,11 @@ def tuning_learner(
             if epoch:
                 learning.epoch(train, rest, order)
             scores = learning.scores(train, held_out)
-            value = worth(train.labels[held_out], scores, metric=metric) if cuts else (float(epoch), 0.0)
+            value = (
+                worth(train.labels[held_out], scores, metric=metric)
+                if cuts
+                else (float(epoch), 0.0)
+            )
             if best is None or value > best.worth:
                 best = _State(epoch, value, learning.tensors())
             elif epoch - best.epoch >= config.patience:
