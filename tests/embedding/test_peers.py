@@ -28,23 +28,8 @@ from figclip.config import UsageError
 from figclip.embedding.encoder import Encoder
 from figclip.models.opening import open_model
 
-WORDS = [
-    "a",
-    "scan",
-    "of",
-    "the",
-    "lung",
-    "with",
-    "effusion",
-    "and",
-    "one",
-    "nodule",
-    "in",
-    "chest",
-    "x",
-    "ray",
-    "showing",
-]
+SAID = "a scan of the lung with effusion and one nodule in chest x ray showing"
+WORDS = SAID.split()
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
 TEXTS = ["a scan of the lung", "chest x ray showing effusion and one nodule in the lung"]
 BERT = {

@@ -42,6 +42,8 @@ class Measure(Config):
     """Pictures or pairs that it was measured by."""
     num_unreadable: int
     """That were left out."""
+    num_cut: int = 0
+    """Prompts or captions that are longer than the encoder's context."""
     checksum: str
     """SHA-256 of what was measured by, and of what was learned from."""
     paper: float | None = None
@@ -96,6 +98,7 @@ def of_retrieval(
             high=interval.high,
             n=len(gain),
             num_unreadable=found.num_unreadable,
+            num_cut=found.num_cut,
             checksum=found.checksum,
             is_main=True,
         )
@@ -114,6 +117,7 @@ def of_zero_shot(result: ZeroShotResult, *, of: str) -> Iterator[Measure]:
             high=result.intervals[name].high,
             n=result.num_images,
             num_unreadable=result.num_unreadable,
+            num_cut=result.num_cut_prompts,
             checksum=result.checksum,
             paper=papers(result.dataset) if name == result.dataset.metric else None,
             is_main=name == result.dataset.metric,

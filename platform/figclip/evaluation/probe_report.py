@@ -13,7 +13,7 @@ from figclip.config import Config
 from figclip.embedding.encoder import Encoder
 from figclip.evaluation.classification import METRIC_WORDS
 from figclip.evaluation.datasets.declaration import Dataset
-from figclip.evaluation.embedded import EmbeddedSet, embed_set
+from figclip.evaluation.embedded import EmbeddedSet, See, seeing
 from figclip.evaluation.fine_tuning import TuneConfig, pictures_of, tuning_learner
 from figclip.evaluation.logistic import logistic_learner
 from figclip.evaluation.probing import Learner, Method, ShareResult, probed
@@ -60,16 +60,17 @@ class ProbeResult:
     shares: tuple[ShareResult, ...]
 
 
-def probe(encoder: Encoder, dataset: Dataset, data: str, config: ProbeConfig) -> ProbeResult:
-    """Judge an encoder by linear classifiers on a set below the folder `data`.
+def probe(
+    encoder: Encoder, dataset: Dataset, data: str, config: ProbeConfig, *, see: See | None = None
+) -> ProbeResult:
+    """Judge an encoder by what learns from it, on a set below the folder `data`, whose pictures
+    `see` may know already.
 
     `UsageError` where files are missing, the set has no part to learn from, no picture of some
     class can be read, or the encoder gives no numbers.
     """
-    train, test = (
-        embed_set(encoder, part, data, batch_size=config.batch_size)
-        for part in (dataset.training, dataset)
-    )
+    see = see or seeing(encoder, data, batch_size=config.batch_size)
+    train, test = see(dataset.training), see(dataset)
     found = []
     with ExitStack() as open_files:
         learners = _learners(encoder, dataset, data, (train, test), config, open_files)
