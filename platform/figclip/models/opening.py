@@ -14,6 +14,7 @@ from figclip.config import UsageError
 from figclip.models.clip import Clip, ClipConfig
 from figclip.models.hf_clip import HF_CONFIG, HF_PIXELS, HF_WEIGHTS, read_hf_clip
 from figclip.models.open_clip import OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS, read_open_clip
+from figclip.models.open_clip_names import PREFIX, read_named
 from figclip.models.peers import biovil, medclip, siglip
 from figclip.models.peers.peer import Peer
 from figclip.models.weights import CONFIG_FILE, clip_with, load_clip, read_json
@@ -61,11 +62,14 @@ def open_model(source: str | Path | Folder) -> Opened:
 
 
 def open_encoder(source: str | Path | Folder) -> Opened | Peer:
-    """What `open_model` opens, and peers whose towers are not ours: SigLIP, MedCLIP, BioViL."""
+    """What `open_model` opens, `open_clip:MODEL/TAG` among it, and peers whose towers are not ours:
+    SigLIP, MedCLIP, BioViL."""
     if isinstance(source, str) and "://" in source:
         source = _remote(source)
     if isinstance(source, Folder):
         return _own(source)
+    if (name := str(source)).startswith(PREFIX):
+        return _named(*name.removeprefix(PREFIX).partition("/")[::2])
     path = _local_folder(str(source))
     if (path / CONFIG_FILE).is_file():
         return _own(Folder(pafs.LocalFileSystem(), str(path.absolute())))
@@ -103,6 +107,20 @@ def _open_clips(path: Path) -> Opened:
         vocabulary=_vocabulary(path) or named,
         mean=_colours(pixels.get("mean"), MEAN),
         std=_colours(pixels.get("std"), STD),
+    )
+
+
+def _named(model: str, tag: str) -> Opened:
+    """open_clip's own names: `ViT-B-16-quickgelu/openai`; the tag may be a file of weights."""
+    named = read_named(model, tag)
+    return Opened(
+        clip_with(named.state, named.config, origin=named.origin),
+        named.config,
+        origin=named.origin,
+        folder=None,
+        vocabulary=named.vocabulary,
+        mean=_colours(named.mean, MEAN),
+        std=_colours(named.std, STD),
     )
 
 
