@@ -142,7 +142,7 @@ def _vocabulary(path: Path) -> str | None:
     return str(path) if any((path / name).is_file() for name in VOCABULARIES) else None
 
 
-def _colours(found: list[float] | None, default: Colours) -> Colours:
+def _colours(found: Sequence[float] | None, default: Colours) -> Colours:
     if found is None:
         return default
     red, green, blue = map(float, found)
