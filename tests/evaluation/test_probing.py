@@ -9,15 +9,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from figclip.evaluation import probing
-from figclip.evaluation.probing import (
-    best_place,
-    c_of,
-    chosen_c,
-    fitted,
-    probed,
-    stratified_subset,
-)
+from figclip.evaluation import logistic, probing
+from figclip.evaluation.logistic import best_place, c_of, chosen_c, fitted, logistic_learner
+from figclip.evaluation.probing import ShareResult, probed, stratified_subset
 
 
 def clouds(num: int, *, classes: int, seed: int, apart: float = 1.0) -> tuple[np.ndarray, ...]:
@@ -27,6 +21,11 @@ def clouds(num: int, *, classes: int, seed: int, apart: float = 1.0) -> tuple[np
     random = np.random.default_rng(seed)
     vectors = apart * centres[labels] + random.normal(size=(num, 6))
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32), labels
+
+
+def probed_by_logistic(train: tuple, test: tuple, **options: object) -> ShareResult:
+    learner = logistic_learner(train, test[0], metric="accuracy", max_iterations=1_000)
+    return probed(train[1], test[1], learner, method="lbfgs", **options)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.37, 1.0])
@@ -50,12 +49,12 @@ def test_seeds_draw_other_subsets_and_a_seeds_own_lie_within_one_another():
 @pytest.mark.parametrize("classes", [2, 3])
 def test_the_numbers_are_those_of_scikit_learn_run_by_hand(classes: int):
     train, test = (clouds(num, classes=classes, seed=num) for num in (90, 200))
-    found = probed(train, test, share=0.5, seeds=(0, 1, 2))
+    found = probed_by_logistic(train, test, share=0.5, seeds=(0, 1, 2))
     by_hand = []
     for fit in found.fits:
         some = stratified_subset(train[1], 0.5, seed=fit.seed)
         assert fit.num_train == len(some)
-        model = LogisticRegression(C=fit.c, max_iter=1_000)
+        model = LogisticRegression(C=fit.settings["C"], max_iter=1_000)
         model.fit(train[0][some].astype(np.float64), train[1][some])
         answers = model.predict(test[0].astype(np.float64))
         expected = {
@@ -108,7 +107,7 @@ def test_the_penalty_is_the_one_that_does_best_on_what_is_held_out(monkeypatch: 
     calls = []
     monkeypatch.setattr(probing, "MOST_FOR_ALL_FOLDS", 59)
     monkeypatch.setattr(
-        probing,
+        logistic,
         "fitted",
         lambda *data, **words: calls.append(len(data[1])) or fitted(*data, **words),
     )
@@ -128,14 +127,14 @@ def test_what_is_far_apart_is_told_from_one_picture_each_and_noise_is_a_coin(
     apart: float, least: float, most: float
 ):
     train, test = (clouds(400, classes=2, seed=seed, apart=apart) for seed in (1, 2))
-    found = probed(train, test, share=0.0025, seeds=range(5))
+    found = probed_by_logistic(train, test, share=0.0025, seeds=range(5))
     assert {fit.num_train for fit in found.fits} == {2}
     assert least <= found.values["accuracy"] <= most
 
 
 def test_the_interval_is_of_the_mean_over_the_seeds_and_covers_it():
     train, test = (clouds(num, classes=3, seed=num) for num in (90, 400))
-    found = probed(train, test, share=0.2, seeds=range(3), num_resamples=500)
+    found = probed_by_logistic(train, test, share=0.2, seeds=range(3), num_resamples=500)
     for name, value in found.values.items():
         interval = found.intervals[name]
         assert interval.low < value < interval.high

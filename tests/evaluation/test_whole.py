@@ -155,7 +155,7 @@ def test_one_command_measures_all_parts_beside_other_encoders_and_tells_a_fall(
     )
     manifest = main(job)
     said = capsys.readouterr().out
-    for title in ("Cross-modal retrieval", "Zero-shot classification", "Linear probing"):
+    for title in ("Cross-modal retrieval", "Zero-shot classification", "Probing"):
         assert f"## {title}" in said
     folder = store.open("evaluation", manifest.version)
     found = EvaluationReport.from_json(folder.read("report.json"))

@@ -1,5 +1,6 @@
 """Cleaning, cutting, padding, and a vocabulary that the captions alone decide."""
 
+import json
 import os
 import pickle
 import random
@@ -7,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import open_clip
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import CLIPTokenizer
 
 from figclip.config import UsageError
 from figclip.inputs.tokens import SPECIALS, Tokenizer, clean_text, open_tokenizer, train_wordpiece
@@ -186,3 +189,30 @@ def test_a_vocabulary_that_is_none_is_an_error(tmp_path, name, content, words):
 def test_a_vocabulary_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(UsageError, match="no such vocabulary file"):
         open_tokenizer(tmp_path / "vocab.txt")
+
+
+def test_the_two_files_of_transformers_clip_are_the_same_byte_pairs(tmp_path):
+    """As PubMedCLIP's and PLIP's folders have them."""
+    pairs = open_tokenizer(Path(open_clip.__file__).parent / "bpe_simple_vocab_16e6.txt.gz")
+    told = json.loads(pairs._pieces.to_str())["model"]
+    (tmp_path / "vocab.json").write_text(json.dumps(told["vocab"]))
+    merges = [" ".join(one) if isinstance(one, list) else one for one in told["merges"]]
+    lines = ["#version: 0.2", *merges]
+    (tmp_path / "merges.txt").write_text("\n".join(lines) + "\n")
+    texts = ["Chest X-ray, 12 µm (p<0.05)", "don't ΑΣ É", ""]
+    peer = CLIPTokenizer.from_pretrained(tmp_path)
+    ours = open_tokenizer(tmp_path)
+    assert torch.equal(ours(texts, 20).ids, pairs(texts, 20).ids)
+    batch = ours(texts[:1], 40)
+    assert batch.ids[batch.mask].tolist() == peer(texts[0])["input_ids"]
+    (tmp_path / "vocab.json").unlink()
+    with pytest.raises(UsageError, match=r"has not both merges\.txt and vocab\.json"):
+        open_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize(("told", "expected"), [(None, [2, 5, 3]), (False, [2, 1, 3])])
+def test_a_vocabulary_is_cased_where_the_file_beside_it_says_so(tmp_path, told, expected):
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nlung\n")
+    if told is not None:
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": told}))
+    assert open_tokenizer(tmp_path)(["Lung"], 3).ids.tolist() == [expected]

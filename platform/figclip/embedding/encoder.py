@@ -1,5 +1,6 @@
 """An encoder at work: pictures and texts in, unit vectors out."""
 
+import copy
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -8,14 +9,19 @@ from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float, UInt8
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from figclip.config import UsageError
+from figclip.inputs.peer_pixels import PeerPixels, peer_crop
 from figclip.inputs.pixels import PixelConfig, UnreadableImage, decode, eval_crop, normalise
-from figclip.inputs.tokens import Tokenizer, told_tokenizer
-from figclip.models.clip import Clip
-from figclip.models.opening import Opened, open_model
+from figclip.inputs.sentence_pieces import SentencePieces, open_sentence_pieces
+from figclip.inputs.tokens import Tokenizer, open_tokenizer, told_tokenizer
+from figclip.models.clip import TwoTowers
+from figclip.models.opening import Opened, open_encoder
+from figclip.models.peers.peer import Peer
 from figclip.resources import require_device
 from figclip.store import Folder
 
@@ -39,8 +45,8 @@ class Encoder:
 
     def __init__(
         self,
-        clip: Clip,
-        tokenizer: Tokenizer,
+        clip: TwoTowers,
+        tokenizer: Tokenizer | SentencePieces,
         pixels: PixelConfig,
         *,
         name: str,
@@ -66,35 +72,40 @@ class Encoder:
         device: str | torch.device = "cpu",
         precision: Precision = "fp32",
     ) -> "Encoder":
-        """The encoder of a published folder, or any model that `open_model` opens.
+        """The encoder of a published folder, or any model that `open_encoder` opens.
 
         It is named by the last two parts of the source, a published one `{name}@{version}`.
         `UsageError` where a file is missing, the files do not belong together, or the device is
         not there.
         """
         require_device(str(device))
-        opened = open_model(source)
-        config, (tokenizer, pixels) = opened.config, feeding(opened)
-        if tokenizer.vocab_size > config.text.vocab_size:
+        opened = open_encoder(source)
+        tokenizer, pixels = peer_feeding(opened) if isinstance(opened, Peer) else feeding(opened)
+        sizes = sizes_of(opened)
+        if tokenizer.vocab_size > sizes.vocab_size:
             raise UsageError(
                 f"{opened.origin}: the tokenizer has {tokenizer.vocab_size} tokens, the model "
-                f"{config.text.vocab_size}; they are not of one training run"
+                f"{sizes.vocab_size}; they are not of one training run"
             )
-        if pixels.size != config.vision.image_size:
+        if pixels.size != sizes.image_size:
             raise UsageError(
                 f"{opened.origin}: pixels.json makes pictures of {pixels.size} px, the model takes "
-                f"{config.vision.image_size} px; they are not of one training run"
+                f"{sizes.image_size} px; they are not of one training run"
             )
         return cls(
             opened.clip,
             tokenizer,
             pixels,
             name=name_of(opened, source),
-            context_length=config.text.context_length,
-            dim=config.embed_dim,
+            context_length=sizes.context_length,
+            dim=sizes.embed_dim,
             device=device,
             precision=precision,
         )
+
+    def image_tower(self) -> "ImageTower":
+        """A copy of the part that sees pictures, to be trained; the encoder stays as it is."""
+        return ImageTower(self._clip.visual, self.pixels).to(self.device)
 
     @property
     def scale(self) -> float:
@@ -155,7 +166,10 @@ class Encoder:
 
     def _view(self, image: Image.Image | bytes, number: int) -> Tensor:
         try:
-            return eval_crop(decode(image) if isinstance(image, bytes) else image, self.pixels)
+            decoded = decode(image) if isinstance(image, bytes) else image
+            if isinstance(self.pixels, PeerPixels):
+                return peer_crop(decoded, self.pixels)
+            return eval_crop(decoded, self.pixels)
         except UnreadableImage as error:
             raise UnreadableImage(f"image {number}: {error}") from error
 
@@ -168,6 +182,47 @@ class Encoder:
         return np.concatenate([np.empty((0, self.dim), dtype=np.float32), *parts])
 
 
+class ImageTower(nn.Module):
+    """The bytes of pictures to unit vectors, with gradients.
+
+    It stays in eval mode while it learns: no patch is left out, and a BatchNorm keeps the
+    statistics that few pictures would spoil.
+    """
+
+    def __init__(self, visual: nn.Module, pixels: PixelConfig) -> None:
+        super().__init__()
+        self._visual = copy.deepcopy(visual).eval().requires_grad_(True)
+        self._pixels = pixels
+
+    def forward(self, pixels: UInt8[Tensor, "batch 3 side side"]) -> Float[Tensor, "batch dim"]:
+        return F.normalize(self._visual(normalise(pixels, self._pixels)), dim=-1)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a model takes and gives."""
+
+    image_size: int
+    vocab_size: int
+    context_length: int
+    embed_dim: int
+
+
+def sizes_of(opened: Opened | Peer) -> Sizes:
+    if isinstance(opened, Peer):
+        size = int(opened.pixels["size"])
+        return Sizes(size, opened.vocab_size, opened.context_length, opened.embed_dim)
+    config, text = opened.config, opened.config.text
+    size = config.vision.image_size
+    return Sizes(size, text.vocab_size, text.context_length, config.embed_dim)
+
+
+def peer_feeding(peer: Peer) -> tuple[Tokenizer | SentencePieces, PixelConfig]:
+    """How texts and pictures are made ready for a peer."""
+    cut = open_sentence_pieces if peer.is_sentence_pieces else open_tokenizer
+    return cut(peer.vocabulary), PeerPixels(**peer.pixels)
+
+
 def feeding(opened: Opened) -> tuple[Tokenizer, PixelConfig]:
     """How texts and pictures are made ready for this model: as its source says."""
     tokenizer = told_tokenizer(opened.folder, opened.vocabulary, origin=opened.origin)
@@ -177,7 +232,8 @@ def feeding(opened: Opened) -> tuple[Tokenizer, PixelConfig]:
     return tokenizer, PixelConfig(size=size, mean=opened.mean, std=opened.std)
 
 
-def name_of(opened: Opened, source: Folder | str | Path) -> str:
+def name_of(opened: Opened | Peer, source: Folder | str | Path) -> str:
     """The last two parts of the source; of one of our own encoders `{name}@{version}`."""
     place = source.path if isinstance(source, Folder) else str(source)
-    return ("@" if opened.folder else "/").join(place.rstrip("/").split("/")[-2:])
+    is_ours = isinstance(opened, Opened) and opened.folder is not None
+    return ("@" if is_ours else "/").join(place.rstrip("/").split("/")[-2:])

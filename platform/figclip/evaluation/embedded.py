@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,11 +29,30 @@ class EmbeddedSet:
     """Unit vectors."""
     labels: Int[np.ndarray, " n"]
     """Places of their classes in the declaration."""
+    kept: Int[np.ndarray, " n"]
+    """Their own places among all pictures of the part."""
     num_unreadable: int
     unreadable: Mapping[str, str]
     """Name → why; the first of them."""
     checksum: str
     """SHA-256 of names, labels and pixels of the pictures, in order."""
+
+
+See = Callable[[Dataset], EmbeddedSet]
+"""A set, or its training part → its pictures as an encoder sees them."""
+
+
+def seeing(encoder: Encoder, data: str, *, batch_size: int) -> See:
+    """`embed_set`, which takes most of an evaluation's time, once for each part of a set."""
+    known: dict[tuple[str, str, tuple[str, ...]], EmbeddedSet] = {}
+
+    def see(dataset: Dataset) -> EmbeddedSet:
+        key = dataset.place, dataset.files.to_json(), dataset.labels
+        if key not in known:
+            known[key] = embed_set(encoder, dataset, data, batch_size=batch_size)
+        return known[key]
+
+    return see
 
 
 def embed_set(encoder: Encoder, dataset: Dataset, data: str, *, batch_size: int) -> EmbeddedSet:
@@ -54,7 +73,7 @@ def embed_set(encoder: Encoder, dataset: Dataset, data: str, *, batch_size: int)
             f"that cannot is {name}: {why}"
         )
     named = dict(list(faults.items())[:NUM_NAMED])
-    return EmbeddedSet(vectors, labels, len(faults), named, checksum)
+    return EmbeddedSet(vectors, labels, np.array(kept), len(faults), named, checksum)
 
 
 def refuse_no_numbers(

@@ -13,7 +13,7 @@ from figclip.evaluation.compare import hits
 from figclip.evaluation.datasets.captioned import CaptionedSet
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.published import BIOMEDCLIP_224, PAPER
-from figclip.evaluation.probe_report import ProbeResult
+from figclip.evaluation.probe_report import WORDS, ProbeResult
 from figclip.evaluation.ranking import SIDE
 from figclip.evaluation.vqa.answers import IN_VOCABULARY
 from figclip.evaluation.vqa.asking import VqaResult
@@ -45,6 +45,8 @@ class Measure(Config):
     """Pictures, pairs or questions that it was measured by."""
     num_unreadable: int
     """That were left out."""
+    num_cut: int = 0
+    """Prompts or captions that are longer than the encoder's context."""
     checksum: str
     """SHA-256 of what was measured by, and of what was learned from."""
     paper: float | None = None
@@ -99,6 +101,7 @@ def of_retrieval(
             high=interval.high,
             n=len(gain),
             num_unreadable=found.num_unreadable,
+            num_cut=found.num_cut,
             checksum=found.checksum,
             is_main=True,
         )
@@ -117,6 +120,7 @@ def of_zero_shot(result: ZeroShotResult, *, of: str) -> Iterator[Measure]:
             high=result.intervals[name].high,
             n=result.num_images,
             num_unreadable=result.num_unreadable,
+            num_cut=result.num_cut_prompts,
             checksum=result.checksum,
             paper=papers(result.dataset) if name == result.dataset.metric else None,
             is_main=name == result.dataset.metric,
@@ -134,7 +138,7 @@ def of_probe(result: ProbeResult, *, of: str) -> Iterator[Measure]:
             yield Measure(
                 task="probe",
                 set=result.dataset.title,
-                measure=f"{name} at {100 * share.share:.3g} %",
+                measure=f"{name} at {100 * share.share:.3g} %{WORDS[share.method]}",
                 of=of,
                 encoder=result.encoder,
                 value=value,

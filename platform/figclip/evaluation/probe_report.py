@@ -1,8 +1,9 @@
-"""The `evaluation` artifact of linear probing: every encoder, set and share in one table."""
+"""The `evaluation` artifact of probing: every encoder, set, share and method in one table."""
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -12,8 +13,11 @@ from figclip.config import Config
 from figclip.embedding.encoder import Encoder
 from figclip.evaluation.classification import METRIC_WORDS
 from figclip.evaluation.datasets.declaration import Dataset
-from figclip.evaluation.embedded import EmbeddedSet, embed_set
-from figclip.evaluation.probing import ShareResult, probed
+from figclip.evaluation.embedded import EmbeddedSet, See, seeing
+from figclip.evaluation.fine_tuning import TuneConfig, pictures_of, tuning_learner
+from figclip.evaluation.logistic import logistic_learner
+from figclip.evaluation.probing import Learner, Method, ShareResult, probed
+from figclip.evaluation.sgd_probe import sgd_learner
 from figclip.evaluation.sources import begun, opened_encoders, published_as
 from figclip.statistics.wording import markdown
 from figclip.store import Manifest, Store
@@ -26,8 +30,13 @@ Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class ProbeConfig(Config):
-    """How much is learned from, and how it is measured."""
+    """How much is learned from, by what, and how it is measured."""
 
+    methods: tuple[Method, ...] = Field(default=("lbfgs",), min_length=1)
+    """How it is learned: `lbfgs` and `sgd` fit a linear classifier to the vectors, by logistic
+    regression or by ELEVATER's recipe; `fine_tune` trains the image tower as well."""
+    tune: TuneConfig = TuneConfig()
+    """Of `fine_tune`."""
     shares: tuple[Share, ...] = Field(default=(0.01, 0.1, 1.0), min_length=1)
     """Of the training pictures of every class."""
     num_seeds: PositiveInt = 5
@@ -51,31 +60,65 @@ class ProbeResult:
     shares: tuple[ShareResult, ...]
 
 
-def probe(encoder: Encoder, dataset: Dataset, data: str, config: ProbeConfig) -> ProbeResult:
-    """Judge an encoder by linear classifiers on a set below the folder `data`.
+def probe(
+    encoder: Encoder, dataset: Dataset, data: str, config: ProbeConfig, *, see: See | None = None
+) -> ProbeResult:
+    """Judge an encoder by what learns from it, on a set below the folder `data`, whose pictures
+    `see` may know already.
 
     `UsageError` where files are missing, the set has no part to learn from, no picture of some
     class can be read, or the encoder gives no numbers.
     """
-    train, test = (
-        embed_set(encoder, part, data, batch_size=config.batch_size)
-        for part in (dataset.training, dataset)
-    )
+    see = see or seeing(encoder, data, batch_size=config.batch_size)
+    train, test = see(dataset.training), see(dataset)
     found = []
-    for share in config.shares:
-        log.info("%s, %s: learning from %g of it", encoder.name, dataset.title, share)
-        found.append(
-            probed(
-                (train.vectors, train.labels),
-                (test.vectors, test.labels),
-                share=share,
-                seeds=range(config.num_seeds),
-                metric=dataset.metric,
-                max_iterations=config.max_iterations,
-                num_resamples=config.num_resamples,
-            )
-        )
+    with ExitStack() as open_files:
+        learners = _learners(encoder, dataset, data, (train, test), config, open_files)
+        for method, learn in learners:
+            for share in config.shares:
+                log.info("%s, %s: %s of %g of it", encoder.name, dataset.title, method, share)
+                found.append(
+                    probed(
+                        train.labels,
+                        test.labels,
+                        learn,
+                        method=method,
+                        share=share,
+                        seeds=range(config.num_seeds),
+                        num_resamples=config.num_resamples,
+                    )
+                )
     return ProbeResult(dataset, encoder.name, train, test, tuple(found))
+
+
+def _learners(
+    encoder: Encoder,
+    dataset: Dataset,
+    data: str,
+    parts: tuple[EmbeddedSet, EmbeddedSet],
+    config: ProbeConfig,
+    open_files: ExitStack,
+) -> Iterator[tuple[Method, Learner]]:
+    """`open_files` closes what pictures are read from."""
+    (train, test), metric = parts, dataset.metric
+    known = train.vectors, train.labels
+    for method in config.methods:
+        match method:
+            case "lbfgs":
+                most = config.max_iterations
+                learner = logistic_learner(known, test.vectors, metric=metric, max_iterations=most)
+            case "sgd":
+                learner = sgd_learner(known, test.vectors, metric=metric)
+            case "fine_tune":
+                pictures = (
+                    open_files.enter_context(pictures_of(encoder, part, data, found))
+                    for part, found in ((dataset.training, train), (dataset, test))
+                )
+                size = config.batch_size
+                learner = tuning_learner(
+                    encoder, *pictures, metric=metric, config=config.tune, at_once=size
+                )
+        yield method, learner
 
 
 def evaluate_probe(
@@ -103,9 +146,11 @@ def evaluate_probe(
 
 
 def measures_of(results: Sequence[ProbeResult]) -> dict[str, float]:
-    """Flat: `probe_pcam_at_0.01` and so on, of each set's own metric."""
+    """Flat: `probe_pcam_at_0.01`, `sgd_pcam_at_0.01` and so on, of each set's own metric."""
     return {
-        f"probe_{result.dataset.name}_at_{share.share:g}": share.values[result.dataset.metric]
+        f"{COUNTED_AS[share.method]}_{result.dataset.name}_at_{share.share:g}": share.values[
+            result.dataset.metric
+        ]
         for result in results
         for share in result.shares
     }
@@ -113,23 +158,33 @@ def measures_of(results: Sequence[ProbeResult]) -> dict[str, float]:
 
 def probe_text(results: Mapping[str, Sequence[ProbeResult]]) -> str:
     """A table in the layout of the paper's Fig. 3 C and D, and what stands behind each number."""
-    parts = ["# Linear probing", probe_table(results), NOTE, probe_detail_table(results)]
+    shares = [share for found in results.values() for one in found for share in one.shares]
+    notes = [NOTE, *(NOTES[method] for method in dict.fromkeys(one.method for one in shares))]
+    parts = ["# Probing", probe_table(results), " ".join(notes), probe_detail_table(results)]
     return "\n\n".join(parts) + "\n"
 
 
 NOTE = (
-    "Mean ± standard deviation over the seeds' subsets. Logistic regression by L-BFGS; its penalty "
-    "is chosen on pictures held out of each subset (five stratified folds, of more than 10,000 "
-    "pictures one), then it is fitted to all of the subset."
+    "Mean ± standard deviation over the seeds' subsets. What is chosen is chosen on pictures held "
+    "out of each subset (five stratified folds, of more than 10,000 pictures one)."
 )
+NOTES: Mapping[Method, str] = {
+    "lbfgs": "Logistic regression by L-BFGS: its penalty is chosen, then it is fitted to all of "
+    "the subset.",
+    "sgd": "SGD by ELEVATER's recipe: rate and weight decay are chosen by ten epochs each, then "
+    "fifty are run on all of the subset.",
+    "fine_tune": "Fine-tuned: image tower and head by AdamW, a fifth of the subset held out to "
+    "choose the epoch.",
+}
+WORDS: Mapping[Method, str] = {"lbfgs": "", "sgd": ", SGD", "fine_tune": ", fine-tuned"}
+"""What stands behind the name of a number; logistic regression goes without saying."""
+COUNTED_AS: Mapping[Method, str] = {"lbfgs": "probe", "sgd": "sgd", "fine_tune": "fine_tune"}
 
 
 def probe_table(results: Mapping[str, Sequence[ProbeResult]]) -> str:
-    """A line an encoder, a column for each set and share, in per cent."""
+    """A line an encoder, a column for each set, method and share, in per cent."""
     first = next(iter(results.values()))
-    head = [f"{one.dataset.title}, {share.share:.4g}" for one in first for share in one.shares]
-    metrics = [one.dataset.metric for one in first for _ in one.shares]
-    rows = [["", *map(_headed, head, metrics)]]
+    rows = [["", *(_headed(one.dataset, share) for one in first for share in one.shares)]]
     for name, found in results.items():
         cells = [
             f"{100 * share.values[metric]:.2f} ± {100 * share.deviations[metric]:.2f}"
@@ -144,7 +199,7 @@ def probe_table(results: Mapping[str, Sequence[ProbeResult]]) -> str:
 def probe_detail_table(results: Mapping[str, Sequence[ProbeResult]]) -> str:
     """A line for each measure of each share, with all that it depends on."""
     head = ["set", "encoder", "learned from", "measure", "%", "deviation", "95 % interval", "n"]
-    rows = [[*head, "unreadable", "C", "not converged", "learned", "pictures"]]
+    rows = [[*head, "unreadable", "chosen", "not converged", "learned", "pictures"]]
     for name, found in results.items():
         rows += [
             [one.dataset.title, name, *cells, one.train.checksum[:12], one.test.checksum[:12]]
@@ -169,6 +224,7 @@ def plain_probe(result: ProbeResult) -> dict[str, Any]:
     shares = [
         {
             "share": share.share,
+            "method": share.method,
             "values": dict(share.values),
             "deviations": dict(share.deviations),
             "intervals": {name: [one.low, one.high] for name, one in share.intervals.items()},
@@ -180,15 +236,23 @@ def plain_probe(result: ProbeResult) -> dict[str, Any]:
     return named | parts | {"shares": shares}
 
 
-def _headed(title: str, metric: str) -> str:
-    name, _, share = title.rpartition(", ")
-    return f"{name}, {100 * float(share):.3g} %: {METRIC_WORDS[metric]} (%)"
+def _headed(dataset: Dataset, share: ShareResult) -> str:
+    metric = METRIC_WORDS[dataset.metric]
+    return f"{dataset.title}, {100 * share.share:.3g} %{WORDS[share.method]}: {metric} (%)"
+
+
+def _chosen(share: ShareResult) -> str:
+    """The settings from the least to the greatest of the seeds'."""
+    texts = []
+    for name in share.fits[0].settings:
+        values = sorted(fit.settings[name] for fit in share.fits)
+        ends = " … ".join(f"{value:.2g}" for value in dict.fromkeys((values[0], values[-1])))
+        texts.append(f"{name} {ends}")
+    return ", ".join(texts)
 
 
 def _share_rows(result: ProbeResult, share: ShareResult) -> list[list[str]]:
     sizes = sorted({fit.num_train for fit in share.fits})
-    penalties = sorted({fit.c for fit in share.fits})
-    ends = " … ".join(f"{c:.2g}" for c in dict.fromkeys((penalties[0], penalties[-1])))
     facts = [f"{len(result.test.labels):,}", f"{result.train.num_unreadable}"]
     facts[1] += f" + {result.test.num_unreadable}"
     short = sum(not fit.is_converged for fit in share.fits)
@@ -196,7 +260,7 @@ def _share_rows(result: ProbeResult, share: ShareResult) -> list[list[str]]:
     for name, value in share.values.items():
         found = share.intervals.get(name)
         interval = "–" if found is None else found.in_per_cent
-        size = f"{100 * share.share:.3g} %: {sizes[0]:,}"
+        size = f"{100 * share.share:.3g} %: {sizes[0]:,}{WORDS[share.method]}"
         numbers = [f"{100 * value:.2f}", f"{100 * share.deviations[name]:.2f}", interval]
-        rows.append([size, name, *numbers, *facts, ends, f"{short} of {len(share.fits)}"])
+        rows.append([size, name, *numbers, *facts, _chosen(share), f"{short} of {len(share.fits)}"])
     return rows

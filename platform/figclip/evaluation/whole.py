@@ -13,6 +13,7 @@ from figclip.embedding.encoder import Encoder
 from figclip.evaluation.beside import encoder_of, held_out, pairs_of
 from figclip.evaluation.datasets.captioned import CaptionedSet, embed_captioned
 from figclip.evaluation.datasets.declaration import Dataset
+from figclip.evaluation.embedded import seeing
 from figclip.evaluation.measures import (
     Comparison,
     EvaluationReport,
@@ -142,6 +143,7 @@ def measured(
 ) -> Iterator[Measure]:
     """Every number of one encoder, part by part."""
     how = config.zero_shot
+    see = seeing(encoder, data, batch_size=how.batch_size)
     for one in captioned if "retrieval" in config.parts else ():
         log.info("%s: retrieval on %s", name, one)
         found = embed_captioned(encoder, data, one, batch_size=how.batch_size)
@@ -157,8 +159,9 @@ def measured(
             batch_size=how.batch_size,
             num_resamples=how.num_resamples,
             seed=how.seed,
+            see=see,
         )
         yield from of_zero_shot(told, of=name)
     for dataset in datasets if "probe" in config.parts else ():
         if dataset.train is not None:
-            yield from of_probe(probe(encoder, dataset, data, config.probe), of=name)
+            yield from of_probe(probe(encoder, dataset, data, config.probe, see=see), of=name)

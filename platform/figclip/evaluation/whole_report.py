@@ -8,6 +8,7 @@ from figclip.evaluation.bootstrap import Interval
 from figclip.evaluation.classification import METRIC_WORDS
 from figclip.evaluation.compare import signed
 from figclip.evaluation.measures import Comparison, EvaluationReport, Measure
+from figclip.evaluation.quoted import SOURCE, quoted_for
 from figclip.statistics.report_page import Picture, report_page
 from figclip.statistics.tables import Table
 from figclip.statistics.themes import DARK, LIGHT, Theme, drawing, png_of
@@ -16,15 +17,15 @@ JSON_FILE, TABLE_FILE, PAGE_FILE = "report.json", "report.md", "index.html"
 TITLES = {
     "retrieval": "Cross-modal retrieval",
     "zero_shot": "Zero-shot classification",
-    "probe": "Linear probing",
+    "probe": "Probing",
     "vqa": "Visual question answering",
 }
 NOTES = {
     "retrieval": "Recall@k (%) among all pairs of the set, exact; a tie counts by its expected "
     "value. Laid out as the paper's Fig. 2A.",
     "zero_shot": "Per cent, each set by its own measure. Laid out as the paper's Table 5.",
-    "probe": "Per cent; mean ± standard deviation over the seeds' subsets. Laid out as the paper's "
-    "Fig. 3 C and D.",
+    "probe": "Per cent; mean ± standard deviation over the seeds' subsets. Logistic regression "
+    "goes without saying. Laid out as the paper's Fig. 3 C and D.",
     "vqa": "Per cent of the test part's questions: answered letter by letter, and the tokens that "
     "an answer shares with the true one. Laid out as the paper's Fig. 4A, whose bars have no "
     "numbers.",
@@ -126,13 +127,18 @@ def part_table(part: str, report: EvaluationReport) -> Table:
 
 def detail_table(report: EvaluationReport) -> Table:
     head = ["task", "set", "measure", "encoder", "version", "%", "95 % interval", "n"]
-    rows = [[*head, "unreadable", "pictures"]]
+    rows = [[*head, "unreadable", "cut texts", "pictures"]]
     for one in report.measures:
         named = [TITLES[one.task], one.set, words(one.measure), one.of, one.encoder]
         sums = " + ".join(part[:12] for part in one.checksum.split("+"))
         numbers = [cell(one), interval(one), f"{one.n:,}", f"{one.num_unreadable:,}"]
+        numbers += [f"{one.num_cut:,}"]
         rows.append([*named, *numbers, sums])
-    return Table(rows, "Pictures: the first digits of the SHA-256 of names, labels and pixels.")
+    return Table(
+        rows,
+        "Cut texts: prompts or captions longer than the encoder's context, whose ends it did not "
+        "read. Pictures: the first digits of the SHA-256 of names, labels and pixels.",
+    )
 
 
 def compared_table(compared: Sequence[Comparison]) -> Table:
@@ -148,11 +154,26 @@ def compared_table(compared: Sequence[Comparison]) -> Table:
     return Table(rows, "A number fell where it lies below the stored interval.")
 
 
+def quoted_table(part: str) -> Table | None:
+    """What others published on this task; None where the paper says nothing."""
+    found = quoted_for(part)
+    if not found:
+        return None
+    rows = [["model", "set", "measure", "%", "where"]]
+    rows += [[one.model, one.set, one.measure, one.value, one.where] for one in found]
+    return Table(rows, f"Quoted from {SOURCE}, not measured here; – is drawn there, not written.")
+
+
 def other_tables(
     report: EvaluationReport, compared: Sequence[Comparison]
 ) -> list[tuple[str, Table]]:
     first = [("Against the stored report", compared_table(compared))] if compared else []
-    return [*first, ("Every number", detail_table(report))]
+    quoted = [
+        (f"{TITLES[part]}: quoted, not measured here", table)
+        for part in parts_of(report)
+        if (table := quoted_table(part)) is not None
+    ]
+    return [*first, *quoted, ("Every number", detail_table(report))]
 
 
 def origin(report: EvaluationReport) -> list[tuple[str, str]]:

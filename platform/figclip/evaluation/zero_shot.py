@@ -16,7 +16,7 @@ from figclip.evaluation.bootstrap import Interval
 from figclip.evaluation.classification import judged
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.published import PAPER
-from figclip.evaluation.embedded import embed_set, refuse_no_numbers
+from figclip.evaluation.embedded import See, refuse_no_numbers, seeing
 
 log = logging.getLogger(__name__)
 
@@ -56,14 +56,15 @@ def zero_shot(
     batch_size: int = 64,
     num_resamples: int = 0,
     seed: int = 0,
+    see: See | None = None,
 ) -> ZeroShotResult:
-    """Judge an encoder by a set below the folder `data`.
+    """Judge an encoder by a set below the folder `data`, whose pictures `see` may know already.
 
     `UsageError` where files are missing, no picture of some class can be read, or the encoder
     gives no numbers.
     """
     classes, num_cut = class_vectors(encoder, dataset)
-    found = embed_set(encoder, dataset, data, batch_size=batch_size)
+    found = (see or seeing(encoder, data, batch_size=batch_size))(dataset)
     scores = logits(found.vectors, classes, encoder.scale)
     judgement = judged(found.labels, scores, num_resamples=num_resamples, seed=seed)
     return ZeroShotResult(

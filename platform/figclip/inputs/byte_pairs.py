@@ -1,7 +1,9 @@
 """OpenAI's byte pairs: the vocabulary of CLIP's own text tower, from the file they released."""
 
 import gzip
+import json
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import tokenizers
@@ -13,6 +15,8 @@ BEGIN, END = "<|startoftext|>", "<|endoftext|>"
 NUM_MERGES = 49_152 - 256 - 2
 """Of the file's lines, those after the first that CLIP's vocabulary of 49,408 is made of."""
 END_OF_WORD = "</w>"
+MERGES, VOCABULARY = "merges.txt", "vocab.json"
+"""The two files of transformers' `CLIPTokenizer`."""
 # CLIP's own pattern: contractions, words, single digits, runs of other signs.
 WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
@@ -30,11 +34,31 @@ def read_byte_pairs(path: Path) -> tokenizers.Tokenizer:
     characters = _byte_characters()
     words = [*characters, *(f"{c}{END_OF_WORD}" for c in characters)]
     words += ["".join(merge) for merge in merges]
-    vocabulary = {word: number for number, word in enumerate([*words, BEGIN, END])}
+    return _byte_pairs({word: n for n, word in enumerate([*words, BEGIN, END])}, merges)
+
+
+def read_merges(folder: Path) -> tokenizers.Tokenizer:
+    """The tokenizer of a folder with `merges.txt` and `vocab.json`: the same pairs as transformers
+    saves them."""
+    try:
+        lines = (folder / MERGES).read_text(encoding="utf-8").split("\n")
+        merges = [_two(line) for line in lines if line and not line.startswith("#version")]
+        vocabulary = json.loads((folder / VOCABULARY).read_bytes())
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{folder} has not both {MERGES} and {VOCABULARY}, or not all of them ({error}); fetch "
+            f"them again"
+        ) from error
+    return _byte_pairs(vocabulary, merges)
+
+
+def _byte_pairs(
+    vocabulary: Mapping[str, int], merges: Sequence[tuple[str, str]]
+) -> tokenizers.Tokenizer:
     found = tokenizers.Tokenizer(
         models.BPE(
-            vocab=vocabulary,
-            merges=merges,
+            vocab=dict(vocabulary),
+            merges=list(merges),
             continuing_subword_prefix="",
             end_of_word_suffix=END_OF_WORD,
             fuse_unk=False,

@@ -63,7 +63,7 @@ def decode(data: bytes) -> Image.Image:
             )
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
-        return _as_rgb(image)
+        return as_rgb(image)
     except UnreadableImage:
         raise
     except Exception as error:  # on damaged files Pillow's readers raise whatever they trip over
@@ -84,7 +84,7 @@ def train_pixels(
 
 def eval_crop(image: Image.Image, config: PixelConfig) -> UInt8[Tensor, "3 side side"]:
     """The bytes of `eval_pixels`, before they are normalised."""
-    image = _middle(_as_rgb(image))
+    image = middle_of(as_rgb(image))
     shortest = min(image.size)
     wide, high = (int(config.size * side / shortest) for side in image.size)
     resized = image.resize((wide, high), Image.Resampling.BICUBIC)
@@ -101,7 +101,7 @@ def train_crop(
     and several times as fast.
     """
     left, top, width, height = crop_box(*image.size, config, np.random.default_rng(seed))
-    levels = np.asarray(_as_rgb(image))[top : top + height, left : left + width]
+    levels = np.asarray(as_rgb(image))[top : top + height, left : left + width]
     return _resized(torch.from_numpy(levels.copy()).permute(2, 0, 1), config.size)
 
 
@@ -151,7 +151,8 @@ def crop_box(
     return (width - wide) // 2, (height - high) // 2, wide, high
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
+def as_rgb(image: Image.Image) -> Image.Image:
+    """On white where it is transparent, 16-bit greys by their upper byte."""
     if image.mode == "RGB" and not image.has_transparency_data:
         return image
     if image.mode.startswith("I"):  # 16-bit greys, which Pillow would clip to white
@@ -164,7 +165,7 @@ def _as_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _middle(image: Image.Image) -> Image.Image:
+def middle_of(image: Image.Image) -> Image.Image:
     """The middle of a very long picture, which the resize would else blow up to gigabytes."""
     longest = MAX_ASPECT * min(image.size)
     if max(image.size) <= longest:

@@ -15,13 +15,13 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 from torch import Tensor
 
 from figclip.config import UsageError
-from figclip.inputs.byte_pairs import BEGIN, END, read_byte_pairs
+from figclip.inputs.byte_pairs import BEGIN, END, MERGES, read_byte_pairs, read_merges
 from figclip.store import Folder
 
 PAD, UNKNOWN, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 SPECIALS = (PAD, UNKNOWN, CLS, SEP, MASK)
 FILE = "tokenizer.json"
-VOCAB_FILES = (FILE, "vocab.txt", "bpe_simple_vocab_16e6.txt.gz")
+VOCAB_FILES = (FILE, "vocab.txt", "bpe_simple_vocab_16e6.txt.gz", MERGES)
 """What a folder's vocabulary is read from, the first that is there."""
 
 
@@ -180,7 +180,8 @@ def open_tokenizer(source: str | Path, *, lowercase: bool = True) -> Tokenizer:
     """A given vocabulary: `vocab.txt`, `tokenizer.json`, OpenAI's `bpe_simple_vocab_16e6.txt.gz`,
     a folder with one of them, or a hub's name.
 
-    `lowercase` is asked only of a `vocab.txt`, which does not say it itself.
+    `lowercase` is asked only of a `vocab.txt`, which does not say it itself, and where no
+    `tokenizer_config.json` beside it says `do_lower_case`.
     """
     path = Path(source)
     if path.is_dir():
@@ -194,8 +195,10 @@ def open_tokenizer(source: str | Path, *, lowercase: bool = True) -> Tokenizer:
                 return _read_json(path)
             case ".gz":
                 return Tokenizer(read_byte_pairs(path))
+            case _ if path.name == MERGES:
+                return Tokenizer(read_merges(path.parent))
             case _:
-                return _read_vocab(path, lowercase)
+                return _read_vocab(path, _is_lowercase(path.parent, lowercase))
     if path.suffix in (".txt", ".json", ".gz"):
         raise UsageError(f"{path}: no such vocabulary file")
     return _from_hub(str(source))
@@ -220,6 +223,16 @@ def _read_json(path: Path) -> Tokenizer:
         raise
     except Exception as error:  # the library raises bare Exception
         raise UsageError(f"{path} is no tokenizer of the tokenizers library: {error}") from error
+
+
+def _is_lowercase(folder: Path, default: bool) -> bool:
+    """As transformers' own file beside a vocabulary says."""
+    path = folder / "tokenizer_config.json"
+    try:
+        told = json.loads(path.read_bytes()) if path.is_file() else {}
+    except ValueError as error:
+        raise UsageError(f"{path} is no JSON ({error}); fetch it again") from error
+    return bool(told.get("do_lower_case", default))
 
 
 def _read_vocab(path: Path, lowercase: bool) -> Tokenizer:

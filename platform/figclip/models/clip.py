@@ -64,24 +64,17 @@ OPENAI_RN50 = ClipConfig(
 """OpenAI's CLIP ResNet-50 (arXiv 2103.00020)."""
 
 
-class Clip(nn.Module):
+class TwoTowers(nn.Module):
     """Embeds images and texts as unit vectors; `logit_scale` is the log of the inverse temperature.
 
-    Parameters are named as in open_clip: `visual.*`, `text.*`, `logit_scale` and, where the config
-    has an `initial_bias`, `logit_bias`. Random weights, unless the config asks for pretrained
-    towers.
+    `visual` takes pixels, `text` ids and a mask; both give features that are not normalised.
     """
 
-    logit_bias: nn.Parameter | None
-
-    def __init__(self, config: ClipConfig) -> None:
+    def __init__(self, visual: nn.Module, text: nn.Module, logit_scale: Float[Tensor, ""]) -> None:
         super().__init__()
-        self.visual = VisionTower(config.vision, embed_dim=config.embed_dim)
-        text = GptTower if config.text.architecture == "gpt" else TextTower
-        self.text = text(config.text, embed_dim=config.embed_dim)
-        self.logit_scale = nn.Parameter(torch.tensor(math.log(config.initial_scale)))
-        bias = config.initial_bias
-        self.logit_bias = None if bias is None else nn.Parameter(torch.tensor(bias))
+        self.visual = visual
+        self.text = text
+        self.logit_scale = nn.Parameter(logit_scale)
 
     def encode_image(
         self, pixels: Float[Tensor, "batch 3 side side"]
@@ -95,6 +88,29 @@ class Clip(nn.Module):
     ) -> Float[Tensor, "batch embed_dim"]:
         """`mask` is true, or 1, where a token is no padding."""
         return _on_the_sphere(self.text(ids, mask))
+
+
+class Clip(TwoTowers):
+    """Two towers of this config.
+
+    Parameters are named as in open_clip: `visual.*`, `text.*`, `logit_scale` and, where the config
+    has an `initial_bias`, `logit_bias`. Random weights, unless the config asks for pretrained
+    towers.
+    """
+
+    visual: VisionTower
+    text: TextTower | GptTower
+    logit_bias: nn.Parameter | None
+
+    def __init__(self, config: ClipConfig) -> None:
+        text = GptTower if config.text.architecture == "gpt" else TextTower
+        super().__init__(
+            VisionTower(config.vision, embed_dim=config.embed_dim),
+            text(config.text, embed_dim=config.embed_dim),
+            torch.tensor(math.log(config.initial_scale)),
+        )
+        bias = config.initial_bias
+        self.logit_bias = None if bias is None else nn.Parameter(torch.tensor(bias))
 
     def forward(
         self,

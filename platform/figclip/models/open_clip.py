@@ -35,13 +35,19 @@ def read_open_clip(folder: Path) -> tuple[dict[str, Tensor], ClipConfig, dict[st
     told = read_json(folder / OPEN_CLIP_CONFIG)
     state = read_tensors(path)
     try:
-        model = told["model_cfg"]
-        config = config_from(model, state, folder=folder)
-        by_timm = "timm_model_name" in model["vision_cfg"]
+        return *described(told["model_cfg"], state, folder), told
     except KeyError as error:
         raise UsageError(f"{folder / OPEN_CLIP_CONFIG} says nothing of {error}") from error
+
+
+def described(
+    model: Mapping[str, Any], state: Mapping[str, Tensor], folder: Path
+) -> tuple[dict[str, Tensor], ClipConfig]:
+    """State dict by our names and config of what open_clip's `model_cfg` describes."""
+    config = config_from(model, state, folder=folder)
+    by_timm = "timm_model_name" in model["vision_cfg"]
     family: Family = "timm" if by_timm else family_of(config.vision.timm_model)
-    return by_our_names(state, config, family), config, told
+    return by_our_names(state, config, family), config
 
 
 def by_our_names(

@@ -108,15 +108,14 @@ def clip_with(state: Mapping[str, Tensor], config: ClipConfig, *, origin: str) -
     for name in ("logit_scale", "logit_bias"):
         if name in state and state[name].numel() == 1:  # some are saved with one axis
             state[name] = state[name].reshape(())
-    _check_keys(state, expected, origin=origin)
+    check_keys(state, expected, origin=origin)
     clip = Clip(settled)
     clip.load_state_dict(state)
     return clip.eval()
 
 
-def _check_keys(
-    found: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, origin: str
-) -> None:
+def check_keys(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, origin: str) -> None:
+    """`UsageError` names the keys that are missing, unexpected or of another shape."""
     faults = {
         "missing": [name for name in expected if name not in found],
         "unexpected": [name for name in found if name not in expected],

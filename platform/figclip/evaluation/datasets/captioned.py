@@ -84,14 +84,29 @@ def write_captions(data: Path, *, num: int, seed: int = 0) -> None:
     root.mkdir(parents=True)
     lines: list[Sequence[str]] = [("image", "caption")]
     for number in range(num):
-        words = f"captions {seed} {number}"
-        kind = KINDS[number % len(KINDS)]
-        scene: Scene = invent_scene(kind, random.Random(words))
-        image = drawing(kind, scene.attributes, words, (192, 160))
+        scene = _scene(number, seed)
+        image = drawing(scene.kind, scene.attributes, _words(number, seed), (192, 160))
         image.save(root / f"{number:04d}.png", compress_level=1)
-        lines.append((f"{number:04d}.png", " ".join([f"{scene.title}.", *scene.facts])))
+        lines.append((f"{number:04d}.png", _said(scene)))
     with (root / FILE).open("w", newline="") as file:
         csv.writer(file).writerows(lines)
+
+
+def drawn_captions(num: int, *, seed: int = 0) -> list[str]:
+    """The captions that `write_captions` writes."""
+    return [_said(_scene(number, seed)) for number in range(num)]
+
+
+def _words(number: int, seed: int) -> str:
+    return f"captions {seed} {number}"
+
+
+def _scene(number: int, seed: int) -> Scene:
+    return invent_scene(KINDS[number % len(KINDS)], random.Random(_words(number, seed)))
+
+
+def _said(scene: Scene) -> str:
+    return " ".join([f"{scene.title}.", *scene.facts])
 
 
 def _lines(path: Path) -> list[tuple[str, str]]:
