@@ -1,21 +1,29 @@
 """What an encoder is worth: recall on held-out articles, classes told by words, and learned.
 
 `python -m jobs.evaluate test --embeddings pmc`, `python -m jobs.evaluate zero_shot --encoder X`,
-`python -m jobs.evaluate probe --encoder X --data DIR`, `python -m jobs.evaluate all --encoder X`.
+`python -m jobs.evaluate probe --encoder X --data DIR`, `python -m jobs.evaluate all --encoder X`,
+`python -m jobs.evaluate types --embeddings pmc`.
 """
 
 from pathlib import Path
 
+from pydantic import PositiveFloat, PositiveInt
+
 from figclip.config import UsageError
+from figclip.embedding.telling import assign_types
+from figclip.evaluation.beside import encoder_of
 from figclip.evaluation.measures import EvaluationReport
 from figclip.evaluation.probe_report import ProbeConfig, evaluate_probe
 from figclip.evaluation.report import EvaluationConfig, evaluate
+from figclip.evaluation.type_report import TABLE_FILE as TYPES_FILE
+from figclip.evaluation.type_report import report_types
 from figclip.evaluation.whole import WholeConfig, evaluate_whole
 from figclip.evaluation.whole_report import TABLE_FILE
 from figclip.evaluation.zero_shot_report import ZeroShotConfig, evaluate_zero_shot
 from figclip.resources import require_device
 from figclip.store import Manifest, Store
-from jobs.entry import Job, command_of, keep_config, run
+from figclip.tasks import Workers
+from jobs.entry import Job, command_of, joined_ray, keep_config, run
 from jobs.labelled_sets import all_sets, data_of, named_sets, sets_to_learn
 
 
@@ -80,11 +88,28 @@ class AllJob(LabelledJob, WholeConfig):
     """File of a stored `report.json`, whose numbers ours are held against."""
 
 
+class TypesJob(Job):
+    """What kind of image every embedded pair shows; publishes `image_types/{version}`, by which an
+    index can be filtered, and `evaluation/types-{version}`: the counts and their bar chart."""
+
+    embeddings: str = "pmc"
+    """Version of the embeddings artifact."""
+    encoder: str | None = None
+    """Version of the encoder that made them; unset: the one that their manifest names."""
+    version: str | None = None
+    """Name of the artifact of types to publish; unset: that of the embeddings."""
+    cpus_per_task: PositiveFloat = 1.0
+    """CPUs that Ray sets aside for one task that tells the types of a file."""
+    max_tasks: PositiveInt = 8
+    """Such tasks at once, at the most."""
+
+
 PRESETS: dict[str, Job] = {
     "test": EvaluateJob(),
     "validation": EvaluateJob(split="validation"),
     "zero_shot": ZeroShotJob(),
     "probe": ProbeJob(),
+    "types": TypesJob(),
     "all": AllJob(),
 }
 
@@ -97,6 +122,8 @@ def main(config: Job) -> Manifest:
             return zero_shot(config)
         case ProbeJob():
             return probe(config)
+        case TypesJob():
+            return types(config)
         case AllJob():
             return whole(config)
         case _:
@@ -148,6 +175,26 @@ def probe(config: ProbeJob) -> Manifest:
             device=config.device,
         )
     return told(store, manifest, config, "probe.md")
+
+
+def types(config: TypesJob) -> Manifest:
+    store, version = Store(config.store), config.version or config.embeddings
+    with joined_ray(config):
+        manifest = assign_types(
+            store,
+            embeddings_version=config.embeddings,
+            encoder_version=config.encoder or encoder_of(store, config.embeddings),
+            version=version,
+            workers=Workers(config.cpus_per_task, config.max_tasks),
+        )
+    keep_config(store, manifest.name, version, "evaluate", config)
+    told(
+        store,
+        report_types(store, types_version=version, version=f"types-{version}"),
+        config,
+        TYPES_FILE,
+    )
+    return manifest
 
 
 def whole(config: AllJob) -> Manifest:
