@@ -2,6 +2,7 @@
 
 `python -m jobs.evaluate test --embeddings pmc`, `python -m jobs.evaluate zero_shot --encoder X`,
 `python -m jobs.evaluate probe --encoder X --data DIR`, `python -m jobs.evaluate all --encoder X`,
+`python -m jobs.evaluate proxy --embeddings pmc --data DIR`,
 `python -m jobs.evaluate types --embeddings pmc`.
 """
 
@@ -14,6 +15,9 @@ from figclip.embedding.telling import assign_types
 from figclip.evaluation.beside import encoder_of
 from figclip.evaluation.measures import EvaluationReport
 from figclip.evaluation.probe_report import ProbeConfig, evaluate_probe
+from figclip.evaluation.proxy.analysis import ProxyConfig
+from figclip.evaluation.proxy.proxy_report import TABLE_FILE as PROXY_FILE
+from figclip.evaluation.proxy.proxy_report import evaluate_proxy
 from figclip.evaluation.report import EvaluationConfig, evaluate
 from figclip.evaluation.type_report import TABLE_FILE as TYPES_FILE
 from figclip.evaluation.type_report import report_types
@@ -25,6 +29,7 @@ from figclip.store import Manifest, Store
 from figclip.tasks import Workers
 from jobs.entry import Job, command_of, joined_ray, keep_config, run
 from jobs.labelled_sets import all_sets, data_of, named_sets, sets_to_learn
+from jobs.private_sets import private_data_of, private_sets
 
 
 class EvaluateJob(Job, EvaluationConfig):
@@ -88,6 +93,26 @@ class AllJob(LabelledJob, WholeConfig):
     """File of a stored `report.json`, whose numbers ours are held against."""
 
 
+class ProxyJob(Job, ProxyConfig):
+    """Public figures in place of private pictures: what the nearest one's caption tells. Private
+    pictures are read by a process without a network; publishes `evaluation/{version}`."""
+
+    embeddings: str = "pmc"
+    """Version of the embeddings of the public figures."""
+    encoder: str | None = None
+    """Version of the encoder that made them; unset: the one that their manifest names."""
+    beside: tuple[str, ...] = ()
+    """Versions of other embeddings, each judged by its own encoder, in the same tables."""
+    data: str | None = None
+    """Folder of the private sets, each a folder with a `proxy.json`. Unset: drawn radiographs."""
+    sets: tuple[str, ...] = ()
+    """Some of them by name; unset: all that are there."""
+    version: str | None = None
+    """Name of the evaluation artifact to publish; unset: `proxy-{embeddings}`."""
+    device: str = "cpu"
+    """Where pictures are embedded: `cpu` or `cuda`."""
+
+
 class TypesJob(Job):
     """What kind of image every embedded pair shows; publishes `image_types/{version}`, by which an
     index can be filtered, and `evaluation/types-{version}`: the counts and their bar chart."""
@@ -109,6 +134,7 @@ PRESETS: dict[str, Job] = {
     "validation": EvaluateJob(split="validation"),
     "zero_shot": ZeroShotJob(),
     "probe": ProbeJob(),
+    "proxy": ProxyJob(),
     "types": TypesJob(),
     "all": AllJob(),
 }
@@ -122,6 +148,8 @@ def main(config: Job) -> Manifest:
             return zero_shot(config)
         case ProbeJob():
             return probe(config)
+        case ProxyJob():
+            return proxy(config)
         case TypesJob():
             return types(config)
         case AllJob():
@@ -175,6 +203,23 @@ def probe(config: ProbeJob) -> Manifest:
             device=config.device,
         )
     return told(store, manifest, config, "probe.md")
+
+
+def proxy(config: ProxyJob) -> Manifest:
+    require_device(config.device)
+    store = Store(config.store)
+    with private_data_of(config.data) as data:
+        manifest = evaluate_proxy(
+            store,
+            embeddings=(config.embeddings, *config.beside),
+            data=data,
+            private=private_sets(data, config.sets),
+            version=config.version or f"proxy-{config.embeddings}",
+            config=config.part(ProxyConfig),
+            encoder=config.encoder,
+            device=config.device,
+        )
+    return told(store, manifest, config, PROXY_FILE)
 
 
 def types(config: TypesJob) -> Manifest:

@@ -1,7 +1,7 @@
 """The thirteen findings of CheXbert, what a text may say of each, and who reads it."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -30,6 +30,7 @@ Told = Int[np.ndarray, "n 13"]
 """A line a text, a column a finding."""
 
 
+@runtime_checkable
 class Labeller(Protocol):
     """Reads findings from texts."""
 
