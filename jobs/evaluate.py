@@ -16,6 +16,7 @@ from figclip.evaluation.beside import encoder_of
 from figclip.evaluation.measures import EvaluationReport
 from figclip.evaluation.probe_report import ProbeConfig, evaluate_probe
 from figclip.evaluation.proxy.analysis import ProxyConfig
+from figclip.evaluation.proxy.private import private_in
 from figclip.evaluation.proxy.proxy_report import TABLE_FILE as PROXY_FILE
 from figclip.evaluation.proxy.proxy_report import evaluate_proxy
 from figclip.evaluation.report import EvaluationConfig, evaluate
@@ -88,7 +89,8 @@ class AllJob(LabelledJob, WholeConfig):
     With `--against` it leaves with code 1 where a number fell below its stored interval."""
 
     embeddings: str | None = None
-    """Version of the encoder's own embeddings, whose pairs of `--split` are searched as well."""
+    """Version of the encoder's own embeddings, whose pairs of `--split` are searched as well, and
+    stand for the pictures of private sets (`proxy.json`) below `--data`."""
     against: str | None = None
     """File of a stored `report.json`, whose numbers ours are held against."""
 
@@ -254,6 +256,7 @@ def whole(config: AllJob) -> Manifest:
             data=data,
             captioned=captioned,
             datasets=datasets,
+            private=private_in(data, config.sets),
             version=config.named("all"),
             config=config.part(WholeConfig),
             command=command_of("evaluate", "all", config, AllJob()),

@@ -13,6 +13,7 @@ from figclip.evaluation.datasets.captioned import captioned_in, write_captions
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.drawn import KIND_SET, write_kinds
 from figclip.evaluation.datasets.opening import opened, sets_in
+from figclip.evaluation.proxy.private import private_in
 from figclip.evaluation.zero_shot import measures_of, zero_shot
 from figclip.store import Folder, Store
 from figclip.tuning.judging import Downstream
@@ -51,7 +52,8 @@ def all_sets(data: str, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[Da
     """Folders with captions, and sets of labelled pictures: all that are there, or of these names;
     `UsageError` where one is not whole."""
     captioned = tuple(one for one in captioned_in(data) if not names or one in names)
-    others = [name for name in names if name not in captioned]
+    private = [one.name for one in private_in(data, names)]
+    others = [name for name in names if name not in (*captioned, *private)]
     datasets = named_sets(data, others) if others or not names else ()
     for dataset in datasets:
         if dataset.train is not None:

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -12,16 +13,20 @@ from figclip.embedding.encoder import Encoder
 from figclip.evaluation.beside import encoder_of, held_out, pairs_of
 from figclip.evaluation.datasets.captioned import CaptionedSet, embed_captioned
 from figclip.evaluation.datasets.declaration import Dataset
+from figclip.evaluation.datasets.opening import folder_digest
 from figclip.evaluation.measures import (
     Comparison,
     EvaluationReport,
     Measure,
     against,
     of_probe,
+    of_proxy,
     of_retrieval,
     of_zero_shot,
 )
 from figclip.evaluation.probe_report import ProbeConfig, probe
+from figclip.evaluation.proxy.analysis import ProxyConfig, analysed
+from figclip.evaluation.proxy.private import PrivateSet
 from figclip.evaluation.sources import begun, captions_digest, opened_encoders, published_as
 from figclip.evaluation.whole_report import JSON_FILE, report_files
 from figclip.evaluation.zero_shot import zero_shot
@@ -32,19 +37,22 @@ from figclip.store.artifacts import code_revision
 
 log = logging.getLogger(__name__)
 
-Part = Literal["retrieval", "zero_shot", "probe"]
+Part = Literal["retrieval", "zero_shot", "probe", "proxy"]
 
 
 class WholeConfig(Config):
     """What is asked, and how it is measured."""
 
-    parts: tuple[Part, ...] = Field(default=("retrieval", "zero_shot", "probe"), min_length=1)
+    parts: tuple[Part, ...] = Field(
+        default=("retrieval", "zero_shot", "probe", "proxy"), min_length=1
+    )
     """Of the evaluation."""
     split: Split = "test"
     """Of the embedded pairs, where such are named."""
     zero_shot: ZeroShotConfig = ZeroShotConfig()
     """Its batch size and resamples are those of retrieval as well."""
     probe: ProbeConfig = ProbeConfig()
+    proxy: ProxyConfig = ProxyConfig()
 
 
 def evaluate_whole(
@@ -57,6 +65,7 @@ def evaluate_whole(
     version: str,
     config: WholeConfig,
     command: str,
+    private: Sequence[PrivateSet] = (),
     embeddings: str | None = None,
     stored: EvaluationReport | None = None,
     device: str = "cpu",
@@ -66,11 +75,13 @@ def evaluate_whole(
     The report is about the first of the encoders. `captioned` are folders with a `captions.csv`,
     and sets without a part to learn from are not probed. With a `stored` report each of its numbers
     is held against its own interval. `embeddings` is a version of the first encoder's own, in which
-    its pairs are searched. `UsageError` where sets or encoders are not whole.
+    its pairs are searched, and stand for the pictures of the `private` sets. `UsageError` where
+    sets or encoders are not whole.
     """
     settings, inputs = begun(store, encoders, datasets, data, config)
     inputs = inputs if embeddings is None else (*inputs, f"embeddings@{embeddings}")
     settings["captions"] = {name: captions_digest(data, name) for name in captioned}
+    settings["private"] = {one.name: folder_digest(Path(data, one.place)) for one in private}
     settings["against"] = (
         None if stored is None else hashlib.sha256(stored.to_json().encode()).hexdigest()
     )
@@ -79,6 +90,10 @@ def evaluate_whole(
         compared = [] if stored is None else against(found, stored)
         return store.manifest("evaluation", version), compared
     measures = [] if embeddings is None else searched(store, encoders[0], embeddings, config)
+    if embeddings is not None and "proxy" in config.parts:
+        for one in private:
+            told = analysed(store, embeddings, one, data, config.proxy, device=device)
+            measures += of_proxy(told, of=encoders[0])
     measures += [
         one
         for name, encoder in opened_encoders(store, encoders, device=device)
