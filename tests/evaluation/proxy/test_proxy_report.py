@@ -12,6 +12,7 @@ from tiny import publish_tiny_embeddings, publish_tiny_encoder, publish_tiny_pai
 from figclip.config import UsageError
 from figclip.embedding.encoder import Encoder
 from figclip.embedding.vectors import read_embeddings, read_table, split_files
+from figclip.evaluation.measures import EvaluationReport
 from figclip.evaluation.proxy.analysis import ProxyConfig, ProxyResult, analysed
 from figclip.evaluation.proxy.findings import FINDINGS, positive
 from figclip.evaluation.proxy.private import private_in
@@ -20,7 +21,7 @@ from figclip.evaluation.proxy.rules import Rules
 from figclip.evaluation.proxy.stand_in import write_ward
 from figclip.schema import SPLITS
 from figclip.store import Store
-from jobs.evaluate import ProxyJob, main
+from jobs.evaluate import AllJob, ProxyJob, main
 
 N, DIM = 60, 16
 CANARY = "CANARY-Erika-Mustermann-1964"
@@ -29,7 +30,7 @@ QUICK = {"num_candidates": 40, "share_kept": 0.5, "num_resamples": 50}
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """Pairs whose captions speak of findings, and vectors that are none of an encoder's."""
+    """Pairs, an encoder, and vectors that are none of its."""
     store = Store(tmp_path / "store")
     publish_tiny_pairs(store, "p", N)
     publish_tiny_encoder(store, "tiny")
@@ -51,6 +52,18 @@ def data(tmp_path: Path) -> Path:
     return data
 
 
+def like_the_ward(store: Store, data: Path) -> None:
+    """`embeddings/near`: figures as far from the private pictures as these from each other."""
+    images = sorted((data / "ward_drawn" / "images").glob(f"{CANARY}*"))
+    encoder = Encoder.open(store.open("encoder", "tiny"))
+    mine = encoder.encode_images([Image.open(path) for path in images])
+    noise = unit_vectors(N, DIM, seed=2) * np.linalg.norm(mine - mine.mean(axis=0), axis=1).mean()
+    figures = mine[np.arange(N) % len(mine)] + noise
+    figures /= np.linalg.norm(figures, axis=1, keepdims=True)
+    texts = unit_vectors(N, DIM, seed=1)
+    publish_tiny_embeddings(store, "near", "p", figures, texts, encoder="tiny")
+
+
 def walked(store: Store, data: Path) -> np.ndarray:
     """Findings of the nearest figures' captions, step by step by loops in fp64."""
     root = data / "ward_drawn"
@@ -58,7 +71,7 @@ def walked(store: Store, data: Path) -> np.ndarray:
     seeds = encoder.encode_images([Image.open(p) for p in sorted((root / "seeds").iterdir())])
     names = [line.split(",")[0] for line in (root / "labels.csv").read_text().splitlines()[1:-1]]
     mine = encoder.encode_images([Image.open(root / "images" / name) for name in names])
-    parts = [read_embeddings(store, "e", split) for split in SPLITS]
+    parts = [read_embeddings(store, "near", split) for split in SPLITS]
     images = np.concatenate([part.images for part in parts]).astype(np.float64)
     texts = np.concatenate([part.texts for part in parts]).astype(np.float64)
     pairs = store.open("pairs", "p")
@@ -100,13 +113,13 @@ def test_the_analysis_finds_what_a_plain_walk_finds_and_tells_nothing_of_any_pic
     caplog: pytest.LogCaptureFixture,
 ):
     speaking(store)
+    like_the_ward(store, data)
     caplog.set_level(logging.DEBUG)
-    job = ProxyJob(store=store.url, embeddings="e", encoder="tiny", data=str(data)).with_overrides(
-        QUICK
-    )
+    job = ProxyJob(store=store.url, embeddings="near", encoder="tiny", data=str(data))
+    job = job.with_overrides(QUICK)
     manifest = main(job)
     folder = store.open("evaluation", manifest.version)
-    (plain,) = json.loads(folder.read("proxy.json"))["e"]
+    (plain,) = json.loads(folder.read("proxy.json"))["near"]
     found = ProxyResult.from_json(json.dumps(plain))
     assert (found.num_figures, found.num_candidates, found.num_pool) == (N, 40, 20)
     assert (found.num_images, found.num_unreadable, found.unreadable_lines) == (12, 1, (14,))
@@ -123,7 +136,8 @@ def test_the_analysis_finds_what_a_plain_walk_finds_and_tells_nothing_of_any_pic
             assert one.recall is not None
             assert one.recall.value == pytest.approx((told[:, place] & mine).sum() / mine.sum())
             assert one.recall.low <= one.recall.value <= one.recall.high
-    assert told.any()
+    assert found.num_distinct > 3
+    assert len({tuple(row) for row in told.tolist()}) > 1
 
     out, err = capfd.readouterr()
     assert "captions read by rules" in out
@@ -164,3 +178,29 @@ def test_faults_of_the_set_come_out_of_the_secluded_process_without_its_names(
     with pytest.raises(UsageError, match=r"line 2 of labels\.csv has a value for Edema") as raised:
         analysed(store, "e", ward, str(data), ProxyConfig())
     assert CANARY not in str(raised.value)
+
+
+@pytest.mark.timeout(300)
+def test_the_whole_evaluation_has_the_proxies_beside_its_other_parts(store: Store, data: Path):
+    job = AllJob(
+        store=store.url, encoder="tiny", data=str(data), embeddings="e", sets=("ward_drawn",)
+    )
+    job = job.with_overrides(
+        {
+            "parts": ("proxy",),
+            "zero_shot.num_resamples": 10,
+            **{f"proxy.{name}": value for name, value in QUICK.items()},
+        }
+    )
+    folder = store.open("evaluation", main(job).version)
+    report = EvaluationReport.from_json(folder.read("report.json"))
+    mine = [one for one in report.measures if one.task == "proxy"]
+    assert {one.set for one in mine} == {"Ward (drawn), labels by rules"}
+    assert {one.measure for one in mine if one.is_main} == {
+        "recall: Lung Opacity",
+        "recall: mean",
+        "F1: mean",
+    }
+    assert {one.measure: one.paper for one in mine}["recall: Lung Opacity"] == 0.888
+    assert all(one.low <= one.value <= one.high for one in mine)
+    assert "## Public figures in place of private pictures" in folder.read("report.md").decode()
