@@ -12,6 +12,8 @@ class BuildIndexJob(Job, IndexConfig):
     """Version of the embeddings artifact."""
     pairs: str = "pmc"
     """Version of the pairs artifact that the embeddings were made from."""
+    types: str | None = None
+    """Version of the image types (`jobs.evaluate types`), by which search then can filter."""
     version: str = "pmc"
     """Name of the index artifact to publish."""
 
@@ -27,6 +29,7 @@ def main(config: BuildIndexJob) -> Manifest:
         pairs_version=config.pairs,
         version=config.version,
         config=config.part(IndexConfig),
+        types_version=config.types,
     )
     keep_config(store, "index", config.version, "build_index", config)
     return manifest

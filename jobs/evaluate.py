@@ -2,6 +2,8 @@
 
 `python -m jobs.evaluate test --embeddings pmc`, `python -m jobs.evaluate zero_shot --encoder X`,
 `python -m jobs.evaluate probe --encoder X --data DIR`, `python -m jobs.evaluate vqa --encoder X`,
+`python -m jobs.evaluate proxy --embeddings pmc --data DIR`,
+`python -m jobs.evaluate types --embeddings pmc`,
 `python -m jobs.evaluate all --encoder X --data DIR`.
 """
 
@@ -13,12 +15,20 @@ from pathlib import Path
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from figclip.config import UsageError
+from figclip.embedding.telling import assign_types
+from figclip.evaluation.beside import encoder_of
 from figclip.evaluation.measures import EvaluationReport
 from figclip.evaluation.probe_report import ProbeConfig, evaluate_probe
+from figclip.evaluation.proxy.analysis import ProxyConfig
+from figclip.evaluation.proxy.private import private_in
+from figclip.evaluation.proxy.proxy_report import TABLE_FILE as PROXY_FILE
+from figclip.evaluation.proxy.proxy_report import evaluate_proxy
 from figclip.evaluation.ranking import rank_both_ways
 from figclip.evaluation.report import EvaluationConfig, evaluate
 from figclip.evaluation.retrieval import Rank
 from figclip.evaluation.spread import rank_on_ray
+from figclip.evaluation.type_report import TABLE_FILE as TYPES_FILE
+from figclip.evaluation.type_report import report_types
 from figclip.evaluation.vqa.asking import VqaConfig
 from figclip.evaluation.vqa.learning import Learn
 from figclip.evaluation.vqa.reading import sets_to_ask
@@ -32,6 +42,7 @@ from figclip.store import Manifest, Store
 from figclip.tasks import Workers
 from jobs.entry import Job, command_of, joined_ray, keep_config, run
 from jobs.labelled_sets import all_sets, data_of, named_sets, questions_in, sets_to_learn
+from jobs.private_sets import private_data_of, private_sets
 
 
 class EvaluateJob(Job, EvaluationConfig):
@@ -122,9 +133,46 @@ class AllJob(TaughtJob, WholeConfig):
     With `--against` it leaves with code 1 where a number fell below its stored interval."""
 
     embeddings: str | None = None
-    """Version of the encoder's own embeddings, whose pairs of `--split` are searched as well."""
+    """Version of the encoder's own embeddings, whose pairs of `--split` are searched as well, and
+    stand for the pictures of private sets (`proxy.json`) below `--data`."""
     against: str | None = None
     """File of a stored `report.json`, whose numbers ours are held against."""
+
+
+class ProxyJob(Job, ProxyConfig):
+    """Public figures in place of private pictures: what the nearest one's caption tells. Private
+    pictures are read by a process without a network; publishes `evaluation/{version}`."""
+
+    embeddings: str = "pmc"
+    """Version of the embeddings of the public figures."""
+    encoder: str | None = None
+    """Version of the encoder that made them; unset: the one that their manifest names."""
+    beside: tuple[str, ...] = ()
+    """Versions of other embeddings, each judged by its own encoder, in the same tables."""
+    data: str | None = None
+    """Folder of the private sets, each a folder with a `proxy.json`. Unset: drawn radiographs."""
+    sets: tuple[str, ...] = ()
+    """Some of them by name; unset: all that are there."""
+    version: str | None = None
+    """Name of the evaluation artifact to publish; unset: `proxy-{embeddings}`."""
+    device: str = "cpu"
+    """Where pictures are embedded: `cpu` or `cuda`."""
+
+
+class TypesJob(Job):
+    """What kind of image every embedded pair shows; publishes `image_types/{version}`, by which an
+    index can be filtered, and `evaluation/types-{version}`: the counts and their bar chart."""
+
+    embeddings: str = "pmc"
+    """Version of the embeddings artifact."""
+    encoder: str | None = None
+    """Version of the encoder that made them; unset: the one that their manifest names."""
+    version: str | None = None
+    """Name of the artifact of types to publish; unset: that of the embeddings."""
+    cpus_per_task: PositiveFloat = 1.0
+    """CPUs that Ray sets aside for one task that tells the types of a file."""
+    max_tasks: PositiveInt = 8
+    """Such tasks at once, at the most."""
 
 
 PRESETS: dict[str, Job] = {
@@ -133,6 +181,8 @@ PRESETS: dict[str, Job] = {
     "zero_shot": ZeroShotJob(),
     "probe": ProbeJob(),
     "vqa": VqaJob(),
+    "proxy": ProxyJob(),
+    "types": TypesJob(),
     "all": AllJob(),
 }
 
@@ -147,6 +197,10 @@ def main(config: Job) -> Manifest:
             return probe(config)
         case VqaJob():
             return vqa(config)
+        case ProxyJob():
+            return proxy(config)
+        case TypesJob():
+            return types(config)
         case AllJob():
             return whole(config)
         case _:
@@ -228,6 +282,43 @@ def vqa(config: VqaJob) -> Manifest:
     return told(store, manifest, config, "vqa.md")
 
 
+def proxy(config: ProxyJob) -> Manifest:
+    require_device(config.device)
+    store = Store(config.store)
+    with private_data_of(config.data) as data:
+        manifest = evaluate_proxy(
+            store,
+            embeddings=(config.embeddings, *config.beside),
+            data=data,
+            private=private_sets(data, config.sets),
+            version=config.version or f"proxy-{config.embeddings}",
+            config=config.part(ProxyConfig),
+            encoder=config.encoder,
+            device=config.device,
+        )
+    return told(store, manifest, config, PROXY_FILE)
+
+
+def types(config: TypesJob) -> Manifest:
+    store, version = Store(config.store), config.version or config.embeddings
+    with joined_ray(config):
+        manifest = assign_types(
+            store,
+            embeddings_version=config.embeddings,
+            encoder_version=config.encoder or encoder_of(store, config.embeddings),
+            version=version,
+            workers=Workers(config.cpus_per_task, config.max_tasks),
+        )
+    keep_config(store, manifest.name, version, "evaluate", config)
+    told(
+        store,
+        report_types(store, types_version=version, version=f"types-{version}"),
+        config,
+        TYPES_FILE,
+    )
+    return manifest
+
+
 def whole(config: AllJob) -> Manifest:
     require_device(config.device)
     store = Store(config.store)
@@ -242,6 +333,7 @@ def whole(config: AllJob) -> Manifest:
                 data=data,
                 captioned=captioned,
                 datasets=datasets,
+                private=private_in(data, config.sets),
                 version=config.named("all"),
                 config=config.part(WholeConfig),
                 command=command_of("evaluate", "all", config, AllJob()),

@@ -13,6 +13,7 @@ from figclip.evaluation.datasets.captioned import captioned_in, write_captions
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.drawn import KIND_SET, write_kinds
 from figclip.evaluation.datasets.opening import opened, sets_in
+from figclip.evaluation.proxy.private import private_in
 from figclip.evaluation.vqa.questions import VqaSet
 from figclip.evaluation.vqa.reading import question_sets, read_questions
 from figclip.evaluation.vqa.stand_ins import write_question_stand_ins
@@ -62,7 +63,9 @@ def all_sets(
     asked = tuple(one for one in question_sets(data) if not names or one.name in names)
     for one in asked:
         read_questions(one, data)
-    others = [name for name in names if name not in (*captioned, *(one.name for one in asked))]
+    private = (one.name for one in private_in(data, names))
+    known = {*captioned, *(one.name for one in asked), *private}
+    others = [name for name in names if name not in known]
     datasets = named_sets(data, others) if others or not names else ()
     for dataset in datasets:
         if dataset.train is not None:

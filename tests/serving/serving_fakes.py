@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from figclip.config import UsageError
 from figclip.serving.limits import ImageFault, Limits, decode_image
 from figclip.serving.protocol import ModelCard, Refusal, Vector
 
@@ -65,8 +66,11 @@ class FakeFigures:
     def get(self, pair_id: str) -> dict[str, Any] | None:
         return next((row for row in self.rows if row["pair_id"] == pair_id), None)
 
-    def search(self, vector: np.ndarray, *, k: int) -> list[FakeHit]:
-        scored = [(float(unit(row["pair_id"].encode()) @ vector), row) for row in self.rows]
+    def search(self, vector: np.ndarray, *, k: int, image_type: str | None = None) -> list[FakeHit]:
+        rows = [row for row in self.rows if image_type in (None, row.get("image_type"))]
+        if image_type is not None and not any("image_type" in row for row in self.rows):
+            raise UsageError("the index has no image types: build it anew with --types")
+        scored = [(float(unit(row["pair_id"].encode()) @ vector), row) for row in rows]
         best = sorted(scored, key=lambda pair: -pair[0])[:k]
         return [FakeHit(row["pair_id"], score, row) for score, row in best]
 

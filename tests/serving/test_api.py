@@ -218,6 +218,31 @@ def test_figures_like_a_figure_leave_itself_out(searching: TestClient):
     assert pair_id not in {result["pair_id"] for result in body["results"]}
 
 
+def test_a_search_for_a_type_of_image_answers_with_that_type_alone():
+    encoder = FakeEncoder()
+    kinds = ("X-ray", "PET")
+    figures = FakeFigures([row_of(n, image_type=kinds[n % 2]) for n in range(30)])
+    search = FigureSearch(figures, encoder.embed_texts, encoder.embed_images, LIMITS)
+    client = TestClient(search_app(search, about="", num_results=20))
+    body = client.post("/api/search", json={"text": "lung", "image_type": "PET"}).json()
+    assert [one["image_type"] for one in body["results"]] == ["PET"] * 15
+    query = {"q": "lung", "image_type": "PET"}
+    assert client.get("/api/search", params=query).json() == body
+    like = {"pair_id": figures.rows[1]["pair_id"], "image_type": "X-ray"}
+    found = client.post("/api/search", json=like).json()["results"]
+    assert {one["image_type"] for one in found} == {"X-ray"}
+
+
+def test_a_search_for_a_type_in_an_index_without_types_is_refused(searching: TestClient):
+    answer = searching.post("/api/search", json={"text": "lung", "image_type": "PET"})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "invalid_image_type"
+    assert "--types" in answer.json()["error"]["message"]
+    assert (
+        searching.post("/api/search", json={"text": "a"}).json()["results"][0]["image_type"] is None
+    )
+
+
 def test_an_image_is_searched_by_its_vector(searching: TestClient):
     assert len(searching.post("/api/search", json={"image": PICTURE}).json()["results"]) == 5
 

@@ -19,6 +19,8 @@ import pyarrow as pa
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from figclip.config import Config, UsageError
+from figclip.embedding.image_types import COLUMN
+from figclip.embedding.image_types import NAME as TYPES
 from figclip.embedding.probe import (
     Choice,
     Found,
@@ -28,6 +30,7 @@ from figclip.embedding.probe import (
     choose_settings,
 )
 from figclip.embedding.rows import check_same_pairs, joined_rows, row_schema
+from figclip.embedding.taxonomy import checked_name
 from figclip.embedding.vectors import sampled_vectors, split_files, vector_blocks
 from figclip.schema import SPLITS
 from figclip.store import Folder, Manifest, Store
@@ -89,6 +92,7 @@ class FigureIndex:
         self._settings = settings
         self._home = home
         self._shown = [name for name in table.schema.names if name not in COLUMNS.values()]
+        self.has_types = COLUMN in table.schema.names
         self.dim: int = table.schema.field(COLUMNS["image"]).type.list_size
 
     def search(
@@ -98,14 +102,17 @@ class FigureIndex:
         k: int = 10,
         which: Which = "image",
         where: str | None = None,
+        image_type: str | None = None,
         exact: bool = False,
     ) -> list[Hit]:
         """The `k` figures whose image (or caption) vector is nearest, the best first.
 
         `where` is a filter in SQL over the columns of `Hit.row`, applied before the search (write
-        its texts with `sql_text`). `exact` scans every row. `ValueError` where the vector does not
-        fit the index or the filter cannot be read.
+        its texts with `sql_text`); `image_type` lets through one type of `taxonomy.NAMES`. `exact`
+        scans every row. `ValueError` where the vector does not fit the index or the filter cannot
+        be read; `UsageError` where there is no such type, or the index has none.
         """
+        where = self._with_type(where, image_type)
         query = np.asarray(vector, dtype=np.float32)
         if query.shape != (self.dim,) or not np.isfinite(query).all():
             raise ValueError(f"the index takes finite vectors of {self.dim}, not {query.shape}")
@@ -115,6 +122,17 @@ class FigureIndex:
             found = self._nearest(query, k, which, where, None)
         hits = [Hit(row["pair_id"], 1 - row.pop("_distance"), row) for row in found]
         return sorted(hits, key=lambda hit: (-hit.score, hit.pair_id))
+
+    def _with_type(self, where: str | None, image_type: str | None) -> str | None:
+        if image_type is None:
+            return where
+        if not self.has_types:
+            raise UsageError(
+                "the index has no image types: tell them (python -m jobs.evaluate types) and build "
+                "it anew with --types"
+            )
+        told = f"{COLUMN} = {sql_text(checked_name(image_type))}"
+        return told if where is None else f"({where}) AND {told}"
 
     def get(self, pair_id: str) -> dict[str, Any] | None:
         """The columns of one pair, or None where the index does not hold it."""
@@ -177,14 +195,17 @@ def build_index(
     pairs_version: str,
     version: str,
     config: IndexConfig,
+    types_version: str | None = None,
     num_threads: int = 1,
 ) -> Manifest:
     """Publish `index/{version}` of all embedded pairs, checked against brute force.
 
-    `UsageError` where the embeddings are of other pairs; `RuntimeError` where the table does not
-    find what brute force finds. Nothing is published then.
+    With a version of `image_types` the rows have their image's type, by which `search` filters.
+    `UsageError` where embeddings or types are of other pairs; `RuntimeError` where the table does
+    not find what brute force finds. Nothing is published then.
     """
-    inputs = (f"embeddings@{embeddings_version}", f"pairs@{pairs_version}")
+    told = () if types_version is None else (f"{TYPES}@{types_version}",)
+    inputs = (f"embeddings@{embeddings_version}", f"pairs@{pairs_version}", *told)
     settings = config.model_dump(mode="json")
     if store.already_published("index", version, settings, inputs):
         return store.manifest("index", version)
@@ -194,25 +215,39 @@ def build_index(
         raise UsageError(f"{inputs[0]} were not made from {inputs[1]}: name the pairs they are of")
     names = split_files(embeddings, SPLITS)
     check_same_pairs(pairs, embeddings, names)
+    types = None if types_version is None else _types(store, types_version, inputs[0], names)
     with (
         store.publishing("index", version, config=settings, inputs=inputs) as publication,
         _system_errors(),
         publication.folder.built_locally() as path,
     ):
         dim = store.manifest("embeddings", embeddings_version).counts["dim"]
+        schema = row_schema(dim, has_types=types is not None)
         rows = joined_rows(
             pairs,
             embeddings,
             names,
+            types=types,
             dim=dim,
             side=config.thumbnail_side,
             num_threads=num_threads,
         )
-        reader = pa.RecordBatchReader.from_batches(row_schema(dim), rows)
+        reader = pa.RecordBatchReader.from_batches(schema, rows)
         table = _database(path).create_table(TABLE, data=reader)
         search = _tuned(table, embeddings, names, config)
         publication.counts.update(num_figures=table.count_rows(), dim=dim, search=search)
     return store.manifest("index", version)
+
+
+def _types(store: Store, version: str, embeddings: str, names: list[str]) -> Folder:
+    """`UsageError` where the types are not of these embeddings (`name@version`)."""
+    folder = store.open(TYPES, version)
+    if embeddings not in store.manifest(TYPES, version).inputs:
+        raise UsageError(
+            f"{TYPES}@{version} were not told of {embeddings}: name those of these embeddings"
+        )
+    check_same_pairs(store.open(*embeddings.split("@", 1)), folder, names)
+    return folder
 
 
 def _tuned(

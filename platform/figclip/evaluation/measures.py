@@ -14,12 +14,14 @@ from figclip.evaluation.datasets.captioned import CaptionedSet
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.published import BIOMEDCLIP_224, PAPER
 from figclip.evaluation.probe_report import WORDS, ProbeResult
+from figclip.evaluation.proxy.agreement import MEAN, PAPER_RECALL
+from figclip.evaluation.proxy.analysis import ProxyResult
 from figclip.evaluation.ranking import SIDE
 from figclip.evaluation.vqa.answers import IN_VOCABULARY
 from figclip.evaluation.vqa.asking import VqaResult
 from figclip.evaluation.zero_shot import ZeroShotResult
 
-Task = Literal["retrieval", "zero_shot", "probe", "vqa"]
+Task = Literal["retrieval", "zero_shot", "probe", "vqa", "proxy"]
 Verdict = Literal["held", "fell", "other data", "not measured"]
 
 
@@ -50,7 +52,8 @@ class Measure(Config):
     checksum: str
     """SHA-256 of what was measured by, and of what was learned from."""
     paper: float | None = None
-    """What the paper's encoder reached, where the set is one of its own as it declares it."""
+    """What the paper's encoder reached, where the set is one of its own as it declares it; of the
+    proxy analysis on the paper's own private pictures, which nobody else has."""
     is_main: bool
     """It stands for its set in the table of all encoders."""
 
@@ -168,6 +171,29 @@ def of_vqa(result: VqaResult, *, of: str) -> Iterator[Measure]:
             checksum=result.checksum,
             is_main=name != IN_VOCABULARY,
         )
+
+
+def of_proxy(result: ProxyResult, *, of: str) -> Iterator[Measure]:
+    """Recall and F1 of every finding of which something can be said, and their means."""
+    for one in result.agreements:
+        for name, share in (("recall", one.recall), ("F1", one.f1)):
+            paper = PAPER_RECALL.get(one.finding) if name == "recall" else None
+            if share is not None:
+                yield Measure(
+                    task="proxy",
+                    set=f"{result.title}, labels by {result.labeller}",
+                    measure=f"{name}: {one.finding}",
+                    of=of,
+                    encoder=result.encoder,
+                    value=share.value,
+                    low=share.low,
+                    high=share.high,
+                    n=result.num_images,
+                    num_unreadable=result.num_unreadable,
+                    checksum=result.checksum,
+                    paper=paper,
+                    is_main=one.finding == MEAN or paper is not None,
+                )
 
 
 def against(now: EvaluationReport, stored: EvaluationReport) -> list[Comparison]:

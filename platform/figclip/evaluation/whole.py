@@ -4,6 +4,7 @@ visual question answering."""
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -13,6 +14,7 @@ from figclip.embedding.encoder import Encoder
 from figclip.evaluation.beside import encoder_of, held_out, pairs_of
 from figclip.evaluation.datasets.captioned import CaptionedSet, embed_captioned
 from figclip.evaluation.datasets.declaration import Dataset
+from figclip.evaluation.datasets.opening import folder_digest
 from figclip.evaluation.embedded import seeing
 from figclip.evaluation.measures import (
     Comparison,
@@ -20,11 +22,14 @@ from figclip.evaluation.measures import (
     Measure,
     against,
     of_probe,
+    of_proxy,
     of_retrieval,
     of_vqa,
     of_zero_shot,
 )
 from figclip.evaluation.probe_report import ProbeConfig, probe
+from figclip.evaluation.proxy.analysis import ProxyConfig, analysed
+from figclip.evaluation.proxy.private import PrivateSet
 from figclip.evaluation.sources import begun, captions_digest, opened_encoders, published_as
 from figclip.evaluation.vqa.asking import VqaConfig, ask, run_of
 from figclip.evaluation.vqa.learning import Learn
@@ -39,14 +44,14 @@ from figclip.store.artifacts import code_revision
 
 log = logging.getLogger(__name__)
 
-Part = Literal["retrieval", "zero_shot", "probe", "vqa"]
+Part = Literal["retrieval", "zero_shot", "probe", "vqa", "proxy"]
 
 
 class WholeConfig(Config):
     """What is asked, and how it is measured."""
 
     parts: tuple[Part, ...] = Field(
-        default=("retrieval", "zero_shot", "probe", "vqa"), min_length=1
+        default=("retrieval", "zero_shot", "probe", "vqa", "proxy"), min_length=1
     )
     """Of the evaluation."""
     split: Split = "test"
@@ -55,6 +60,7 @@ class WholeConfig(Config):
     """Its batch size and resamples are those of retrieval as well."""
     probe: ProbeConfig = ProbeConfig()
     vqa: VqaConfig = VqaConfig()
+    proxy: ProxyConfig = ProxyConfig()
 
 
 def evaluate_whole(
@@ -67,6 +73,7 @@ def evaluate_whole(
     version: str,
     config: WholeConfig,
     command: str,
+    private: Sequence[PrivateSet] = (),
     embeddings: str | None = None,
     asked: Sequence[VqaSet] = (),
     learn: Learn | None = None,
@@ -78,13 +85,15 @@ def evaluate_whole(
     The report is about the first of the encoders. `captioned` are folders with a `captions.csv`,
     and sets without a part to learn from are not probed. With a `stored` report each of its numbers
     is held against its own interval. `embeddings` is a version of the first encoder's own, in which
-    its pairs are searched. `asked` are sets of questions, and `learn` teaches encoders to answer
-    them. `UsageError` where sets or encoders are not whole.
+    its pairs are searched, and stand for the pictures of the `private` sets. `asked` are sets of
+    questions, and `learn` teaches encoders to answer them. `UsageError` where sets or encoders are
+    not whole.
     """
     settings, inputs = begun(store, encoders, datasets, data, config)
     inputs = inputs if embeddings is None else (*inputs, f"embeddings@{embeddings}")
     settings["captions"] = {name: captions_digest(data, name) for name in captioned}
     settings["questions"] = {one.name: questions_digest(one, data) for one in asked}
+    settings["private"] = {one.name: folder_digest(Path(data, one.place)) for one in private}
     settings["against"] = (
         None if stored is None else hashlib.sha256(stored.to_json().encode()).hexdigest()
     )
@@ -93,6 +102,10 @@ def evaluate_whole(
         compared = [] if stored is None else against(found, stored)
         return store.manifest("evaluation", version), compared
     measures = [] if embeddings is None else searched(store, encoders[0], embeddings, config)
+    if embeddings is not None and "proxy" in config.parts:
+        for one in private:
+            told = analysed(store, embeddings, one, data, config.proxy, device=device)
+            measures += of_proxy(told, of=encoders[0])
     measures += [
         one
         for name, encoder in opened_encoders(store, encoders, device=device)

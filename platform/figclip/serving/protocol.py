@@ -123,6 +123,8 @@ class SearchRequest(_Request):
     image: str | None = None
     """`data:image/...;base64,...`."""
     k: PositiveInt | None = None
+    image_type: str | None = None
+    """Only figures of this type (`figclip.embedding.taxonomy`), where the index knows types."""
 
     @model_validator(mode="after")
     def _one_query(self) -> Self:

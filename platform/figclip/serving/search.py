@@ -11,6 +11,8 @@ import numpy as np
 from fastapi import APIRouter, Request
 from numpy.typing import NDArray
 
+from figclip.config import UsageError
+from figclip.embedding.image_types import COLUMN
 from figclip.embedding.index import Hit
 from figclip.serving.api import EmbedImages, EmbedTexts, body_schema, embed_items, read_body
 from figclip.serving.limits import Limits, checked_image, checked_text, decode_image
@@ -38,12 +40,16 @@ class Found:
     caption: str
     score: float
     """Cosine of the query and the figure's image."""
+    image_type: str | None = None
+    """Of `figclip.embedding.taxonomy`, where the index knows types."""
 
 
 class Figures(Protocol):
     """What is searched: `figclip.embedding.index.FigureIndex`, or a test's few figures."""
 
-    def search(self, vector: NDArray[np.float32], *, k: int) -> list[Hit]: ...
+    def search(
+        self, vector: NDArray[np.float32], *, k: int, image_type: str | None = None
+    ) -> list[Hit]: ...
 
     def get(self, pair_id: str) -> dict[str, Any] | None: ...
 
@@ -52,8 +58,9 @@ class Figures(Protocol):
 
 def found_of(row: Mapping[str, Any], *, score: float = 1.0) -> Found:
     """A row of the index as it is shown."""
-    names = [field.name for field in fields(Found) if field.name != "score"]
-    return Found(**{name: row[name] for name in names}, score=score)
+    names = [field.name for field in fields(Found) if field.name not in ("score", COLUMN)]
+    told = {name: row[name] for name in names}
+    return Found(**told, score=score, image_type=row.get(COLUMN))
 
 
 @dataclass(frozen=True)
@@ -65,20 +72,23 @@ class FigureSearch:
     embed_images: EmbedImages
     limits: Limits
 
-    async def by_text(self, text: str, *, k: int) -> list[Found]:
+    async def by_text(self, text: str, *, k: int, image_type: str | None = None) -> list[Found]:
+        """With an `image_type` those of it alone; a 400 `ApiError` where the index knows none."""
         checked = checked_text(text, limits=self.limits, param="text")
-        return await self._nearest(checked, k=k)
+        return await self._nearest(checked, k=k, image_type=image_type)
 
-    async def by_image(self, data: bytes, *, k: int) -> list[Found]:
+    async def by_image(self, data: bytes, *, k: int, image_type: str | None = None) -> list[Found]:
         """`data` is an image file whose header was checked."""
-        return await self._nearest(data, k=k)
+        return await self._nearest(data, k=k, image_type=image_type)
 
-    async def by_figure(self, pair_id: str, *, k: int) -> list[Found]:
+    async def by_figure(
+        self, pair_id: str, *, k: int, image_type: str | None = None
+    ) -> list[Found]:
         """Figures like this one, without itself."""
         vector = await asyncio.to_thread(self.figures.vector, pair_id)
         if vector is None:
             raise _no_such_figure()
-        found = await self._search(vector, k=self._allowed(k) + 1)
+        found = await self._search(vector, k=self._allowed(k) + 1, image_type=image_type)
         return [figure for figure in found if figure.pair_id != pair_id][:k]
 
     async def figure(self, pair_id: str) -> Found:
@@ -94,13 +104,19 @@ class FigureSearch:
             raise _no_such_figure()
         return row
 
-    async def _nearest(self, query: str | bytes, *, k: int) -> list[Found]:
+    async def _nearest(self, query: str | bytes, *, k: int, image_type: str | None) -> list[Found]:
         allowed = self._allowed(k)
         [vector] = await embed_items([query], self.embed_texts, self.embed_images, param="image")
-        return await self._search(vector.values, k=allowed)
+        return await self._search(vector.values, k=allowed, image_type=image_type)
 
-    async def _search(self, vector: NDArray[np.float32], *, k: int) -> list[Found]:
-        hits = await asyncio.to_thread(self.figures.search, vector, k=k)
+    async def _search(
+        self, vector: NDArray[np.float32], *, k: int, image_type: str | None
+    ) -> list[Found]:
+        try:
+            hits = await asyncio.to_thread(self.figures.search, vector, k=k, image_type=image_type)
+        except UsageError as error:
+            message = f"image_type: {error}"
+            raise ApiError(400, message, param="image_type", code="invalid_image_type") from error
         return [found_of(hit.row, score=hit.score) for hit in hits]
 
     def _allowed(self, k: int) -> int:
@@ -149,21 +165,26 @@ def search_router(search: FigureSearch, *, num_results: int) -> APIRouter:
 
     @router.get("/api/search")
     async def search_by_url(
-        q: str | None = None, like: str | None = None, k: int | None = None
+        q: str | None = None,
+        like: str | None = None,
+        k: int | None = None,
+        image_type: str | None = None,
     ) -> dict[str, Any]:
-        return await answer(parse_request(SearchRequest, {"text": q, "pair_id": like, "k": k}))
+        words = {"text": q, "pair_id": like, "k": k, "image_type": image_type}
+        return await answer(parse_request(SearchRequest, words))
 
     async def answer(wanted: SearchRequest) -> dict[str, Any]:
         k = num_results if wanted.k is None else wanted.k
+        kind = wanted.image_type
         if wanted.text is not None:
-            found = await search.by_text(wanted.text, k=k)
+            found = await search.by_text(wanted.text, k=k, image_type=kind)
         elif wanted.pair_id is not None:
-            found = await search.by_figure(wanted.pair_id, k=k)
+            found = await search.by_figure(wanted.pair_id, k=k, image_type=kind)
         else:
             image = await asyncio.to_thread(
                 checked_image, wanted.image or "", limits=search.limits, param="image"
             )
-            found = await search.by_image(image, k=k)
+            found = await search.by_image(image, k=k, image_type=kind)
         return {"object": "list", "results": [_result(figure) for figure in found]}
 
     return router

@@ -107,7 +107,7 @@ def _draw_words(axes: Axes, blocks: Sequence[Block], theme: Theme, height: float
         named = said(block.name, most=1)
         axes.text(0, top, named, color=theme.quiet, fontsize=7.5, va="top")
         words = said(block.words)
-        size = {"fontsize": 9, "linespacing": 1.15}
+        size: dict[str, Any] = {"fontsize": 9, "linespacing": 1.15}
         axes.text(0, top - NAME_LINE, words, color=block.colour, va="top", **size)
         top -= room(block)
 

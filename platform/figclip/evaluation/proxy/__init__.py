@@ -1,0 +1,1 @@
+"""Public figures in place of private pictures: what their captions tell of these."""
