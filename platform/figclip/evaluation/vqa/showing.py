@@ -6,6 +6,7 @@ After Fig. 4 B–D of BiomedCLIP, https://arxiv.org/abs/2303.00915.
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from PIL import Image
