@@ -32,7 +32,7 @@ def test_two_workers_learn_what_one_process_learns_and_nothing_twice(
     ray_cluster: None, tmp_path: Path
 ):
     """Without dropout, whose masks are each rank's own; the last batch is of an odd size."""
-    config = CONFIG.with_overrides({"epochs": 3, "batch_size": 9})
+    config = CONFIG.with_overrides({"epochs": 3, "batch_size": 9, "checkpoint_every_steps": 1})
     material = material_of(10)
     alone = learn_alone(lesson(tmp_path / "alone", material, config))
     task = lesson(tmp_path / "shared", material, config)
