@@ -107,8 +107,8 @@ def _draw_words(axes: Axes, blocks: Sequence[Block], theme: Theme, height: float
         named = said(block.name, most=1)
         axes.text(0, top, named, color=theme.quiet, fontsize=7.5, va="top")
         words = said(block.words)
-        size = {"fontsize": 9, "linespacing": 1.15}
-        axes.text(0, top - NAME_LINE, words, color=block.colour, va="top", **size)
+        below = top - NAME_LINE
+        axes.text(0, below, words, color=block.colour, va="top", fontsize=9, linespacing=1.15)
         top -= room(block)
 
 
