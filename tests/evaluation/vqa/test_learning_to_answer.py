@@ -29,7 +29,7 @@ from figclip.evaluation.vqa.material import Material, Part
 from figclip.models.clip import Clip
 from figclip.models.states import States
 
-SHORT = CONFIG.with_overrides({"epochs": 4})
+SHORT = CONFIG.with_overrides({"epochs": 4, "checkpoint_every_steps": 1})
 
 
 def share_right(answers: Sequence[int], part: Part) -> float:
@@ -85,6 +85,21 @@ def test_a_killed_run_goes_on_from_its_last_epoch_and_ends_with_the_same_answers
     assert learn_alone(halved) == expected, "at its end there is nothing left to learn"
     again = learn_alone(lesson(tmp_path / "again", material, config.with_overrides({"seed": 1})))
     assert again.losses != expected.losses
+
+
+def test_checkpoints_follow_every_epoch_of_enough_steps_and_the_last(tmp_path: Path):
+    """Two steps an epoch, a checkpoint after three at the earliest."""
+    config = CONFIG.with_overrides({"epochs": 5, "checkpoint_every_steps": 3})
+    task = lesson(tmp_path, material_of(10), config)
+    kept = []
+
+    class Listening(LoneRank):
+        def keep(self, metrics: dict[str, float], state: dict[str, Any] | None) -> None:
+            kept.append(metrics["epoch"])
+            super().keep(metrics, state)
+
+    learn(task, Listening(task, torch.device("cpu")))
+    assert kept == [2, 4, 5]
 
 
 def gradient(task: Lesson, material: Material, number: int, num_ranks: int) -> list[torch.Tensor]:

@@ -10,7 +10,7 @@ from lessons import CONFIG, lesson, material_of
 from tiny import publish_tiny_encoder
 
 from figclip.config import UsageError
-from figclip.evaluation.measures import of_vqa
+from figclip.evaluation.measures import EvaluationReport, of_vqa
 from figclip.evaluation.vqa.alone import learn_alone
 from figclip.evaluation.vqa.answers import IN_VOCABULARY
 from figclip.evaluation.vqa.asking import VqaConfig, VqaResult, ask, run_of
@@ -19,7 +19,9 @@ from figclip.evaluation.vqa.reading import sets_to_ask
 from figclip.evaluation.vqa.stand_ins import write_question_stand_ins
 from figclip.evaluation.vqa.vqa_report import evaluate_vqa
 from figclip.evaluation.vqa.workers import learn_with_workers
+from figclip.evaluation.whole import WholeConfig, evaluate_whole
 from figclip.store import Store
+from jobs.labelled_sets import all_sets
 
 QUICK = VqaConfig().with_overrides(
     {"epochs": 2, "fusion.num_pairs": 1, "num_resamples": 20, "batch_size": 16}
@@ -32,7 +34,7 @@ def test_two_workers_learn_what_one_process_learns_and_nothing_twice(
     ray_cluster: None, tmp_path: Path
 ):
     """Without dropout, whose masks are each rank's own; the last batch is of an odd size."""
-    config = CONFIG.with_overrides({"epochs": 3, "batch_size": 9})
+    config = CONFIG.with_overrides({"epochs": 3, "batch_size": 9, "checkpoint_every_steps": 1})
     material = material_of(10)
     alone = learn_alone(lesson(tmp_path / "alone", material, config))
     task = lesson(tmp_path / "shared", material, config)
@@ -150,3 +152,29 @@ def test_every_score_has_its_interval_and_what_is_asked_stands_for_its_set(
         )
         assert (one.n, one.num_unreadable, len(one.checksum)) == (10, 2, 129)
         assert one.paper is None
+
+
+def test_the_whole_evaluation_asks_the_questions_that_its_data_have(
+    drawn: tuple[Store, str], tmp_path: Path
+):
+    store, data = drawn
+    manifest, _ = evaluate_whole(
+        store,
+        encoders=["tiny"],
+        data=data,
+        captioned=(),
+        datasets=(),
+        version="all",
+        config=WholeConfig(parts=("vqa",), vqa=QUICK),
+        command="c",
+        asked=sets_to_ask(data, ()),
+        learn=learn_alone,
+    )
+    folder = store.open("evaluation", manifest.version)
+    found = EvaluationReport.from_json(folder.read("report.json"))
+    assert {one.set for one in found.measures} == {"VQA-RAD (drawn)", "SLAKE (English) (drawn)"}
+    assert {one.task for one in found.measures} == {"vqa"}
+    assert "## Visual question answering" in folder.read("report.md").decode()
+    assert folder.read("vqa.png")[:4] == b"\x89PNG"
+    assert not run_of(store, "all").files()
+    assert [len(part) for part in all_sets(data, ["slake_drawn"])] == [0, 0, 1]

@@ -6,7 +6,6 @@ After Fig. 4 B–D of BiomedCLIP, https://arxiv.org/abs/2303.00915.
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from matplotlib.axes import Axes
 from PIL import Image
@@ -108,8 +107,8 @@ def _draw_words(axes: Axes, blocks: Sequence[Block], theme: Theme, height: float
         named = said(block.name, most=1)
         axes.text(0, top, named, color=theme.quiet, fontsize=7.5, va="top")
         words = said(block.words)
-        size: dict[str, Any] = {"fontsize": 9, "linespacing": 1.15}
-        axes.text(0, top - NAME_LINE, words, color=block.colour, va="top", **size)
+        below = top - NAME_LINE
+        axes.text(0, below, words, color=block.colour, va="top", fontsize=9, linespacing=1.15)
         top -= room(block)
 
 
