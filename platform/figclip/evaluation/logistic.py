@@ -6,6 +6,7 @@ then fitted again to all.
 
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any
 
@@ -27,6 +28,8 @@ from figclip.evaluation.probing import (
 STEPS_PER_DECADE = 8
 DECADES = 6
 """C lies within 1e-6 and 1e6, on 97 places."""
+SMALL = 1_000_000
+"""Numbers of a matrix, about 2,000 vectors."""
 UNSEARCHED_PLACE = 12
 """C = 31.6, where a class has a single picture and none can be held out: 0.316 of CLIP's own
 example, whose vectors are about ten times as long as unit vectors
@@ -45,11 +48,19 @@ def logistic_learner(
 
     def learn(chosen: Places, seed: int) -> Learned:
         some = features[chosen], train[1][chosen]
-        c = chosen_c(*some, metric=metric, seed=seed, max_iterations=max_iterations)
-        model, is_converged = fitted(*some, c=c, max_iterations=max_iterations)
+        with few_threads(some[0]):
+            c = chosen_c(*some, metric=metric, seed=seed, max_iterations=max_iterations)
+            model, is_converged = fitted(*some, c=c, max_iterations=max_iterations)
         return Learned(scores_of(model, judged), {"C": c}, is_converged)
 
     return learn
+
+
+def few_threads(features: Features) -> AbstractContextManager[object]:
+    """One thread for products so small that several would mostly wait for one another."""
+    limit = 1 if features.size < SMALL else None
+    pools: AbstractContextManager[object] = extra("threadpoolctl").threadpool_limits(limit)
+    return pools
 
 
 def chosen_c(

@@ -154,6 +154,7 @@ def worth(truth: Labels, scores: Scores, *, metric: str) -> tuple[float, float]:
     number is worth nothing."""
     if not np.isfinite(scores).all():
         return -np.inf, -np.inf
-    likelihood = log_softmax(scores, axis=1)[np.arange(len(truth)), truth].mean()
+    likely = log_softmax(scores.astype(np.float64), axis=1)
+    likelihood = likely[np.arange(len(truth)), truth].mean()
     measure = measures_of_scores(truth, scores)[metric]
     return float(measure(np.ones((1, len(truth))))[0]), float(likelihood)
