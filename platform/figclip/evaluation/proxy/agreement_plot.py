@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 
-from figclip.evaluation.proxy.agreement import PAPER_RECALL, Agreement, Share
+from figclip.evaluation.proxy.agreement import MEAN, PAPER_RECALL, Agreement, Share
 from figclip.evaluation.proxy.analysis import ProxyResult
 from figclip.statistics.themes import Theme, drawing, png_of
 
@@ -31,11 +31,15 @@ def draw_agreement(results: Mapping[str, ProxyResult], theme: Theme) -> bytes:
             axes.set_axisbelow(True)
             axes.tick_params(axis="y", length=0)
             axes.set_xlabel(f"{what}, % (95 % interval)")
-        names = [f"{first[place].finding} ({first[place].num_true:,})" for place in shown]
+        names = [_named(first[place]) for place in shown]
         recalls.set_yticks(range(len(shown)), names)
         recalls.set_ylim(len(shown) - 0.4, -0.6)
         figure.legend(loc="outside upper left", frameon=False, ncols=2)
         return png_of(figure)
+
+
+def _named(one: Agreement) -> str:
+    return one.finding if one.finding == MEAN else f"{one.finding} ({one.num_true:,})"
 
 
 def _points(

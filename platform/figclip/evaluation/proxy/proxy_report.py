@@ -7,7 +7,7 @@ from pathlib import Path
 from figclip.config import UsageError
 from figclip.evaluation.beside import encoder_of
 from figclip.evaluation.datasets.opening import folder_digest
-from figclip.evaluation.proxy.agreement import PAPER_RECALL, Share
+from figclip.evaluation.proxy.agreement import MEAN, PAPER_RECALL, Share
 from figclip.evaluation.proxy.agreement_plot import draw_agreement
 from figclip.evaluation.proxy.analysis import (
     RULES,
@@ -128,7 +128,7 @@ def steps_table(results: Mapping[str, ProxyResult]) -> Table:
     for name, one in results.items():
         lost = f"{one.num_unreadable}"
         if one.unreadable_lines:
-            lost += f" (lines {', '.join(map(str, one.unreadable_lines))})"
+            lost += f" (line {', '.join(map(str, one.unreadable_lines))})"
         numbers = (one.num_figures, one.num_seeds, one.num_candidates, one.num_pool, one.num_images)
         cells = [f"{number:,}" for number in numbers]
         rows.append([name, one.encoder, *cells, lost, f"{one.num_distinct:,}"])
@@ -145,7 +145,8 @@ def agreement_table(results: Mapping[str, ProxyResult]) -> Table:
         cells = [_cell(share) for one in these for share in (one.recall, one.f1)]
         paper = PAPER_RECALL.get(finding.finding)
         quoted = "–" if paper is None else f"{100 * paper:.2f}"
-        rows.append([finding.finding, f"{finding.num_true:,}", *cells, quoted])
+        num = "–" if finding.finding == MEAN else f"{finding.num_true:,}"
+        rows.append([finding.finding, num, *cells, quoted])
     return Table(rows, NOTE)
 
 
