@@ -47,6 +47,9 @@ class LabelledJob(Job):
     and any with a `dataset.json`. Unset: the kinds of the miniature's pictures, drawn."""
     sets: tuple[str, ...] = ()
     """Some of them by name; unset: all that are there, for a probe all that can be learned from."""
+    trained_on: tuple[str, ...] = ()
+    """Versions of the pairs that the encoder has learned from, in which every picture is looked
+    for; unset: those of its manifest, as for the encoders beside it."""
     version: str | None = None
     """Name of the evaluation artifact to publish; unset: `{what is evaluated}-{encoder}`."""
     device: str = "cpu"
@@ -129,6 +132,7 @@ def zero_shot(config: ZeroShotJob) -> Manifest:
             datasets=named_sets(data, config.sets),
             version=config.named("zero-shot"),
             config=config.part(ZeroShotConfig),
+            trained_on=config.trained_on,
             device=config.device,
         )
     return told(store, manifest, config, "zero_shot.md")
@@ -145,6 +149,7 @@ def probe(config: ProbeJob) -> Manifest:
             datasets=sets_to_learn(data, config.sets),
             version=config.named("probe"),
             config=config.part(ProbeConfig),
+            trained_on=config.trained_on,
             device=config.device,
         )
     return told(store, manifest, config, "probe.md")
@@ -166,6 +171,7 @@ def whole(config: AllJob) -> Manifest:
             config=config.part(WholeConfig),
             command=command_of("evaluate", "all", config, AllJob()),
             embeddings=config.embeddings,
+            trained_on=config.trained_on,
             stored=stored,
             device=config.device,
         )

@@ -9,16 +9,16 @@ used. Small subsets are held out in five stratified folds in turn, for one fifth
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.special import log_softmax
 
 from figclip.evaluation.bootstrap import Interval, resampled
-from figclip.evaluation.classification import measures_of_scores
+from figclip.evaluation.classification import Weighed, measures_of_scores, without
 from figclip.evaluation.datasets.pictures import extra
 
 NUM_FOLDS = 5
@@ -62,6 +62,8 @@ class ShareResult:
     """Between the seeds: the sample's; 0 of one seed."""
     intervals: Mapping[str, Interval]
     """95 % of the means, the test pictures drawn anew; empty where none were asked for."""
+    unleaked: Mapping[str, float] = field(default_factory=dict)
+    """The means without the test pictures that are `left_out`, where others are left."""
 
 
 def probed(
@@ -73,6 +75,7 @@ def probed(
     metric: str = "accuracy",
     max_iterations: int = 1_000,
     num_resamples: int = 0,
+    left_out: Bool[np.ndarray, " test"] | None = None,
 ) -> ShareResult:
     """What classifiers reach on `test` that learned from a `share` of `train`, one a seed.
 
@@ -100,12 +103,17 @@ def probed(
     if num_resamples:
         intervals = resampled(means, len(test[1]), num_resamples=num_resamples, seed=0)
     found = {name: np.array([fit.values[name] for fit in fits]) for name in fits[0].values}
+    columns: dict[str, Weighed] = {
+        name: lambda times, column=column: means(times)[:, column]
+        for column, name in enumerate(found)
+    }
     return ShareResult(
         share=share,
         fits=tuple(fits),
         values={name: float(each.mean()) for name, each in found.items()},
         deviations={name: deviation(each) for name, each in found.items()},
         intervals=dict(zip(found, intervals, strict=False)),
+        unleaked={} if left_out is None else without(columns, left_out),
     )
 
 

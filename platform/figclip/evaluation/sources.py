@@ -8,6 +8,7 @@ from figclip.config import Config
 from figclip.embedding.encoder import Encoder
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.opening import files_digest, folder_digest
+from figclip.evaluation.leakage import Learned
 from figclip.store import Manifest, Store
 
 
@@ -17,7 +18,13 @@ def published(encoders: Sequence[str]) -> tuple[str, ...]:
 
 
 def begun(
-    store: Store, encoders: Sequence[str], datasets: Sequence[Dataset], data: str, config: Config
+    store: Store,
+    encoders: Sequence[str],
+    datasets: Sequence[Dataset],
+    data: str,
+    config: Config,
+    *,
+    learned: Mapping[str, Learned] | None = None,
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The settings and the inputs by which an evaluation is known again.
 
@@ -31,7 +38,10 @@ def begun(
         "sets": [dataset.model_dump(mode="json") for dataset in datasets],
         "files": {dataset.name: files_digest(dataset, data) for dataset in datasets},
     }
-    return settings, tuple(f"encoder@{one}" for one in mine)
+    pairs = {name: one.pairs for name, one in (learned or {}).items()}
+    settings["trained_on"] = {name: list(versions) for name, versions in pairs.items()}
+    looked_in = dict.fromkeys(f"pairs@{one}" for versions in pairs.values() for one in versions)
+    return settings, (*(f"encoder@{one}" for one in mine), *looked_in)
 
 
 def published_as(

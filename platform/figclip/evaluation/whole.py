@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Literal
 
 from pydantic import Field
@@ -12,6 +13,15 @@ from figclip.embedding.encoder import Encoder
 from figclip.evaluation.beside import encoder_of, held_out, pairs_of
 from figclip.evaluation.datasets.captioned import CaptionedSet, embed_captioned
 from figclip.evaluation.datasets.declaration import Dataset
+from figclip.evaluation.leakage import (
+    Leaked,
+    Marks,
+    among,
+    leaks_of,
+    learned_by,
+    marks_in,
+    marks_of_pairs,
+)
 from figclip.evaluation.measures import (
     Comparison,
     EvaluationReport,
@@ -58,6 +68,7 @@ def evaluate_whole(
     config: WholeConfig,
     command: str,
     embeddings: str | None = None,
+    trained_on: Sequence[str] = (),
     stored: EvaluationReport | None = None,
     device: str = "cpu",
 ) -> tuple[Manifest, list[Comparison]]:
@@ -66,9 +77,12 @@ def evaluate_whole(
     The report is about the first of the encoders. `captioned` are folders with a `captions.csv`,
     and sets without a part to learn from are not probed. With a `stored` report each of its numbers
     is held against its own interval. `embeddings` is a version of the first encoder's own, in which
-    its pairs are searched. `UsageError` where sets or encoders are not whole.
+    its pairs are searched. Every picture is looked for in the pairs that an encoder has learned
+    from, which `trained_on` names of the first and a manifest of others. `UsageError` where sets or
+    encoders are not whole.
     """
-    settings, inputs = begun(store, encoders, datasets, data, config)
+    learned = learned_by(store, encoders, trained_on)
+    settings, inputs = begun(store, encoders, datasets, data, config, learned=learned)
     inputs = inputs if embeddings is None else (*inputs, f"embeddings@{embeddings}")
     settings["captions"] = {name: captions_digest(data, name) for name in captioned}
     settings["against"] = (
@@ -78,14 +92,22 @@ def evaluate_whole(
         found = EvaluationReport.from_json(store.open("evaluation", version).read(JSON_FILE))
         compared = [] if stored is None else against(found, stored)
         return store.manifest("evaluation", version), compared
-    measures = [] if embeddings is None else searched(store, encoders[0], embeddings, config)
+    leaks = leaks_of(
+        store, learned, partial(_marks, store, data, captioned, datasets, embeddings, config)
+    )
+    first = leaks[encoders[0]]
+    measures = [] if embeddings is None else searched(store, encoders[0], embeddings, config, first)
     measures += [
         one
         for name, encoder in opened_encoders(store, encoders, device=device)
-        for one in measured(encoder, name, data, captioned, datasets, config)
+        for one in measured(encoder, name, data, captioned, datasets, config, leaks[name])
     ]
     report = EvaluationReport(
-        command=command, encoder=encoders[0], revision=code_revision(), measures=tuple(measures)
+        command=command,
+        encoder=encoders[0],
+        revision=code_revision(),
+        compared_with={name: one.in_words for name, one in learned.items()},
+        measures=tuple(measures),
     )
     compared = [] if stored is None else against(report, stored)
     files = report_files(report, compared)
@@ -94,7 +116,38 @@ def evaluate_whole(
     return manifest, compared
 
 
-def searched(store: Store, encoder: str, embeddings: str, config: WholeConfig) -> list[Measure]:
+def _marks(
+    store: Store,
+    data: str,
+    captioned: Sequence[str],
+    datasets: Sequence[Dataset],
+    embeddings: str | None,
+    config: WholeConfig,
+) -> dict[str, Marks]:
+    """By what all pictures that are judged by are known again, by the titles of their sets."""
+    is_labelled = {"zero_shot", "probe"} & {*config.parts}
+    found = marks_in(
+        data,
+        captioned if "retrieval" in config.parts else (),
+        datasets if is_labelled else (),
+    )
+    if embeddings is not None:
+        pairs = pairs_of(store, embeddings)
+        found[pairs_title(pairs, config)] = marks_of_pairs(store.open("pairs", pairs), config.split)
+    return found
+
+
+def pairs_title(pairs: str, config: WholeConfig) -> str:
+    return f"{pairs}, {config.split}"
+
+
+def searched(
+    store: Store,
+    encoder: str,
+    embeddings: str,
+    config: WholeConfig,
+    leaked: Leaked | None = None,
+) -> list[Measure]:
     """Recall among the pairs of a split; `UsageError` where another encoder embedded them."""
     theirs = encoder_of(store, embeddings)
     if theirs != encoder:
@@ -104,10 +157,17 @@ def searched(store: Store, encoder: str, embeddings: str, config: WholeConfig) -
     pairs = pairs_of(store, embeddings)
     held = held_out(store, embeddings, pairs, config.split)
     checksum = hashlib.sha256("\n".join(held.pair_ids).encode()).hexdigest()
-    found = CaptionedSet(f"{pairs}, {config.split}", held.images, held.texts, 0, 0, checksum)
-    how = config.zero_shot
-    name = f"encoder@{encoder}"
-    return [*of_retrieval(found, of=encoder, encoder=name, num_resamples=how.num_resamples)]
+    title, names = pairs_title(pairs, config), tuple(held.pair_ids)
+    found = CaptionedSet(title, held.images, held.texts, 0, 0, checksum, names)
+    return [
+        *of_retrieval(
+            found,
+            of=encoder,
+            encoder=f"encoder@{encoder}",
+            num_resamples=config.zero_shot.num_resamples,
+            leaked=among(leaked, title),
+        )
+    ]
 
 
 def measured(
@@ -117,14 +177,19 @@ def measured(
     captioned: Sequence[str],
     datasets: Sequence[Dataset],
     config: WholeConfig,
+    leaked: Leaked | None,
 ) -> Iterator[Measure]:
-    """Every number of one encoder, part by part."""
+    """Every number of one encoder, part by part; it has learned from the pictures that `leaked`."""
     how = config.zero_shot
     for one in captioned if "retrieval" in config.parts else ():
         log.info("%s: retrieval on %s", name, one)
         found = embed_captioned(encoder, data, one, batch_size=how.batch_size)
         yield from of_retrieval(
-            found, of=name, encoder=encoder.name, num_resamples=how.num_resamples
+            found,
+            of=name,
+            encoder=encoder.name,
+            num_resamples=how.num_resamples,
+            leaked=among(leaked, one),
         )
     for dataset in datasets if "zero_shot" in config.parts else ():
         log.info("%s: zero-shot on %s", name, dataset.title)
@@ -135,8 +200,10 @@ def measured(
             batch_size=how.batch_size,
             num_resamples=how.num_resamples,
             seed=how.seed,
+            leaked=among(leaked, dataset.title),
         )
         yield from of_zero_shot(told, of=name)
     for dataset in datasets if "probe" in config.parts else ():
         if dataset.train is not None:
-            yield from of_probe(probe(encoder, dataset, data, config.probe), of=name)
+            here = among(leaked, dataset.title)
+            yield from of_probe(probe(encoder, dataset, data, config.probe, leaked=here), of=name)
