@@ -48,6 +48,8 @@ class Measure(Config):
     """Of the n, those that the encoder has learned from; None where that is not known."""
     unleaked: float | None = None
     """The value without them, where there are some and others are left."""
+    num_cut: int = 0
+    """Prompts or captions beyond the encoder's context, whose ends it did not read."""
     checksum: str
     """SHA-256 of what was measured by, and of what was learned from."""
     paper: float | None = None
@@ -109,6 +111,7 @@ def of_retrieval(
             high=interval.high,
             n=len(gain),
             num_unreadable=found.num_unreadable,
+            num_cut=found.num_cut,
             num_leaked=None if leaked is None else int((~is_new).sum()),
             unleaked=float(gain[is_new].mean()) if 0 < is_new.sum() < len(gain) else None,
             checksum=found.checksum,
@@ -129,6 +132,7 @@ def of_zero_shot(result: ZeroShotResult, *, of: str) -> Iterator[Measure]:
             high=result.intervals[name].high,
             n=result.num_images,
             num_unreadable=result.num_unreadable,
+            num_cut=result.num_cut_prompts,
             num_leaked=result.num_leaked,
             unleaked=result.unleaked.get(name),
             checksum=result.checksum,

@@ -27,6 +27,10 @@ NOTES = {
     "probe": "Per cent; mean ± standard deviation over the seeds' subsets. Laid out as the paper's "
     "Fig. 3 C and D.",
 }
+BESIDES = (
+    "Cut texts: prompts or captions beyond the encoder's context, whose ends it did not read. "
+    "Pictures: the first digits of the SHA-256 of names, labels and pixels."
+)
 MARKED = "† The encoder has learned from some of these pictures: see every number."
 CAPTION = (
     "{}: each encoder's number and its 95 % interval, from the pictures drawn anew with return."
@@ -126,16 +130,14 @@ def part_table(part: str, report: EvaluationReport) -> Table:
 
 def detail_table(report: EvaluationReport) -> Table:
     head = ["task", "set", "measure", "encoder", "version", "%", "95 % interval", "n"]
-    rows = [[*head, "unreadable", "leaked", "% without", "pictures"]]
+    rows = [[*head, "unreadable", "leaked", "% without", "cut texts", "pictures"]]
     for one in report.measures:
         named = [TITLES[one.task], one.set, words(one.measure), one.of, one.encoder]
         sums = " + ".join(part[:12] for part in one.checksum.split("+"))
         numbers = [cell(one), interval(one), f"{one.n:,}", f"{one.num_unreadable:,}"]
-        rows.append([*named, *numbers, leaked_cell(one.num_leaked), per_cent(one.unleaked), sums])
-    return Table(
-        rows,
-        f"{LEAKED} Pictures: the first digits of the SHA-256 of names, labels and pixels.",
-    )
+        known = [leaked_cell(one.num_leaked), per_cent(one.unleaked)]
+        rows.append([*named, *numbers, *known, f"{one.num_cut:,}", sums])
+    return Table(rows, f"{LEAKED} {BESIDES}")
 
 
 def compared_table(compared: Sequence[Comparison]) -> Table:
