@@ -220,7 +220,7 @@ def _run(
     gpus_per_actor: float,
 ) -> None:
     """Embed the files on a pool of actors; raises the first fault."""
-    make = ray.remote(FileEmbedder).options(
+    make: Any = ray.remote(FileEmbedder).options(
         num_cpus=cpus_per_actor,
         num_gpus=gpus_per_actor,
         max_restarts=-1,

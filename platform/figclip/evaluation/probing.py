@@ -103,10 +103,11 @@ def probed(
     if num_resamples:
         intervals = resampled(means, len(test[1]), num_resamples=num_resamples, seed=0)
     found = {name: np.array([fit.values[name] for fit in fits]) for name in fits[0].values}
-    columns: dict[str, Weighed] = {
-        name: lambda times, column=column: means(times)[:, column]
-        for column, name in enumerate(found)
-    }
+
+    def of_column(column: int) -> Weighed:
+        return lambda times: means(times)[:, column]
+
+    columns = {name: of_column(column) for column, name in enumerate(found)}
     return ShareResult(
         share=share,
         fits=tuple(fits),
