@@ -29,6 +29,9 @@ class EvaluateJob(Job, EvaluationConfig):
     beside: tuple[str, ...] = ()
     """Versions of other embeddings, of another encoder or of panels, whose recall on the same split
     stands in a second table."""
+    trained_on: tuple[str, ...] = ()
+    """Versions of the pairs that the encoder has learned from, in which every picture is looked
+    for; unset: those of its manifest."""
     version: str = "pmc"
     """Name of the evaluation artifact to publish."""
     device: str = "cpu"
@@ -116,6 +119,7 @@ def retrieval(config: EvaluateJob) -> Manifest:
         version=config.version,
         config=config.part(EvaluationConfig),
         beside=config.beside,
+        trained_on=config.trained_on,
         device=config.device,
     )
     return told(store, manifest, config, "recall.md")

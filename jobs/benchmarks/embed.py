@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 
 VERSION = "embed"
 """Of the pairs, and of the encoder."""
-NUM_PICTURES, NUM_FILES, PAIRS_PER_FILE = 12, 3, 128
+NUM_PICTURES, NUM_FILES, PAIRS_PER_FILE = 12, 3, 96
 WORDS = [
     "axial",
     "section",

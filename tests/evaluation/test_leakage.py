@@ -144,7 +144,7 @@ def test_what_has_leaked_is_what_plain_loops_find_however_the_pairs_are_read(
         empty | {"pair_id": str(n), "image_sha256": f"{n:064x}", "image_fingerprint": one}
         for n, one in enumerate(theirs)
     ]
-    rows[20]["image_sha256"] = None
+    rows[20]["image_sha256"], rows[21]["image_sha256"] = None, ""
     store = Store(tmp_path)
     with store.publishing("pairs", "p", config={}) as publication:
         for number, part in enumerate((rows[:11], rows[11:])):

@@ -104,9 +104,9 @@ def learned_from(store: Store, encoder: str, named: Sequence[str] = ()) -> Learn
     return Learned(tuple(versions), f"what {first} learned from is unknown" if first else "")
 
 
-def refuse_unmarked(pairs: Folder) -> None:
-    """`UsageError` where training pairs lack what they are known again by."""
-    for name in split_files(pairs, ["train"])[:1]:
+def refuse_unmarked(pairs: Folder, split: Split = "train") -> None:
+    """`UsageError` where pairs lack what they are known again by."""
+    for name in split_files(pairs, [split])[:1]:
         with pairs.open(name) as file:
             lacking = sorted({*COLUMNS} - {*pq.ParquetFile(file).schema_arrow.names})
         if lacking:
@@ -136,6 +136,7 @@ def file_hash(path: Path) -> str:
 
 def marks_of_pairs(pairs: Folder, split: Split) -> Marks:
     """Of the pairs of a split, by their ids."""
+    refuse_unmarked(pairs, split)
     tables = [
         pa.Table.from_batches([batch])
         for name in split_files(pairs, [split])
