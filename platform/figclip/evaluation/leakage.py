@@ -24,6 +24,7 @@ from figclip.embedding.vectors import read_batches, split_files
 from figclip.evaluation.datasets.captioned import pictures_in
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.opening import Pictures, opened
+from figclip.evaluation.sources import published
 from figclip.inputs.pixels import UnreadableImage
 from figclip.pictures.fingerprint import NEAR_BITS, fingerprint
 from figclip.schema import Split
@@ -32,7 +33,7 @@ from figclip.store import Folder, Store
 log = logging.getLogger(__name__)
 
 COLUMNS = ("image_sha256", "image_fingerprint")
-ROWS_AT_ONCE = 1 << 18
+ROWS_AT_ONCE = 1 << 16
 """Training pairs that are compared together."""
 
 LEAKED = (
@@ -73,7 +74,7 @@ class Learned:
 
 
 def learned_by(store: Store, encoders: Sequence[str], named: Sequence[str]) -> dict[str, Learned]:
-    """Of each encoder; `named` are the pairs of the first, where its manifest does not say so."""
+    """Of each encoder; `named` are the pairs of the first, in place of those of its manifest."""
     return {
         one: learned_from(store, one, named if place == 0 else ())
         for place, one in enumerate(encoders)
@@ -89,7 +90,7 @@ def learned_from(store: Store, encoder: str, named: Sequence[str] = ()) -> Learn
         for version in named:
             refuse_unmarked(store.open("pairs", version))
         return Learned(tuple(named))
-    if "/" in encoder or not store.is_published("encoder", encoder):
+    if not published([encoder]) or not store.is_published("encoder", encoder):
         return Learned((), "it was not trained here; name its pairs with --trained-on")
     manifest = store.manifest("encoder", encoder)
     versions = [one.partition("@")[2] for one in manifest.inputs if one.startswith("pairs@")]
@@ -180,6 +181,10 @@ def leaked_from(store: Store, versions: Sequence[str], marks: Mapping[str, Marks
         if found[title]:
             log.warning("%s: %d of %d were learned from", title, len(found[title]), len(here))
     return found
+
+
+def versions_of(learned: Mapping[str, Learned]) -> dict[str, tuple[str, ...]]:
+    return {name: one.pairs for name, one in learned.items()}
 
 
 def among(found: Leaked | None, title: str) -> Collection[str] | None:

@@ -22,6 +22,7 @@ from figclip.evaluation.leakage import (
     learned_by,
     marks_in,
     said_of,
+    versions_of,
 )
 from figclip.evaluation.probing import ShareResult, probed
 from figclip.evaluation.sources import begun, opened_encoders, published_as
@@ -114,7 +115,9 @@ def evaluate_probe(
 ) -> Manifest:
     """Publish `evaluation/{version}`: `probe.md` and `probe.json`; as `evaluate_zero_shot` does."""
     learned = learned_by(store, encoders, trained_on)
-    settings, inputs = begun(store, encoders, datasets, data, config, learned=learned)
+    settings, inputs = begun(
+        store, encoders, datasets, data, config, trained_on=versions_of(learned)
+    )
     if store.already_published("evaluation", version, settings, inputs):
         return store.manifest("evaluation", version)
     leaks = leaks_of(store, learned, partial(marks_in, data, (), datasets))

@@ -8,7 +8,6 @@ from figclip.config import Config
 from figclip.embedding.encoder import Encoder
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.opening import files_digest, folder_digest
-from figclip.evaluation.leakage import Learned
 from figclip.store import Manifest, Store
 
 
@@ -24,10 +23,11 @@ def begun(
     data: str,
     config: Config,
     *,
-    learned: Mapping[str, Learned] | None = None,
+    trained_on: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The settings and the inputs by which an evaluation is known again.
 
+    `trained_on` are the versions of the pairs in which pictures are looked for, by encoder.
     `UsageError` where the store lacks an encoder.
     """
     mine = published(encoders)
@@ -38,7 +38,7 @@ def begun(
         "sets": [dataset.model_dump(mode="json") for dataset in datasets],
         "files": {dataset.name: files_digest(dataset, data) for dataset in datasets},
     }
-    pairs = {name: one.pairs for name, one in (learned or {}).items()}
+    pairs = trained_on or {}
     settings["trained_on"] = {name: list(versions) for name, versions in pairs.items()}
     looked_in = dict.fromkeys(f"pairs@{one}" for versions in pairs.values() for one in versions)
     return settings, (*(f"encoder@{one}" for one in mine), *looked_in)

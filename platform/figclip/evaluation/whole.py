@@ -21,6 +21,7 @@ from figclip.evaluation.leakage import (
     learned_by,
     marks_in,
     marks_of_pairs,
+    versions_of,
 )
 from figclip.evaluation.measures import (
     Comparison,
@@ -82,7 +83,9 @@ def evaluate_whole(
     encoders are not whole.
     """
     learned = learned_by(store, encoders, trained_on)
-    settings, inputs = begun(store, encoders, datasets, data, config, learned=learned)
+    settings, inputs = begun(
+        store, encoders, datasets, data, config, trained_on=versions_of(learned)
+    )
     inputs = inputs if embeddings is None else (*inputs, f"embeddings@{embeddings}")
     settings["captions"] = {name: captions_digest(data, name) for name in captioned}
     settings["against"] = (

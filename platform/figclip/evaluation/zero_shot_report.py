@@ -20,6 +20,7 @@ from figclip.evaluation.leakage import (
     learned_by,
     marks_in,
     said_of,
+    versions_of,
 )
 from figclip.evaluation.sources import begun, opened_encoders, published_as
 from figclip.evaluation.zero_shot import ZeroShotResult, measures_of, zero_shot
@@ -59,7 +60,9 @@ def evaluate_zero_shot(
     settings were published under this version.
     """
     learned = learned_by(store, encoders, trained_on)
-    settings, inputs = begun(store, encoders, datasets, data, config, learned=learned)
+    settings, inputs = begun(
+        store, encoders, datasets, data, config, trained_on=versions_of(learned)
+    )
     if store.already_published("evaluation", version, settings, inputs):
         return store.manifest("evaluation", version)
     leaks = leaks_of(store, learned, partial(marks_in, data, (), datasets))
