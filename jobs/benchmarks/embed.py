@@ -111,9 +111,11 @@ class Embedded:
 def embed(folder: Path, *, rounds: int = ROUNDS) -> Figures:
     """The ratio of every round, the median of which counts, and all that it is made of."""
     publish(Store(folder))
-    found = [(bare(folder), embedded(folder, f"round{n}")) for n in range(rounds)]
-    for peer, job in found:
+    found = []
+    for number in range(rounds):
+        peer, job = bare(folder), embedded(folder, f"round{number}")
         log.info("%s %s: %.3f", peer, job, ratio(peer, job))
+        found.append((peer, job))
     ratios = [ratio(*both) for both in found]
     return {
         "forward_ratio": round(median(ratios), 3),
