@@ -16,6 +16,7 @@ from pydantic import PositiveInt
 from figclip.config import UsageError
 from figclip.panels.layout.figures import split_figure
 from figclip.training.step import Precision
+from jobs.benchmarks.embed import embed
 from jobs.benchmarks.figures import Figures, table
 from jobs.benchmarks.ingest import PARTS, ingest
 from jobs.benchmarks.loader import loader
@@ -90,6 +91,7 @@ def _train_step(folder: Path, config: BenchmarkJob) -> Figures:
 BENCHMARKS: dict[str, Callable[[Path, BenchmarkJob], Figures]] = {
     "walk": lambda folder, _: walk(folder),
     "loader": lambda folder, _: loader(folder),
+    "embed": lambda folder, _: embed(folder),
     "loss": lambda _, config: loss(config.device),
     "ingest": _ingest,
     "panels": _panels,

@@ -55,6 +55,9 @@ class EvaluateJob(Job, EvaluationConfig):
     beside: tuple[str, ...] = ()
     """Versions of other embeddings, of another encoder or of panels, whose recall on the same split
     stands in a second table."""
+    trained_on: tuple[str, ...] = ()
+    """Versions of the pairs that the encoder has learned from, in which every picture is looked
+    for; unset: those of its manifest."""
     version: str = "pmc"
     """Name of the evaluation artifact to publish."""
     device: str = "cpu"
@@ -77,6 +80,9 @@ class LabelledJob(Job):
     and any with a `dataset.json`. Unset: the kinds of the miniature's pictures, drawn."""
     sets: tuple[str, ...] = ()
     """Some of them by name; unset: all that are there, for a probe all that can be learned from."""
+    trained_on: tuple[str, ...] = ()
+    """Versions of the pairs that the encoder has learned from, in which every picture is looked
+    for; unset: those of its manifest, as for the encoders beside it."""
     version: str | None = None
     """Name of the evaluation artifact to publish; unset: `{what is evaluated}-{encoder}`."""
     device: str = "cpu"
@@ -218,6 +224,7 @@ def retrieval(config: EvaluateJob) -> Manifest:
             version=config.version,
             config=config.part(EvaluationConfig),
             beside=config.beside,
+            trained_on=config.trained_on,
             device=config.device,
             rank=rank,
         )
@@ -244,6 +251,7 @@ def zero_shot(config: ZeroShotJob) -> Manifest:
             datasets=named_sets(data, config.sets),
             version=config.named("zero-shot"),
             config=config.part(ZeroShotConfig),
+            trained_on=config.trained_on,
             device=config.device,
         )
     return told(store, manifest, config, "zero_shot.md")
@@ -260,6 +268,7 @@ def probe(config: ProbeJob) -> Manifest:
             datasets=sets_to_learn(data, config.sets),
             version=config.named("probe"),
             config=config.part(ProbeConfig),
+            trained_on=config.trained_on,
             device=config.device,
         )
     return told(store, manifest, config, "probe.md")
@@ -338,6 +347,7 @@ def whole(config: AllJob) -> Manifest:
                 config=config.part(WholeConfig),
                 command=command_of("evaluate", "all", config, AllJob()),
                 embeddings=config.embeddings,
+                trained_on=config.trained_on,
                 asked=asked,
                 learn=config.learn,
                 stored=stored,

@@ -124,11 +124,11 @@ TINY_CLIP = ClipConfig(
 )
 
 
-def publish_tiny_encoder(store: Store, version: str) -> None:
+def publish_tiny_encoder(store: Store, version: str, *, inputs: tuple[str, ...] = ()) -> None:
     """`encoder/{version}`: two small towers of random weights, 32 px, 24 tokens, 16 dimensions."""
     captions = [pair.caption for pair in tiny_pairs(64)]
     torch.manual_seed(0)
-    with store.publishing("encoder", version, config={"tiny": True}) as publication:
+    with store.publishing("encoder", version, config={"tiny": True}, inputs=inputs) as publication:
         save_weights(publication.folder, Clip(TINY_CLIP), TINY_CLIP)
         train_wordpiece(captions, vocab_size=TINY_CLIP.text.vocab_size).save(publication.folder)
         PixelConfig(size=TINY_CLIP.vision.image_size).save(publication.folder)

@@ -75,7 +75,7 @@ def test_every_line_holds_the_recall_of_its_own_embeddings(store):
 def test_without_others_there_is_one_table(store):
     manifest = evaluated(store)
     text = store.open("evaluation", "v").read("recall.md").decode()
-    assert "learned from" not in text
+    assert "Recall@k beside" not in text
     assert "beside" not in manifest.counts
 
 

@@ -56,6 +56,24 @@ def test_a_probe_learns_from_the_training_part_of_every_set_that_has_one(
         main(job.with_overrides({"sets": ("lc25000_lung_drawn",), "version": "lung"}))
 
 
+def test_pictures_that_cannot_be_read_are_counted_in_both_parts_and_left_out(tmp_path: Path):
+    store, data = Store(tmp_path / "store"), tmp_path / "data"
+    publish_tiny_encoder(store, "tiny")
+    write_stand_ins(data, num_per_class=4)
+    (til,) = sets_in(str(data), ["tcga_til_drawn"])
+    for part, num in (("train", 2), ("test", 1)):
+        folder = data / "tcga_til" / "TCGA-TILs" / "images-tcga-tils" / "luad" / part
+        for path in sorted((folder / "til-negative").iterdir())[:num]:
+            path.write_bytes(path.read_bytes()[:50])
+    encoder = Encoder.open(store.open("encoder", "tiny"))
+    config = ProbeConfig(shares=(1.0,), num_seeds=1, num_resamples=5)
+    found = probe(encoder, til, str(data), config)
+    assert (found.train.num_unreadable, found.test.num_unreadable) == (2, 1)
+    assert (len(found.train.labels), len(found.test.labels)) == (18, 19)
+    (one, *_) = of_probe(found, of="tiny")
+    assert (one.n, one.num_unreadable) == (19, 3)
+
+
 def test_no_radiograph_is_learned_from_that_is_judged_by(tmp_path: Path):
     write_stand_ins(tmp_path, num_per_class=4)
     (rsna,) = sets_in(str(tmp_path), ["rsna_drawn"])

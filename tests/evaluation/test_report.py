@@ -56,6 +56,31 @@ def test_an_evaluation_holds_a_table_its_numbers_and_a_picture(store):
     assert Image.open(io.BytesIO(folder.read("grid.png"))).width > 1000
 
 
+def test_pictures_that_were_learned_from_are_counted_where_the_encoders_pairs_are_known(store):
+    """The looks of tiny pairs come again, so that some files are of both splits."""
+    evaluated(store)
+    text = store.open("evaluation", "v").read("recall.md").decode()
+    assert (
+        "Pictures were not compared with what it has learned from: it was not trained here" in text
+    )
+    told = evaluated(store, version="w", trained_on=("p",))
+    tables = {
+        split: [
+            one
+            for name in split_files(store.open("pairs", "p"), [split])
+            for one in read_table(store.open("pairs", "p"), name, ["image_sha256"])[0].to_pylist()
+        ]
+        for split in ("train", "test")
+    }
+    expected = sum(one in tables["train"] for one in tables["test"])
+    assert expected > 0
+    numbers = json.loads(store.open("evaluation", "w").read("recall.json"))
+    assert numbers["num_leaked"] == expected
+    said = store.open("evaluation", "w").read("recall.md").decode()
+    assert f"has learned from {expected} of these pictures (compared with pairs@p)" in said
+    assert told.config["trained_on"] == ["p"]
+
+
 def test_the_table_says_recall_beside_chance():
     vectors = unit_vectors(50, 8)
     table = recall_table(recall(vectors, vectors))

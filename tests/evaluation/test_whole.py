@@ -2,7 +2,10 @@
 
 import json
 import shlex
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from test_zero_shot_report import result as zero_shot_result
 from tiny import publish_tiny_embeddings, publish_tiny_encoder, publish_tiny_pairs, unit_vectors
 
 from figclip.config import UsageError, config_from_args
-from figclip.embedding.encoder import Encoder
+from figclip.embedding.encoder import Encoder, TextEmbeddings
 from figclip.evaluation.beside import held_out, pairs_of
 from figclip.evaluation.datasets.captioned import (
     captioned_in,
@@ -20,7 +23,13 @@ from figclip.evaluation.datasets.captioned import (
 )
 from figclip.evaluation.datasets.published import PCAM
 from figclip.evaluation.datasets.stand_ins import write_stand_ins
-from figclip.evaluation.measures import EvaluationReport, Measure, against, of_zero_shot
+from figclip.evaluation.measures import (
+    EvaluationReport,
+    Measure,
+    against,
+    of_retrieval,
+    of_zero_shot,
+)
 from figclip.evaluation.retrieval import recall
 from figclip.evaluation.whole import WholeConfig, searched
 from figclip.evaluation.whole_report import report_files
@@ -139,6 +148,65 @@ def test_captions_are_searched_as_their_encoder_sees_them_and_a_broken_picture_i
     expected = encoder.encode_images([(root / f"{n:04d}.png").read_bytes() for n in kept])
     np.testing.assert_allclose(found.images, expected, atol=1e-5)
     assert len(found.texts) == 5
+
+
+class Deaf(Encoder):
+    """An encoder that gives no numbers for the one side or the other."""
+
+    broken = "images"
+
+    def encode_images(self, images: Any, *, batch_size: int = 64) -> np.ndarray:
+        found = super().encode_images(images, batch_size=batch_size)
+        return np.where(self.broken == "images", np.nan, found).astype(np.float32)
+
+    def encode_texts(self, texts: Sequence[str], *, batch_size: int = 64) -> TextEmbeddings:
+        found = super().encode_texts(texts, batch_size=batch_size)
+        vectors = np.where(self.broken == "texts", np.nan, found.vectors).astype(np.float32)
+        return replace(found, vectors=vectors)
+
+
+@pytest.mark.parametrize(("broken", "words"), [("images", r"0001\.png"), ("texts", "drawn words")])
+def test_an_encoder_without_numbers_for_a_picture_or_a_caption_is_named_with_it(
+    broken: str, words: str, tmp_path: Path
+):
+    store = Store(tmp_path / "store")
+    publish_tiny_encoder(store, "tiny")
+    write_captions(tmp_path, num=2)
+    (tmp_path / "drawn_captions" / "captions.csv").write_text(
+        "image,caption\n0001.png,drawn words\n0000.png,others\n"
+    )
+    encoder = Deaf.open(store.open("encoder", "tiny"))
+    encoder.broken = broken
+    with pytest.raises(UsageError, match=f"encoder@tiny gives no finite numbers for '{words}'"):
+        embed_captioned(encoder, str(tmp_path), "drawn_captions", batch_size=2)
+
+
+def test_captions_beyond_the_context_are_counted_beside_the_number(tmp_path: Path):
+    store = Store(tmp_path / "store")
+    publish_tiny_encoder(store, "tiny")  # whose context is 24 tokens
+    write_captions(tmp_path, num=4)
+    lines = [f"{n:04d}.png,{'blue ' * (30 if n % 2 else 3)}" for n in range(4)]
+    (tmp_path / "drawn_captions" / "captions.csv").write_text("\n".join(["image,caption", *lines]))
+    encoder = Encoder.open(store.open("encoder", "tiny"))
+    found = embed_captioned(encoder, str(tmp_path), "drawn_captions", batch_size=3)
+    measures = [*of_retrieval(found, of="tiny", encoder="tiny", num_resamples=5)]
+    assert {one.num_cut for one in measures} == {2}
+    text = report_files(report(*measures, encoder="tiny"))["report.md"].decode()
+    assert "cut texts" in text
+
+
+def test_a_table_of_captions_that_is_none_says_what_it_lacks(tmp_path: Path):
+    store = Store(tmp_path / "store")
+    publish_tiny_encoder(store, "tiny")
+    encoder = Encoder.open(store.open("encoder", "tiny"))
+    (tmp_path / "mine").mkdir()
+    path = tmp_path / "mine" / "captions.csv"
+    path.write_text("picture,caption\na.png,words\n")
+    with pytest.raises(UsageError, match=r"captions\.csv has no column image"):
+        embed_captioned(encoder, str(tmp_path), "mine", batch_size=2)
+    path.write_text("image,caption\nnone.png,words\n")
+    with pytest.raises(UsageError, match="none of its 1 pictures can be read"):
+        embed_captioned(encoder, str(tmp_path), "mine", batch_size=2)
 
 
 def test_one_command_measures_all_parts_beside_other_encoders_and_tells_a_fall(

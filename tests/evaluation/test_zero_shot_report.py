@@ -73,6 +73,8 @@ def test_every_number_stands_with_its_interval_its_pictures_and_its_checksum():
         "40.00 … 60.00",
         "1,234",
         "1",
+        "?",
+        "–",
         "0",
         "0123456789ab",
     ]

@@ -155,8 +155,7 @@ def test_a_full_disk_comes_back_as_its_number(store, tmp_path):
         precision="fp32",
     )
     actor = FileEmbedder(task, device="cpu", num_threads=1)
-    answer = actor({"name": np.array(["test/00000.parquet"])})
-    assert answer["errno"].tolist() == [28]
+    assert actor.write("test/00000.parquet")[1] == 28
 
 
 def test_an_encoder_that_diverged_embeds_nothing(store):

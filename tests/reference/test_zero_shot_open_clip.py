@@ -12,7 +12,8 @@ from transformers import AutoTokenizer
 
 from figclip.embedding.encoder import Encoder
 from figclip.evaluation.datasets.drawn import KIND_SET, write_kinds
-from figclip.evaluation.zero_shot import zero_shot
+from figclip.evaluation.embedded import embed_set
+from figclip.evaluation.zero_shot import class_vectors, logits, zero_shot
 
 pytestmark = pytest.mark.reference
 
@@ -52,4 +53,10 @@ def test_predictions_are_those_of_an_open_clip_script(tmp_path: Path):
     expected = np.zeros_like(found.confusion)
     np.add.at(expected, (labels, answers), 1)
     assert np.array_equal(found.confusion, expected)
+    encoder, data = Encoder.open(bert), str(tmp_path / "data")
+    classes, _ = class_vectors(encoder, KIND_SET)
+    ours = embed_set(encoder, KIND_SET, data, batch_size=8)
+    found_scores = logits(ours.vectors, classes, encoder.scale)
+    assert found_scores.argmax(1).tolist() == answers.tolist(), "picture by picture"
+    np.testing.assert_allclose(found_scores, scores, atol=1e-4)
     assert len(set(answers.tolist())) > 1, "a case that could go wrong"

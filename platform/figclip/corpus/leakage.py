@@ -5,7 +5,7 @@ them. All columns that it compares are held in memory, some 150 bytes a pair.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import Any
@@ -25,8 +25,8 @@ COLUMNS = ("pair_id", "pmcid", "split", "image_sha256", "image_fingerprint")
 
 NUM_EXAMPLES = 3
 
-EACH_WITH_EACH = 2 * 10**9
-"""Comparisons up to which no shorter way is worth its while: some seconds on one core."""
+EACH_WITH_EACH = 2 * 10**8
+"""Comparisons up to which no shorter way is worth its while: half a second on one core."""
 
 BLOCK = 1 << 20
 """Comparisons held at once."""
@@ -120,14 +120,17 @@ def _has_one_split(rows: pa.Table, column: str, promise: str) -> Check:
 def _is_near_none_elsewhere(rows: pa.Table, max_bits: int) -> Check:
     """Count the pictures that have a near one in a larger split, or in one as large."""
     parts = {s: rows.filter(pc.equal(rows["place"], i)) for i, s in enumerate(SPLITS)}
-    words = {split: _words(part["image_fingerprint"]) for split, part in parts.items()}
+    words = {
+        split: fingerprint_words(part["image_fingerprint"].to_pylist())
+        for split, part in parts.items()
+    }
     leaking = {split: np.zeros(len(part), bool) for split, part in parts.items()}
     examples: list[str] = []
     num_compared = 0
     for pair in combinations(SPLITS, 2):
         few, many = sorted(pair, key=lambda split: len(words[split]))
         num_compared += len(words[few]) * len(words[many])
-        for one, other in _near(words[few], words[many], max_bits):
+        for one, other in near(words[few], words[many], max_bits):
             leaking[few][one] = True
             for i, j in zip(one[:NUM_EXAMPLES].tolist(), other.tolist(), strict=False):
                 mine, theirs = parts[few]["pair_id"][i], parts[many]["pair_id"][j]
@@ -137,7 +140,7 @@ def _is_near_none_elsewhere(rows: pa.Table, max_bits: int) -> Check:
     return Check(promise, num_compared, num_found, tuple(examples[:NUM_EXAMPLES]))
 
 
-def _near(
+def near(
     few: np.ndarray, many: np.ndarray, max_bits: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Rows of the one and of the other that differ in at most `max_bits` bits and are not plain.
@@ -152,9 +155,9 @@ def _near(
         candidates = _agreeing(few[ones], many[others], max_bits + 1)
     for left, right in candidates:
         one, other = ones[left], others[right]
-        near = np.bitwise_count(few[one] ^ many[other]).sum(axis=1, dtype=np.int16) <= max_bits
-        if near.any():
-            yield one[near], other[near]
+        is_near = np.bitwise_count(few[one] ^ many[other]).sum(axis=1, dtype=np.int16) <= max_bits
+        if is_near.any():
+            yield one[is_near], other[is_near]
 
 
 def _each_with_each(
@@ -204,9 +207,9 @@ def _slice(words: np.ndarray, start: int, end: int) -> np.ndarray:
     return values
 
 
-def _words(column: pa.ChunkedArray) -> np.ndarray:
-    """Fingerprints as uint64 [n, 4]."""
-    joined = b"".join(value or PLAIN for value in column.to_pylist())
+def fingerprint_words(values: Iterable[bytes | None]) -> np.ndarray:
+    """Fingerprints as uint64 [n, 4]; one that is missing is `PLAIN`."""
+    joined = b"".join(value or PLAIN for value in values)
     return np.frombuffer(joined, np.uint64).reshape(-1, FINGERPRINT_BYTES // 8)
 
 

@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,7 +19,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
 import torch
-from ray.data import ActorPoolStrategy
 
 from figclip.config import UsageError
 from figclip.embedding.encoder import Encoder, Precision
@@ -40,6 +40,9 @@ from figclip.store.resume import keep_own_files
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+MOST_DEATHS = 3
+"""Of an actor's process or machine at one file, before the run is given up."""
 
 
 def embed(
@@ -115,23 +118,21 @@ class FileEmbedder:
     def __init__(self, task: FileTask, *, device: str, num_threads: int) -> None:
         torch.set_num_threads(num_threads)
         self._task = task
+        self._device = device
         self._num_threads = num_threads
-        self._encoder = Encoder.open(task.encoder, device=device, precision=task.precision)
 
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Names of files → the fault of each: an empty text, where it was written.
+    @cached_property
+    def _encoder(self) -> Encoder:
+        """Opened when it is first asked for, so that its faults are those of a file."""
+        task = self._task
+        return Encoder.open(task.encoder, device=self._device, precision=task.precision)
+
+    def write(self, name: str) -> tuple[str, int]:
+        """Embed a file; what is wrong with it (nothing: an empty text) and the system's number.
 
         Faults that a person can mend come back as values: an exception would reach the driver
-        wrapped in a traceback of this process, and after retries.
+        wrapped in a traceback of this process.
         """
-        faults = [self._fault(str(name)) for name in batch["name"]]
-        return {
-            "name": batch["name"],
-            "fault": np.array([fault for fault, _ in faults], dtype=object),
-            "errno": np.array([number for _, number in faults]),
-        }
-
-    def _fault(self, name: str) -> tuple[str, int]:
         task = self._task
         try:
             table = embedded_file(
@@ -219,27 +220,47 @@ def _run(
     gpus_per_actor: float,
 ) -> None:
     """Embed the files on a pool of actors; raises the first fault."""
-    done = (
-        ray.data.from_items([{"name": name} for name in names], override_num_blocks=len(names))
-        .map_batches(
-            FileEmbedder,
-            fn_constructor_args=(task,),
-            fn_constructor_kwargs={
-                "device": "cuda" if gpus_per_actor else "cpu",
-                "num_threads": max(1, int(cpus_per_actor)),
-            },
-            batch_size=1,
-            compute=ActorPoolStrategy(size=num_actors),
-            num_cpus=cpus_per_actor,
-            num_gpus=gpus_per_actor,
-        )
-        .iter_rows()
+    make: Any = ray.remote(FileEmbedder).options(
+        num_cpus=cpus_per_actor,
+        num_gpus=gpus_per_actor,
+        max_restarts=-1,
+        max_task_retries=MOST_DEATHS,
+        scheduling_strategy="SPREAD",
     )
-    for row in with_progress(done, what="files embedded", total=len(names)):
-        if row["errno"]:
-            raise OSError(int(row["errno"]), row["fault"])
-        if row["fault"]:
-            raise UsageError(row["fault"])
+    device, num_threads = "cuda" if gpus_per_actor else "cpu", max(1, int(cpus_per_actor))
+    actors = [make.remote(task, device=device, num_threads=num_threads) for _ in range(num_actors)]
+    try:
+        done = _answers(actors, names)
+        for fault, number in with_progress(done, what="files embedded", total=len(names)):
+            if number:
+                raise OSError(number, fault)
+            if fault:
+                raise UsageError(fault)
+    finally:
+        for actor in actors:
+            ray.kill(actor)
+
+
+def _answers(actors: Sequence[Any], names: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """What the actors say of each file, as they come to its end.
+
+    Plain actors and not those of Ray Data: names go out and nothing comes back, so that there is
+    nothing to stream; and that library's executor and its three actors would take a tenth of a CPU
+    for as long as the run lasts. An actor is given its first file when it has found its place: on
+    a cluster that cannot hold all of them the others do the work.
+    """
+    left = deque(names)
+    awaited = {actor.__ray_ready__.remote(): (actor, False) for actor in actors}
+    num_done = 0
+    while num_done < len(names):
+        (ended,), _ = ray.wait([*awaited], num_returns=1)
+        actor, is_answer = awaited.pop(ended)
+        answer = ray.get(ended)
+        if left:
+            awaited[actor.write.remote(left.popleft())] = (actor, True)
+        if is_answer:
+            num_done += 1
+            yield answer
 
 
 def _checked_counts(pairs: Folder, target: Folder, names: list[str]) -> dict[str, Any]:

@@ -58,6 +58,18 @@ def judged(
     return Judgement(values, intervals, confusion(labels, scores.argmax(axis=1), scores.shape[1]))
 
 
+def without(measures: Mapping[str, Weighed], left_out: Bool[np.ndarray, " n"]) -> dict[str, float]:
+    """The measures of the others; empty where none are left out, or none are left.
+
+    A measure that the others do not have is not there.
+    """
+    if not left_out.any() or left_out.all():
+        return {}
+    others = (~left_out)[None].astype(np.float64)
+    found = {name: float(measure(others)[0]) for name, measure in measures.items()}
+    return {name: value for name, value in found.items() if not np.isnan(value)}
+
+
 def measures_of_scores(
     labels: Int[np.ndarray, " n"], scores: Float[np.ndarray, "n classes"]
 ) -> dict[str, Weighed]:

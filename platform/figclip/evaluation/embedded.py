@@ -2,23 +2,37 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from PIL import Image
 
 from figclip.config import UsageError
 from figclip.embedding.encoder import Encoder
 from figclip.evaluation.datasets.declaration import Dataset
-from figclip.evaluation.datasets.opening import Examples, opened
+from figclip.evaluation.datasets.opening import Pictures, opened
 from figclip.inputs.pixels import UnreadableImage
 
 log = logging.getLogger(__name__)
 
 NUM_NAMED = 20
 """Unreadable pictures that a result names; all are counted."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Those of some pictures that could be read, m of n."""
+
+    vectors: Float[np.ndarray, "m dim"]
+    """Unit vectors."""
+    kept: Int[np.ndarray, " m"]
+    """Their places among all."""
+    faults: Mapping[str, str]
+    """Name of each other one → why it could not."""
+    checksum: str
+    """SHA-256 of what is said of each, its size and its pixels, in order."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,7 @@ class EmbeddedSet:
     """Places of their classes in the declaration."""
     kept: Int[np.ndarray, " n"]
     """Their own places among all pictures of the part."""
+    names: tuple[str, ...]
     num_unreadable: int
     unreadable: Mapping[str, str]
     """Name → why; the first of them."""
@@ -62,8 +77,9 @@ def embed_set(encoder: Encoder, dataset: Dataset, data: str, *, batch_size: int)
     gives no numbers.
     """
     with opened(dataset, data) as examples:
-        vectors, kept, faults, checksum = _embedded(encoder, examples, batch_size)
-        labels = examples.labels[kept]
+        said = [f"{name} {n} " for name, n in zip(examples.names, examples.labels, strict=True)]
+        found = embed_pictures(encoder, examples, said, batch_size=batch_size)
+    labels, faults = examples.labels[found.kept], found.faults
     if faults:
         log.warning("%s: %d of %d unreadable", dataset.title, len(faults), len(examples.labels))
     if lost := set(range(len(dataset.classes))) - set(labels.tolist()):
@@ -72,8 +88,49 @@ def embed_set(encoder: Encoder, dataset: Dataset, data: str, *, batch_size: int)
             f"{dataset.title}: no picture of {dataset.labels[min(lost)]!r} can be read; the first "
             f"that cannot is {name}: {why}"
         )
-    named = dict(list(faults.items())[:NUM_NAMED])
-    return EmbeddedSet(vectors, labels, np.array(kept), len(faults), named, checksum)
+    return EmbeddedSet(
+        vectors=found.vectors,
+        labels=labels,
+        kept=found.kept,
+        names=tuple(examples.names[place] for place in found.kept),
+        num_unreadable=len(faults),
+        unreadable=dict(list(faults.items())[:NUM_NAMED]),
+        checksum=found.checksum,
+    )
+
+
+def embed_pictures(
+    encoder: Encoder, pictures: Pictures, said: Sequence[str], *, batch_size: int
+) -> Embedded:
+    """Those that can be read; `said` is what goes into the checksum of each beside its pixels.
+
+    `UsageError` where the encoder gives no numbers.
+    """
+    parts, kept, faults = [], [], {}
+    seen, total = hashlib.sha256(), len(pictures.names)
+    for start in range(0, total, batch_size):
+        batch: list[Image.Image] = []
+        for number in range(start, min(start + batch_size, total)):
+            try:
+                image = pictures.read(number)
+            except UnreadableImage as error:
+                faults[pictures.names[number]] = str(error)
+                continue
+            batch.append(image)
+            kept.append(number)
+            seen.update(f"{said[number]}{image.size}".encode())
+            seen.update(image.tobytes())
+        if batch:
+            vectors = encoder.encode_images(batch, batch_size=batch_size)
+            refuse_no_numbers(encoder, vectors, [pictures.names[i] for i in kept[-len(batch) :]])
+            parts.append(vectors)
+    whole = np.concatenate([np.empty((0, encoder.dim), np.float32), *parts])
+    return Embedded(whole, np.array(kept, dtype=np.int64), faults, seen.hexdigest())
+
+
+def is_among(names: Sequence[str], others: Collection[str]) -> Bool[np.ndarray, " n"]:
+    """Of each name."""
+    return np.array([name in others for name in names], dtype=bool)
 
 
 def refuse_no_numbers(
@@ -86,31 +143,3 @@ def refuse_no_numbers(
             f"{encoder.name} gives no finite numbers for {names[bad[0]]!r} and {len(bad) - 1} "
             f"more: its weights are broken; take another checkpoint"
         )
-
-
-def _embedded(
-    encoder: Encoder, examples: Examples, batch_size: int
-) -> tuple[Float[np.ndarray, "m dim"], list[int], dict[str, str], str]:
-    """Vectors of the pictures that can be read, their places, what is wrong with the others, and
-    the checksum."""
-    parts, kept, faults = [], [], {}
-    seen, total = hashlib.sha256(), len(examples.labels)
-    for start in range(0, total, batch_size):
-        batch: list[Image.Image] = []
-        for number in range(start, min(start + batch_size, total)):
-            name = examples.names[number]
-            try:
-                image = examples.read(number)
-            except UnreadableImage as error:
-                faults[name] = str(error)
-                continue
-            batch.append(image)
-            kept.append(number)
-            seen.update(f"{name} {examples.labels[number]} {image.size}".encode())
-            seen.update(image.tobytes())
-        if batch:
-            vectors = encoder.encode_images(batch, batch_size=batch_size)
-            refuse_no_numbers(encoder, vectors, [examples.names[i] for i in kept[-len(batch) :]])
-            parts.append(vectors)
-    whole = np.concatenate(parts) if parts else np.empty((0, encoder.dim), dtype=np.float32)
-    return whole, kept, faults, seen.hexdigest()

@@ -1,10 +1,11 @@
 """All that was measured, in one form: a number, its interval, and everything that it depends on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from figclip.config import Config, UsageError
 from figclip.embedding.vectors import Embeddings
@@ -13,6 +14,7 @@ from figclip.evaluation.compare import hits
 from figclip.evaluation.datasets.captioned import CaptionedSet
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.published import BIOMEDCLIP_224, PAPER
+from figclip.evaluation.embedded import is_among
 from figclip.evaluation.probe_report import WORDS, ProbeResult
 from figclip.evaluation.proxy.agreement import MEAN, PAPER_RECALL
 from figclip.evaluation.proxy.analysis import ProxyResult
@@ -47,8 +49,12 @@ class Measure(Config):
     """Pictures, pairs or questions that it was measured by."""
     num_unreadable: int
     """That were left out."""
+    num_leaked: int | None = None
+    """Of the n, those that the encoder has learned from; None where that is not known."""
+    unleaked: float | None = None
+    """The value without them, where there are some and others are left."""
     num_cut: int = 0
-    """Prompts or captions that are longer than the encoder's context."""
+    """Prompts or captions beyond the encoder's context, whose ends it did not read."""
     checksum: str
     """SHA-256 of what was measured by, and of what was learned from."""
     paper: float | None = None
@@ -67,6 +73,8 @@ class EvaluationReport(Config):
     """The one that the report is about; the others stand beside it."""
     revision: str
     """Of the code."""
+    compared_with: dict[str, str] = Field(default_factory=dict)
+    """Encoder → the training pairs that our pictures were looked for in, or why in none."""
     measures: tuple[Measure, ...]
 
 
@@ -86,12 +94,17 @@ def of_retrieval(
     encoder: str,
     num_resamples: int,
     ks: Sequence[int] = (1, 5, 10),
+    leaked: Collection[str] | None = None,
 ) -> Iterator[Measure]:
-    """Recall@k both ways, exact; a tie counts by its expected value."""
+    """Recall@k both ways, exact; a tie counts by its expected value.
+
+    Pairs whose pictures have `leaked` are no queries of the number without them, but candidates.
+    """
     pairs = Embeddings([""] * len(found.images), found.images, found.texts)
     each = hits(pairs, ks=ks, tile=SIDE, device="cpu")
     gains = np.stack([*each.values()], axis=1)
     intervals = bootstrap(gains, num_resamples=num_resamples, seed=0)
+    is_new = ~is_among(found.names, leaked or ())
     for (name, gain), interval in zip(each.items(), intervals, strict=True):
         yield Measure(
             task="retrieval",
@@ -105,6 +118,8 @@ def of_retrieval(
             n=len(gain),
             num_unreadable=found.num_unreadable,
             num_cut=found.num_cut,
+            num_leaked=None if leaked is None else int((~is_new).sum()),
+            unleaked=float(gain[is_new].mean()) if 0 < is_new.sum() < len(gain) else None,
             checksum=found.checksum,
             is_main=True,
         )
@@ -124,6 +139,8 @@ def of_zero_shot(result: ZeroShotResult, *, of: str) -> Iterator[Measure]:
             n=result.num_images,
             num_unreadable=result.num_unreadable,
             num_cut=result.num_cut_prompts,
+            num_leaked=result.num_leaked,
+            unleaked=result.unleaked.get(name),
             checksum=result.checksum,
             paper=papers(result.dataset) if name == result.dataset.metric else None,
             is_main=name == result.dataset.metric,
@@ -150,6 +167,8 @@ def of_probe(result: ProbeResult, *, of: str) -> Iterator[Measure]:
                 deviation=share.deviations[name],
                 n=len(result.test.labels),
                 num_unreadable=result.train.num_unreadable + result.test.num_unreadable,
+                num_leaked=result.num_leaked,
+                unleaked=share.unleaked.get(name),
                 checksum=f"{result.train.checksum}+{result.test.checksum}",
                 is_main=name == result.dataset.metric,
             )

@@ -2,9 +2,10 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import Field, PositiveInt
@@ -13,13 +14,23 @@ from figclip.config import Config
 from figclip.embedding.encoder import Encoder
 from figclip.evaluation.classification import METRIC_WORDS
 from figclip.evaluation.datasets.declaration import Dataset
-from figclip.evaluation.embedded import EmbeddedSet, See, seeing
+from figclip.evaluation.embedded import EmbeddedSet, See, is_among, seeing
 from figclip.evaluation.fine_tuning import TuneConfig, pictures_of, tuning_learner
+from figclip.evaluation.leakage import (
+    Learned,
+    among,
+    leaked_cell,
+    leaks_of,
+    learned_by,
+    marks_in,
+    said_of,
+    versions_of,
+)
 from figclip.evaluation.logistic import logistic_learner
 from figclip.evaluation.probing import Learner, Method, ShareResult, probed
 from figclip.evaluation.sgd_probe import sgd_learner
 from figclip.evaluation.sources import begun, opened_encoders, published_as
-from figclip.statistics.wording import markdown
+from figclip.statistics.wording import markdown, per_cent
 from figclip.store import Manifest, Store
 
 log = logging.getLogger(__name__)
@@ -58,19 +69,28 @@ class ProbeResult:
     train: EmbeddedSet
     test: EmbeddedSet
     shares: tuple[ShareResult, ...]
+    num_leaked: int | None = None
+    """Of the test pictures, those that the encoder has learned from; None where not known."""
 
 
 def probe(
-    encoder: Encoder, dataset: Dataset, data: str, config: ProbeConfig, *, see: See | None = None
+    encoder: Encoder,
+    dataset: Dataset,
+    data: str,
+    config: ProbeConfig,
+    *,
+    see: See | None = None,
+    leaked: Collection[str] | None = None,
 ) -> ProbeResult:
     """Judge an encoder by what learns from it, on a set below the folder `data`, whose pictures
-    `see` may know already.
+    `see` may know already; of its test pictures it has itself learned from those that `leaked`.
 
     `UsageError` where files are missing, the set has no part to learn from, no picture of some
     class can be read, or the encoder gives no numbers.
     """
     see = see or seeing(encoder, data, batch_size=config.batch_size)
     train, test = see(dataset.training), see(dataset)
+    is_leaked = is_among(test.names, leaked or ())
     found = []
     with ExitStack() as open_files:
         learners = _learners(encoder, dataset, data, (train, test), config, open_files)
@@ -86,9 +106,11 @@ def probe(
                         share=share,
                         seeds=range(config.num_seeds),
                         num_resamples=config.num_resamples,
+                        left_out=is_leaked,
                     )
                 )
-    return ProbeResult(dataset, encoder.name, train, test, tuple(found))
+    num_leaked = None if leaked is None else int(is_leaked.sum())
+    return ProbeResult(dataset, encoder.name, train, test, tuple(found), num_leaked)
 
 
 def _learners(
@@ -129,19 +151,27 @@ def evaluate_probe(
     datasets: Sequence[Dataset],
     version: str,
     config: ProbeConfig,
+    trained_on: Sequence[str] = (),
     device: str = "cpu",
 ) -> Manifest:
     """Publish `evaluation/{version}`: `probe.md` and `probe.json`; as `evaluate_zero_shot` does."""
-    settings, inputs = begun(store, encoders, datasets, data, config)
+    learned = learned_by(store, encoders, trained_on)
+    settings, inputs = begun(
+        store, encoders, datasets, data, config, trained_on=versions_of(learned)
+    )
     if store.already_published("evaluation", version, settings, inputs):
         return store.manifest("evaluation", version)
+    leaks = leaks_of(store, learned, partial(marks_in, data, (), datasets))
     results = {
-        name: [probe(encoder, dataset, data, config) for dataset in datasets]
+        name: [
+            probe(encoder, one, data, config, leaked=among(leaks[name], one.title))
+            for one in datasets
+        ]
         for name, encoder in opened_encoders(store, encoders, device=device)
     }
     numbers = {name: [plain_probe(one) for one in found] for name, found in results.items()}
     counts = {name: measures_of(found) for name, found in results.items()}
-    files = {TABLE_FILE: probe_text(results), JSON_FILE: json.dumps(numbers, indent=1)}
+    files = {TABLE_FILE: probe_text(results, learned), JSON_FILE: json.dumps(numbers, indent=1)}
     return published_as(store, version, settings, inputs, files=files, counts=counts)
 
 
@@ -156,11 +186,12 @@ def measures_of(results: Sequence[ProbeResult]) -> dict[str, float]:
     }
 
 
-def probe_text(results: Mapping[str, Sequence[ProbeResult]]) -> str:
+def probe_text(results: Mapping[str, Sequence[ProbeResult]], learned: Mapping[str, Learned]) -> str:
     """A table in the layout of the paper's Fig. 3 C and D, and what stands behind each number."""
     shares = [share for found in results.values() for one in found for share in one.shares]
     notes = [NOTE, *(NOTES[method] for method in dict.fromkeys(one.method for one in shares))]
     parts = ["# Probing", probe_table(results), " ".join(notes), probe_detail_table(results)]
+    parts += [said_of(learned)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -199,7 +230,12 @@ def probe_table(results: Mapping[str, Sequence[ProbeResult]]) -> str:
 def probe_detail_table(results: Mapping[str, Sequence[ProbeResult]]) -> str:
     """A line for each measure of each share, with all that it depends on."""
     head = ["set", "encoder", "learned from", "measure", "%", "deviation", "95 % interval", "n"]
-    rows = [[*head, "unreadable", "chosen", "not converged", "learned", "pictures"]]
+    rows = [
+        [
+            *(*head, "unreadable", "leaked", "% without", "chosen", "not converged", "learned"),
+            "pictures",
+        ]
+    ]
     for name, found in results.items():
         rows += [
             [one.dataset.title, name, *cells, one.train.checksum[:12], one.test.checksum[:12]]
@@ -227,13 +263,14 @@ def plain_probe(result: ProbeResult) -> dict[str, Any]:
             "method": share.method,
             "values": dict(share.values),
             "deviations": dict(share.deviations),
+            "unleaked": dict(share.unleaked),
             "intervals": {name: [one.low, one.high] for name, one in share.intervals.items()},
             "fits": [vars(fit) for fit in share.fits],
         }
         for share in result.shares
     ]
     named = {"set": result.dataset.model_dump(mode="json"), "encoder": result.encoder}
-    return named | parts | {"shares": shares}
+    return named | parts | {"num_leaked": result.num_leaked, "shares": shares}
 
 
 def _headed(dataset: Dataset, share: ShareResult) -> str:
@@ -255,6 +292,7 @@ def _share_rows(result: ProbeResult, share: ShareResult) -> list[list[str]]:
     sizes = sorted({fit.num_train for fit in share.fits})
     facts = [f"{len(result.test.labels):,}", f"{result.train.num_unreadable}"]
     facts[1] += f" + {result.test.num_unreadable}"
+    facts += [leaked_cell(result.num_leaked)]
     short = sum(not fit.is_converged for fit in share.fits)
     rows = []
     for name, value in share.values.items():
@@ -262,5 +300,7 @@ def _share_rows(result: ProbeResult, share: ShareResult) -> list[list[str]]:
         interval = "–" if found is None else found.in_per_cent
         size = f"{100 * share.share:.3g} %: {sizes[0]:,}{WORDS[share.method]}"
         numbers = [f"{100 * value:.2f}", f"{100 * share.deviations[name]:.2f}", interval]
-        rows.append([size, name, *numbers, *facts, _chosen(share), f"{short} of {len(share.fits)}"])
+        facts_of_it = [*facts, per_cent(share.unleaked.get(name))]
+        counted = f"{short} of {len(share.fits)}"
+        rows.append([size, name, *numbers, *facts_of_it, _chosen(share), counted])
     return rows

@@ -8,15 +8,15 @@ a published validation part is not used.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.special import log_softmax
 
 from figclip.evaluation.bootstrap import Interval, resampled
-from figclip.evaluation.classification import measures_of_scores
+from figclip.evaluation.classification import Weighed, measures_of_scores, without
 from figclip.evaluation.datasets.pictures import extra
 
 Method = Literal["lbfgs", "sgd", "fine_tune"]
@@ -72,6 +72,8 @@ class ShareResult:
     """Between the seeds: the sample's; 0 of one seed."""
     intervals: Mapping[str, Interval]
     """95 % of the means, the test pictures drawn anew; empty where none were asked for."""
+    unleaked: Mapping[str, float] = field(default_factory=dict)
+    """The means without the test pictures that are `left_out`, where others are left."""
 
 
 def probed(
@@ -83,6 +85,7 @@ def probed(
     share: float,
     seeds: Sequence[int],
     num_resamples: int = 0,
+    left_out: Bool[np.ndarray, " test"] | None = None,
 ) -> ShareResult:
     """What classifiers reach that learned from a `share` of the training pictures, one a seed.
 
@@ -107,6 +110,11 @@ def probed(
     if num_resamples:
         intervals = resampled(means, len(test), num_resamples=num_resamples, seed=0)
     found = {name: np.array([fit.values[name] for fit in fits]) for name in fits[0].values}
+
+    def of_column(column: int) -> Weighed:
+        return lambda times: means(times)[:, column]
+
+    columns = {name: of_column(column) for column, name in enumerate(found)}
     return ShareResult(
         share=share,
         method=method,
@@ -114,6 +122,7 @@ def probed(
         values={name: float(each.mean()) for name, each in found.items()},
         deviations={name: deviation(each) for name, each in found.items()},
         intervals=dict(zip(found, intervals, strict=False)),
+        unleaked={} if left_out is None else without(columns, left_out),
     )
 
 

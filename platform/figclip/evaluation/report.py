@@ -16,12 +16,14 @@ from figclip.evaluation.approximate import ApproximateRecall, Graph, approximate
 from figclip.evaluation.beside import (
     Line,
     beside_table,
+    encoder_of,
     held_out,
     line_of,
     pairs_of,
     percent,
 )
 from figclip.evaluation.grid import GridRow, draw_grid
+from figclip.evaluation.leakage import Learned, leaks_of, learned_by, marks_of_pairs
 from figclip.evaluation.ranking import SIDE, rank_both_ways
 from figclip.evaluation.retrieval import Rank, RetrievalResult, caption_groups, recall
 from figclip.schema import Split
@@ -59,18 +61,24 @@ def evaluate(
     version: str,
     config: EvaluationConfig,
     beside: Sequence[str] = (),
+    trained_on: Sequence[str] = (),
     device: str = "cpu",
     rank: Rank = rank_both_ways,
 ) -> Manifest:
     """Publish `evaluation/{version}`: `recall.md`, `recall.json` and `grid.png`.
 
     `beside` are versions of other embeddings, of other encoders or of other pairs, whose recall on
-    the same split stands in a second table; `rank` searches. `UsageError`
-    where the split holds no pair, or the embeddings are of other pairs.
+    the same split stands in a second table; `rank` searches. The split's pictures are looked for in
+    the pairs that the encoder has learned from: `trained_on`, else those of its manifest.
+    `UsageError` where the split holds no pair, or the embeddings are of other pairs.
     """
     others = [f"embeddings@{other}" for other in beside]
+    encoder = encoder_of(store, embeddings_version)
+    learned = learned_by(store, (encoder,), trained_on)
+    looked_in = [one for one in learned[encoder].pairs if one != pairs_version]
     inputs = (f"embeddings@{embeddings_version}", f"pairs@{pairs_version}", *others)
-    settings = config.model_dump(mode="json")
+    inputs += tuple(f"pairs@{one}" for one in looked_in)
+    settings = config.model_dump(mode="json") | {"trained_on": [*learned[encoder].pairs]}
     if store.already_published("evaluation", version, settings, inputs):
         return store.manifest("evaluation", version)
     found = held_out(store, embeddings_version, pairs_version, config.split)
@@ -81,6 +89,8 @@ def evaluate(
         name: ranked_by(found.images, found.texts, groups=right)
         for name, right in (("of_pairs", None), ("of_captions", caption_groups(captions)))
     }
+    leaks = leaks_of(store, learned, lambda: {"": marks_of_pairs(pairs, config.split)})[encoder]
+    num_leaked = None if leaks is None else len(leaks[""])
     lines = [line_of(store, embeddings_version, results["of_pairs"])]
     for other in beside:
         theirs = held_out(store, other, pairs_of(store, other), config.split)
@@ -94,11 +104,13 @@ def evaluate(
     with store.publishing("evaluation", version, config=settings, inputs=inputs) as publication:
         text = report_text(results["of_pairs"], results["of_captions"], split=config.split)
         text += "" if short is None else f"\n{approximate_text(short)}\n"
+        text += f"\n{leakage_text(num_leaked, learned[encoder])}\n"
         if beside:
             text += f"\nRecall@k beside other encoders and pairs:\n\n{beside_table(lines)}\n"
         publication.folder.write(TABLE_FILE, text.encode())
         numbers: dict[str, Any] = {name: asdict(result) for name, result in results.items()}
         numbers["approximate"] = None if short is None else asdict(short)
+        numbers["num_leaked"] = num_leaked
         numbers["beside"] = [asdict(line) for line in lines]
         publication.folder.write(JSON_FILE, json.dumps(numbers, indent=1).encode())
         ranked = grid_ranking(found, captions, config)
@@ -155,6 +167,12 @@ def approximate_text(found: ApproximateRecall) -> str:
         for k, loss in found.loss.items()
     ]
     return f"A graph of near neighbours (HNSW) finds {'; '.join(each)} the exact search."
+
+
+def leakage_text(num_leaked: int | None, learned: Learned) -> str:
+    if num_leaked is None:
+        return f"Pictures were {learned.in_words}."
+    return f"The encoder has learned from {num_leaked:,} of these pictures ({learned.in_words})."
 
 
 @dataclass(frozen=True)

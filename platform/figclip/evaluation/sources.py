@@ -17,10 +17,17 @@ def published(encoders: Sequence[str]) -> tuple[str, ...]:
 
 
 def begun(
-    store: Store, encoders: Sequence[str], datasets: Sequence[Dataset], data: str, config: Config
+    store: Store,
+    encoders: Sequence[str],
+    datasets: Sequence[Dataset],
+    data: str,
+    config: Config,
+    *,
+    trained_on: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The settings and the inputs by which an evaluation is known again.
 
+    `trained_on` are the versions of the pairs in which pictures are looked for, by encoder.
     `UsageError` where the store lacks an encoder.
     """
     mine = published(encoders)
@@ -31,7 +38,10 @@ def begun(
         "sets": [dataset.model_dump(mode="json") for dataset in datasets],
         "files": {dataset.name: files_digest(dataset, data) for dataset in datasets},
     }
-    return settings, tuple(f"encoder@{one}" for one in mine)
+    pairs = trained_on or {}
+    settings["trained_on"] = {name: list(versions) for name, versions in pairs.items()}
+    looked_in = dict.fromkeys(f"pairs@{one}" for versions in pairs.values() for one in versions)
+    return settings, (*(f"encoder@{one}" for one in mine), *looked_in)
 
 
 def published_as(

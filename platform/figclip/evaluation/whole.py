@@ -4,6 +4,7 @@ visual question answering."""
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,16 @@ from figclip.evaluation.datasets.captioned import CaptionedSet, embed_captioned
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.opening import folder_digest
 from figclip.evaluation.embedded import seeing
+from figclip.evaluation.leakage import (
+    Leaked,
+    Marks,
+    among,
+    leaks_of,
+    learned_by,
+    marks_in,
+    marks_of_pairs,
+    versions_of,
+)
 from figclip.evaluation.measures import (
     Comparison,
     EvaluationReport,
@@ -77,6 +88,7 @@ def evaluate_whole(
     embeddings: str | None = None,
     asked: Sequence[VqaSet] = (),
     learn: Learn | None = None,
+    trained_on: Sequence[str] = (),
     stored: EvaluationReport | None = None,
     device: str = "cpu",
 ) -> tuple[Manifest, list[Comparison]]:
@@ -86,10 +98,14 @@ def evaluate_whole(
     and sets without a part to learn from are not probed. With a `stored` report each of its numbers
     is held against its own interval. `embeddings` is a version of the first encoder's own, in which
     its pairs are searched, and stand for the pictures of the `private` sets. `asked` are sets of
-    questions, and `learn` teaches encoders to answer them. `UsageError` where sets or encoders are
-    not whole.
+    questions, and `learn` teaches encoders to answer them. Every picture is looked for in the pairs
+    that an encoder has learned from, which `trained_on` names of the first and a manifest of
+    others. `UsageError` where sets or encoders are not whole.
     """
-    settings, inputs = begun(store, encoders, datasets, data, config)
+    learned = learned_by(store, encoders, trained_on)
+    settings, inputs = begun(
+        store, encoders, datasets, data, config, trained_on=versions_of(learned)
+    )
     inputs = inputs if embeddings is None else (*inputs, f"embeddings@{embeddings}")
     settings["captions"] = {name: captions_digest(data, name) for name in captioned}
     settings["questions"] = {one.name: questions_digest(one, data) for one in asked}
@@ -101,7 +117,11 @@ def evaluate_whole(
         found = EvaluationReport.from_json(store.open("evaluation", version).read(JSON_FILE))
         compared = [] if stored is None else against(found, stored)
         return store.manifest("evaluation", version), compared
-    measures = [] if embeddings is None else searched(store, encoders[0], embeddings, config)
+    leaks = leaks_of(
+        store, learned, partial(_marks, store, data, captioned, datasets, embeddings, config)
+    )
+    first = leaks[encoders[0]]
+    measures = [] if embeddings is None else searched(store, encoders[0], embeddings, config, first)
     if embeddings is not None and "proxy" in config.parts:
         for one in private:
             told = analysed(store, embeddings, one, data, config.proxy, device=device)
@@ -109,7 +129,7 @@ def evaluate_whole(
     measures += [
         one
         for name, encoder in opened_encoders(store, encoders, device=device)
-        for one in measured(encoder, name, data, captioned, datasets, config)
+        for one in measured(encoder, name, data, captioned, datasets, config, leaks[name])
     ]
     if learn is not None and "vqa" in config.parts:
         measures += [
@@ -120,7 +140,11 @@ def evaluate_whole(
             for measure in of_vqa(ask(store, name, one, data, config.vqa, run, learn), of=name)
         ]
     report = EvaluationReport(
-        command=command, encoder=encoders[0], revision=code_revision(), measures=tuple(measures)
+        command=command,
+        encoder=encoders[0],
+        revision=code_revision(),
+        compared_with={name: one.in_words for name, one in learned.items()},
+        measures=tuple(measures),
     )
     compared = [] if stored is None else against(report, stored)
     files = report_files(report, compared)
@@ -130,7 +154,38 @@ def evaluate_whole(
     return manifest, compared
 
 
-def searched(store: Store, encoder: str, embeddings: str, config: WholeConfig) -> list[Measure]:
+def _marks(
+    store: Store,
+    data: str,
+    captioned: Sequence[str],
+    datasets: Sequence[Dataset],
+    embeddings: str | None,
+    config: WholeConfig,
+) -> dict[str, Marks]:
+    """By what all pictures that are judged by are known again, by the titles of their sets."""
+    is_labelled = {"zero_shot", "probe"} & {*config.parts}
+    found = marks_in(
+        data,
+        captioned if "retrieval" in config.parts else (),
+        datasets if is_labelled else (),
+    )
+    if embeddings is not None:
+        pairs = pairs_of(store, embeddings)
+        found[pairs_title(pairs, config)] = marks_of_pairs(store.open("pairs", pairs), config.split)
+    return found
+
+
+def pairs_title(pairs: str, config: WholeConfig) -> str:
+    return f"{pairs}, {config.split}"
+
+
+def searched(
+    store: Store,
+    encoder: str,
+    embeddings: str,
+    config: WholeConfig,
+    leaked: Leaked | None = None,
+) -> list[Measure]:
     """Recall among the pairs of a split; `UsageError` where another encoder embedded them."""
     theirs = encoder_of(store, embeddings)
     if theirs != encoder:
@@ -140,10 +195,17 @@ def searched(store: Store, encoder: str, embeddings: str, config: WholeConfig) -
     pairs = pairs_of(store, embeddings)
     held = held_out(store, embeddings, pairs, config.split)
     checksum = hashlib.sha256("\n".join(held.pair_ids).encode()).hexdigest()
-    found = CaptionedSet(f"{pairs}, {config.split}", held.images, held.texts, 0, 0, checksum)
-    how = config.zero_shot
-    name = f"encoder@{encoder}"
-    return [*of_retrieval(found, of=encoder, encoder=name, num_resamples=how.num_resamples)]
+    title, names = pairs_title(pairs, config), tuple(held.pair_ids)
+    found = CaptionedSet(title, held.images, held.texts, 0, 0, checksum, names)
+    return [
+        *of_retrieval(
+            found,
+            of=encoder,
+            encoder=f"encoder@{encoder}",
+            num_resamples=config.zero_shot.num_resamples,
+            leaked=among(leaked, title),
+        )
+    ]
 
 
 def measured(
@@ -153,15 +215,20 @@ def measured(
     captioned: Sequence[str],
     datasets: Sequence[Dataset],
     config: WholeConfig,
+    leaked: Leaked | None,
 ) -> Iterator[Measure]:
-    """Every number of one encoder, part by part."""
+    """Every number of one encoder, part by part; it has learned from the pictures that `leaked`."""
     how = config.zero_shot
     see = seeing(encoder, data, batch_size=how.batch_size)
     for one in captioned if "retrieval" in config.parts else ():
         log.info("%s: retrieval on %s", name, one)
         found = embed_captioned(encoder, data, one, batch_size=how.batch_size)
         yield from of_retrieval(
-            found, of=name, encoder=encoder.name, num_resamples=how.num_resamples
+            found,
+            of=name,
+            encoder=encoder.name,
+            num_resamples=how.num_resamples,
+            leaked=among(leaked, one),
         )
     for dataset in datasets if "zero_shot" in config.parts else ():
         log.info("%s: zero-shot on %s", name, dataset.title)
@@ -173,8 +240,11 @@ def measured(
             num_resamples=how.num_resamples,
             seed=how.seed,
             see=see,
+            leaked=among(leaked, dataset.title),
         )
         yield from of_zero_shot(told, of=name)
     for dataset in datasets if "probe" in config.parts else ():
         if dataset.train is not None:
-            yield from of_probe(probe(encoder, dataset, data, config.probe, see=see), of=name)
+            here = among(leaked, dataset.title)
+            found_here = probe(encoder, dataset, data, config.probe, see=see, leaked=here)
+            yield from of_probe(found_here, of=name)

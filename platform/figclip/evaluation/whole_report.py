@@ -7,11 +7,13 @@ from matplotlib.axes import Axes
 from figclip.evaluation.bootstrap import Interval
 from figclip.evaluation.classification import METRIC_WORDS
 from figclip.evaluation.compare import signed
+from figclip.evaluation.leakage import LEAKED, leaked_cell
 from figclip.evaluation.measures import Comparison, EvaluationReport, Measure
 from figclip.evaluation.quoted import SOURCE, quoted_for
 from figclip.statistics.report_page import Picture, report_page
 from figclip.statistics.tables import Table
 from figclip.statistics.themes import DARK, LIGHT, Theme, drawing, png_of
+from figclip.statistics.wording import per_cent
 
 JSON_FILE, TABLE_FILE, PAGE_FILE = "report.json", "report.md", "index.html"
 TITLES = {
@@ -33,6 +35,11 @@ NOTES = {
     "proxy": "Per cent, by finding (Fig. 5B); private pictures were read by a process without a "
     "network. The paper's numbers are of its own 980 radiographs, read by CheXbert.",
 }
+BESIDES = (
+    "Cut texts: prompts or captions beyond the encoder's context, whose ends it did not read. "
+    "Pictures: the first digits of the SHA-256 of names, labels and pixels."
+)
+MARKED = "† The encoder has learned from some of these pictures: see every number."
 CAPTION = (
     "{}: each encoder's number and its 95 % interval, from the pictures drawn anew with return."
 )
@@ -124,24 +131,21 @@ def part_table(part: str, report: EvaluationReport) -> Table:
     ]
     theirs = {(one.set, one.measure): one.paper for one in shown}
     if any(value is not None for value in theirs.values()):
-        rows.append(["BiomedCLIP (the paper's)", *(_share(theirs[column]) for column in columns)])
-    return Table(rows, NOTES[part])
+        rows.append(["BiomedCLIP (the paper's)", *(per_cent(theirs[column]) for column in columns)])
+    is_marked = any(one.num_leaked for one in shown)
+    return Table(rows, f"{NOTES[part]} {MARKED}" if is_marked else NOTES[part])
 
 
 def detail_table(report: EvaluationReport) -> Table:
     head = ["task", "set", "measure", "encoder", "version", "%", "95 % interval", "n"]
-    rows = [[*head, "unreadable", "cut texts", "pictures"]]
+    rows = [[*head, "unreadable", "leaked", "% without", "cut texts", "pictures"]]
     for one in report.measures:
         named = [TITLES[one.task], one.set, words(one.measure), one.of, one.encoder]
         sums = " + ".join(part[:12] for part in one.checksum.split("+"))
         numbers = [cell(one), interval(one), f"{one.n:,}", f"{one.num_unreadable:,}"]
-        numbers += [f"{one.num_cut:,}"]
-        rows.append([*named, *numbers, sums])
-    return Table(
-        rows,
-        "Cut texts: prompts or captions longer than the encoder's context, whose ends it did not "
-        "read. Pictures: the first digits of the SHA-256 of names, labels and pixels.",
-    )
+        known = [leaked_cell(one.num_leaked), per_cent(one.unleaked)]
+        rows.append([*named, *numbers, *known, f"{one.num_cut:,}", sums])
+    return Table(rows, f"{LEAKED} {BESIDES}")
 
 
 def compared_table(compared: Sequence[Comparison]) -> Table:
@@ -182,7 +186,8 @@ def other_tables(
 def origin(report: EvaluationReport) -> list[tuple[str, str]]:
     versions = dict.fromkeys((one.of, one.encoder) for one in report.measures)
     named = ", ".join(f"{of} ({encoder})" for of, encoder in versions)
-    return [("command", report.command), ("encoders", named), ("code", report.revision)]
+    learned = [(f"leakage, {name}", said) for name, said in report.compared_with.items()]
+    return [("command", report.command), ("encoders", named), *learned, ("code", report.revision)]
 
 
 def drawn(part: str, report: EvaluationReport, theme: Theme) -> bytes:
@@ -230,12 +235,8 @@ def cell(one: Measure | None) -> str:
     if one is None:
         return "–"
     spread = "" if one.deviation is None else f" ± {100 * one.deviation:.2f}"
-    return f"{100 * one.value:.2f}{spread}"
+    return f"{100 * one.value:.2f}{spread}{' †' if one.num_leaked else ''}"
 
 
 def interval(one: Measure) -> str:
     return Interval(one.low, one.high).in_per_cent
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.2f}"

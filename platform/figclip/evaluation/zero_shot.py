@@ -5,18 +5,18 @@ A class is the mean of its prompts' unit vectors, made a unit vector again, as C
 """
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from figclip.embedding.encoder import Encoder
 from figclip.evaluation.bootstrap import Interval
-from figclip.evaluation.classification import judged
+from figclip.evaluation.classification import judged, measures_of_scores, without
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.published import PAPER
-from figclip.evaluation.embedded import See, refuse_no_numbers, seeing
+from figclip.evaluation.embedded import See, is_among, refuse_no_numbers, seeing
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,10 @@ class ZeroShotResult:
     intervals: Mapping[str, Interval]
     confusion: Int[np.ndarray, "classes classes"]
     """Row: the true class; column: what it was taken for."""
+    num_leaked: int | None = None
+    """Of the pictures, those that the encoder has learned from; None where that is not known."""
+    unleaked: Mapping[str, float] = field(default_factory=dict)
+    """The values without them, where there are some and others are left."""
 
     @property
     def value(self) -> float:
@@ -57,8 +61,10 @@ def zero_shot(
     num_resamples: int = 0,
     seed: int = 0,
     see: See | None = None,
+    leaked: Collection[str] | None = None,
 ) -> ZeroShotResult:
-    """Judge an encoder by a set below the folder `data`, whose pictures `see` may know already.
+    """Judge an encoder by a set below the folder `data`, whose pictures `see` may know already; it
+    has learned from those that `leaked`.
 
     `UsageError` where files are missing, no picture of some class can be read, or the encoder
     gives no numbers.
@@ -67,6 +73,7 @@ def zero_shot(
     found = (see or seeing(encoder, data, batch_size=batch_size))(dataset)
     scores = logits(found.vectors, classes, encoder.scale)
     judgement = judged(found.labels, scores, num_resamples=num_resamples, seed=seed)
+    is_leaked = is_among(found.names, leaked or ())
     return ZeroShotResult(
         dataset=dataset,
         encoder=encoder.name,
@@ -78,6 +85,8 @@ def zero_shot(
         values=judgement.values,
         intervals=judgement.intervals,
         confusion=judgement.confusion,
+        num_leaked=None if leaked is None else int(is_leaked.sum()),
+        unleaked=without(measures_of_scores(found.labels, scores), is_leaked),
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from pydantic import NonNegativeInt, PositiveInt
@@ -11,9 +12,19 @@ from figclip.evaluation.bootstrap import Interval
 from figclip.evaluation.classification import METRIC_WORDS
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.published import BIOMEDCLIP_224, PAPER
+from figclip.evaluation.leakage import (
+    Learned,
+    among,
+    leaked_cell,
+    leaks_of,
+    learned_by,
+    marks_in,
+    said_of,
+    versions_of,
+)
 from figclip.evaluation.sources import begun, opened_encoders, published_as
 from figclip.evaluation.zero_shot import ZeroShotResult, measures_of, zero_shot
-from figclip.statistics.wording import markdown
+from figclip.statistics.wording import markdown, per_cent
 from figclip.store import Manifest, Store
 
 TABLE_FILE, JSON_FILE = "zero_shot.md", "zero_shot.json"
@@ -38,17 +49,23 @@ def evaluate_zero_shot(
     datasets: Sequence[Dataset],
     version: str,
     config: ZeroShotConfig,
+    trained_on: Sequence[str] = (),
     device: str = "cpu",
 ) -> Manifest:
     """Publish `evaluation/{version}`: `zero_shot.md` and `zero_shot.json`.
 
     An encoder is a version of the store's, or a folder or `OWNER/NAME` that `Encoder.open` takes.
-    It is not made again where the same encoders, files and settings were published under this
-    version.
+    Its pictures are looked for in the pairs that it has learned from: `trained_on` for the first,
+    where its manifest does not name them. It is not made again where the same encoders, files and
+    settings were published under this version.
     """
-    settings, inputs = begun(store, encoders, datasets, data, config)
+    learned = learned_by(store, encoders, trained_on)
+    settings, inputs = begun(
+        store, encoders, datasets, data, config, trained_on=versions_of(learned)
+    )
     if store.already_published("evaluation", version, settings, inputs):
         return store.manifest("evaluation", version)
+    leaks = leaks_of(store, learned, partial(marks_in, data, (), datasets))
     results = {
         name: [
             zero_shot(
@@ -58,6 +75,7 @@ def evaluate_zero_shot(
                 batch_size=config.batch_size,
                 num_resamples=config.num_resamples,
                 seed=config.seed,
+                leaked=among(leaks[name], dataset.title),
             )
             for dataset in datasets
         ]
@@ -65,13 +83,16 @@ def evaluate_zero_shot(
     }
     numbers = {name: [plain_result(one) for one in found] for name, found in results.items()}
     counts = {name: measures_of(found) for name, found in results.items()}
-    files = {TABLE_FILE: zero_shot_text(results), JSON_FILE: json.dumps(numbers, indent=1)}
+    files = {TABLE_FILE: zero_shot_text(results, learned), JSON_FILE: json.dumps(numbers, indent=1)}
     return published_as(store, version, settings, inputs, files=files, counts=counts)
 
 
-def zero_shot_text(results: Mapping[str, Sequence[ZeroShotResult]]) -> str:
+def zero_shot_text(
+    results: Mapping[str, Sequence[ZeroShotResult]], learned: Mapping[str, Learned]
+) -> str:
     """The paper's table, what stands behind each number, and who was taken for whom."""
     parts = ["# Zero-shot classification", summary_table(results), detail_table(results)]
+    parts += [said_of(learned)]
     parts += [
         f"## {result.dataset.title}, {name}\n\n{confusion_table(result)}"
         for name, found in results.items()
@@ -94,7 +115,7 @@ def summary_table(results: Mapping[str, Sequence[ZeroShotResult]]) -> str:
     rows = [head]
     for name, found in results.items():
         mean = measures_of(list(found)).get("zero_shot_mean")
-        rows.append([name, *(_per_cent(result.value) for result in found), _per_cent(mean)])
+        rows.append([name, *(per_cent(result.value) for result in found), per_cent(mean)])
     theirs = [BIOMEDCLIP_224[one.name] if one in PAPER else None for one in sets]
     if any(number is not None for number in theirs):
         cells = ["–" if number is None else f"{number:.2f}" for number in theirs]
@@ -104,17 +125,19 @@ def summary_table(results: Mapping[str, Sequence[ZeroShotResult]]) -> str:
 
 def detail_table(results: Mapping[str, Sequence[ZeroShotResult]]) -> str:
     """A line for each measure of each set and encoder, with all that it depends on."""
-    head = ["set", "encoder", "measure", "%", "95 % interval", "n", "unreadable", "cut prompts"]
-    rows = [[*head, "pictures"]]
+    head = ["set", "encoder", "measure", "%", "95 % interval", "n", "unreadable", "leaked"]
+    rows = [[*head, "% without", "cut prompts", "pictures"]]
     for name, found in results.items():
         for result in found:
             facts = [f"{result.num_images:,}", f"{result.num_unreadable:,}"]
-            facts += [str(result.num_cut_prompts), result.checksum[:12]]
-            rows += [
-                [result.dataset.title, name, measure, _per_cent(value), *interval, *facts]
-                for measure, value in result.values.items()
-                for interval in [_interval(result.intervals.get(measure))]
-            ]
+            facts += [leaked_cell(result.num_leaked)]
+            last = [str(result.num_cut_prompts), result.checksum[:12]]
+            for measure, value in result.values.items():
+                named = [result.dataset.title, name, measure]
+                number = [per_cent(value), _interval(result.intervals.get(measure))]
+                rows.append(
+                    [*named, *number, *facts, per_cent(result.unleaked.get(measure)), *last]
+                )
     return markdown(rows)
 
 
@@ -137,6 +160,8 @@ def plain_result(result: ZeroShotResult) -> dict[str, Any]:
         "num_images": result.num_images,
         "num_unreadable": result.num_unreadable,
         "unreadable": dict(result.unreadable),
+        "num_leaked": result.num_leaked,
+        "unleaked": dict(result.unleaked),
         "num_cut_prompts": result.num_cut_prompts,
         "checksum": result.checksum,
         "values": dict(result.values),
@@ -145,9 +170,5 @@ def plain_result(result: ZeroShotResult) -> dict[str, Any]:
     }
 
 
-def _per_cent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.2f}"
-
-
-def _interval(found: Interval | None) -> list[str]:
-    return ["–" if found is None else found.in_per_cent]
+def _interval(found: Interval | None) -> str:
+    return "–" if found is None else found.in_per_cent

@@ -19,6 +19,11 @@ def percent(share: float | None) -> str:
     return f"{percent:.1f} %" if percent < 10 or 99 < percent < 100 else f"{percent:.0f} %"
 
 
+def per_cent(share: float | None) -> str:
+    """Two decimals, for a column whose head says %."""
+    return "–" if share is None else f"{100 * share:.2f}"
+
+
 def short(number: float) -> str:
     """`950`, `13.6 k`, `1.2 M`: three digits and the power of a thousand."""
     for unit, size in (("M", 1e6), ("k", 1e3)):

@@ -321,6 +321,34 @@ def test_a_folder_without_sets_says_which_would_be_looked_for(tmp_path: Path):
         sets_in(str(tmp_path), ["rsna"])
 
 
+MISSING = {
+    "pcam": ("pcam", "camelyonpatch_level_2_split_test_x.h5"),
+    "lc25000_lung": ("lc25000", "lung_colon_image_set/lung_image_sets/lung_aca"),
+    "lc25000_colon": ("lc25000", "lung_colon_image_set/colon_image_sets/colon_aca"),
+    "tcga_til": ("tcga_til", "TCGA-TILs/images-tcga-tils/luad/test/til-negative"),
+    "rsna": ("rsna", "stage_2_train_labels.csv"),
+}
+"""Of an empty folder: its name, and what is asked for first."""
+
+
+@pytest.mark.parametrize("dataset", PAPER, ids=lambda one: one.name)
+def test_each_published_set_says_what_is_missing_where_to_get_it_and_how_it_should_lie(
+    dataset: Dataset, tmp_path: Path
+):
+    place, first = MISSING[dataset.name]
+    for what in (f"folder {place}", first):
+        with pytest.raises(UsageError) as refused, opened(dataset, str(tmp_path)):
+            pass
+        said = str(refused.value)
+        assert said.startswith(f"{dataset.title}: {tmp_path}")
+        assert what in said
+        assert dataset.source in said
+        assert "Expected there: " in said
+        assert first in said.partition("Expected there: ")[2]
+        (tmp_path / place).mkdir(exist_ok=True)
+    assert {one.name for one in PAPER} == MISSING.keys()
+
+
 def test_the_papers_prompts_are_those_of_supplementary_table_10():
     said = {one.title: (one.prompts(one.classes[-1]), one.metric) for one in PAPER}
     assert said["PCam"][0] == (

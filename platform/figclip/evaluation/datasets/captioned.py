@@ -5,7 +5,6 @@ better embedded and searched as artifacts (`jobs.embed`, `jobs.evaluate test`).
 """
 
 import csv
-import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +15,8 @@ import numpy as np
 from figclip.config import UsageError
 from figclip.embedding.encoder import Encoder
 from figclip.evaluation.datasets.drawn import drawing
-from figclip.evaluation.datasets.pictures import picture
-from figclip.evaluation.embedded import refuse_no_numbers
-from figclip.inputs.pixels import UnreadableImage
+from figclip.evaluation.datasets.opening import Pictures, files_below
+from figclip.evaluation.embedded import embed_pictures, refuse_no_numbers
 from figclip.sources.synthetic.kinds import KINDS
 from figclip.sources.synthetic.scenes import Scene, invent_scene
 
@@ -39,6 +37,8 @@ class CaptionedSet:
     """Captions longer than the encoder's context."""
     checksum: str
     """SHA-256 of captions and pixels, in order."""
+    names: tuple[str, ...]
+    """Of the pictures."""
 
 
 def captioned_in(data: str) -> tuple[str, ...]:
@@ -46,36 +46,35 @@ def captioned_in(data: str) -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in Path(data).glob(f"*/{FILE}")))
 
 
+def pictures_in(data: str, name: str) -> tuple[Pictures, list[str]]:
+    """The pictures of such a folder, and the caption of each."""
+    root = Path(data, name)
+    lines = _lines(root / FILE)
+    return files_below(root, [path for path, _ in lines]), [caption for _, caption in lines]
+
+
 def embed_captioned(encoder: Encoder, data: str, name: str, *, batch_size: int) -> CaptionedSet:
     """`UsageError` where the table is none, no picture can be read, or the encoder gives no
     numbers; a picture that cannot be read is left out with its caption, and counted."""
-    root = Path(data, name)
-    lines = _lines(root / FILE)
-    images, captions, num_cut, texts = [], [], 0, []
-    seen = hashlib.sha256()
-    for start in range(0, len(lines), batch_size):
-        batch, said = [], []
-        for path, caption in lines[start : start + batch_size]:
-            try:
-                image = picture((root / path).read_bytes())
-            except (UnreadableImage, OSError):
-                continue
-            batch.append(image)
-            said.append(caption)
-            seen.update(f"{caption}\n{image.size}".encode())
-            seen.update(image.tobytes())
-        if batch:
-            found = encoder.encode_texts(said, batch_size=batch_size)
-            images.append(encoder.encode_images(batch, batch_size=batch_size))
-            texts.append(found.vectors)
-            num_cut += int(found.truncated.sum())
-            captions += said
-    if not captions:
-        raise UsageError(f"{root / FILE}: none of its {len(lines)} pictures can be read")
-    both = np.concatenate(images), np.concatenate(texts)
-    for vectors in both:
-        refuse_no_numbers(encoder, vectors, captions)
-    return CaptionedSet(name, *both, len(lines) - len(captions), num_cut, seen.hexdigest())
+    pictures, captions = pictures_in(data, name)
+    said = [f"{caption}\n" for caption in captions]
+    found = embed_pictures(encoder, pictures, said, batch_size=batch_size)
+    if not len(found.kept):
+        raise UsageError(
+            f"{Path(data, name, FILE)}: none of its {len(captions)} pictures can be read"
+        )
+    kept = [captions[place] for place in found.kept]
+    texts = encoder.encode_texts(kept, batch_size=batch_size)
+    refuse_no_numbers(encoder, texts.vectors, kept)
+    return CaptionedSet(
+        name=name,
+        images=found.vectors,
+        texts=texts.vectors,
+        num_unreadable=len(found.faults),
+        num_cut=int(texts.truncated.sum()),
+        checksum=found.checksum,
+        names=tuple(pictures.names[place] for place in found.kept),
+    )
 
 
 def write_captions(data: Path, *, num: int, seed: int = 0) -> None:

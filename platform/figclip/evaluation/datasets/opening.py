@@ -23,15 +23,23 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Examples:
-    """Labelled pictures, read when they are asked for."""
+class Pictures:
+    """Read when they are asked for."""
 
     names: Sequence[str]
     """Of each picture, for people."""
-    labels: Int[np.ndarray, " n"]
-    """Places of their classes in the declaration."""
     read: Callable[[int], Image.Image]
     """A picture by its place; `UnreadableImage` where it gives none."""
+    paths: Sequence[Path] | None
+    """Of their files; None where all lie in one."""
+
+
+@dataclass(frozen=True)
+class Examples(Pictures):
+    """Labelled pictures."""
+
+    labels: Int[np.ndarray, " n"]
+    """Places of their classes in the declaration."""
 
 
 def sets_in(data: str, names: Sequence[str] = ()) -> tuple[Dataset, ...]:
@@ -82,9 +90,10 @@ def opened(dataset: Dataset, data: str) -> Iterator[Examples]:
         case Arrays() as files:
             with opened_arrays(dataset, files, root) as (pixels, words):
                 yield Examples(
-                    [f"{files.pictures}[{number}]" for number in range(len(words))],
-                    _numbers(dataset, words.tolist()),
-                    lambda number: Image.fromarray(pixels[number]),
+                    names=[f"{files.pictures}[{number}]" for number in range(len(words))],
+                    read=lambda number: Image.fromarray(pixels[number]),
+                    paths=None,
+                    labels=_numbers(dataset, words.tolist()),
                 )
         case Folders() as files:
             yield _of_files(dataset, root, _in_folders(dataset, files, root))
@@ -120,16 +129,23 @@ def _in_folders(dataset: Dataset, files: Folders, root: Path) -> list[tuple[str,
     return found
 
 
-def _of_files(dataset: Dataset, root: Path, found: Sequence[tuple[str, str]]) -> Examples:
-    paths = [path for path, _ in found]
+def files_below(root: Path, names: Sequence[str]) -> Pictures:
+    """Of these paths below a folder."""
+    paths = [root / name for name in names]
 
     def read(number: int) -> Image.Image:
         try:
-            return picture((root / paths[number]).read_bytes())
+            return picture(paths[number].read_bytes())
         except OSError as error:
             raise UnreadableImage(f"{error.strerror or error}") from error
 
-    return Examples(paths, _numbers(dataset, [label for _, label in found]), read)
+    return Pictures(names, read, paths)
+
+
+def _of_files(dataset: Dataset, root: Path, found: Sequence[tuple[str, str]]) -> Examples:
+    pictures = files_below(root, [path for path, _ in found])
+    labels = _numbers(dataset, [label for _, label in found])
+    return Examples(pictures.names, pictures.read, pictures.paths, labels)
 
 
 def _numbers(dataset: Dataset, words: Sequence[str]) -> Int[np.ndarray, " n"]:

@@ -3,35 +3,37 @@
 Classes and templates: Supplementary Table 10 of BiomedCLIP (arXiv 2303.00915).
 """
 
+from collections.abc import Mapping
+
 from figclip.evaluation.datasets.declaration import Arrays, Class, Dataset, Folders, Table
 
 IMAGE_OF = ("this is an image of {}", "{} presented in image")
 PHOTO_OF = ("a photo of {}", "{} presented in image")
 LC25000 = "https://github.com/tampapath/lung_colon_image_set"
 
+LUNG_TILS = "TCGA-TILs/images-tcga-tils/luad"
+LC25000_LICENSE = "free for research, to be cited"
+
+
+def said(words: Mapping[str, str]) -> tuple[Class, ...]:
+    """Label of a class → as the templates say it."""
+    return tuple(Class(label=label, words=one) for label, one in words.items())
+
+
+def patches(part: str, md5: tuple[str, str]) -> Arrays:
+    """The two files of a part of PCam; their checksums are those of torchvision.datasets.PCAM."""
+    names = [f"camelyonpatch_level_2_split_{part}_{key}.h5" for key in "xy"]
+    return Arrays(pictures=names[0], labels=names[1], md5=dict(zip(names, md5, strict=True)))
+
+
 PCAM = Dataset(
     name="pcam",
     title="PCam",
-    files=Arrays(
-        pictures="camelyonpatch_level_2_split_test_x.h5",
-        labels="camelyonpatch_level_2_split_test_y.h5",
-        md5={  # as torchvision.datasets.PCAM has them
-            "camelyonpatch_level_2_split_test_x.h5": "d8c2d60d490dbd479f8199bdfa0cf6ec",
-            "camelyonpatch_level_2_split_test_y.h5": "60a7035772fbdb7f34eb86d4420cf66a",
-        },
+    files=patches("test", ("d8c2d60d490dbd479f8199bdfa0cf6ec", "60a7035772fbdb7f34eb86d4420cf66a")),
+    train=patches(
+        "train", ("1571f514728f59376b705fc836ff4b63", "35c2d7259d906cfc8143347bb8e05be7")
     ),
-    train=Arrays(
-        pictures="camelyonpatch_level_2_split_train_x.h5",
-        labels="camelyonpatch_level_2_split_train_y.h5",
-        md5={
-            "camelyonpatch_level_2_split_train_x.h5": "1571f514728f59376b705fc836ff4b63",
-            "camelyonpatch_level_2_split_train_y.h5": "35c2d7259d906cfc8143347bb8e05be7",
-        },
-    ),
-    classes=(
-        Class(label="0", words="normal lymph node"),
-        Class(label="1", words="lymph node metastasis"),
-    ),
+    classes=said({"0": "normal lymph node", "1": "lymph node metastasis"}),
     templates=IMAGE_OF,
     source="https://github.com/basveeling/pcam or https://zenodo.org/records/2546921",
     license="CC0",
@@ -43,14 +45,16 @@ LC25000_LUNG = Dataset(
     title="LC25000 (Lung)",
     folder="lc25000",
     files=Folders(folder="lung_colon_image_set/lung_image_sets"),
-    classes=(
-        Class(label="lung_aca", words="lung adenocarcinomas"),
-        Class(label="lung_n", words="normal lung tissue"),
-        Class(label="lung_scc", words="lung squamous cell carcinomas"),
+    classes=said(
+        {
+            "lung_aca": "lung adenocarcinomas",
+            "lung_n": "normal lung tissue",
+            "lung_scc": "lung squamous cell carcinomas",
+        }
     ),
     templates=IMAGE_OF,
     source=LC25000,
-    license="free for research, to be cited",
+    license=LC25000_LICENSE,
 )
 """3 × 5,000 pictures of 768 px; Borkowski et al. (2019), arXiv 1912.12142."""
 
@@ -59,25 +63,19 @@ LC25000_COLON = Dataset(
     title="LC25000 (Colon)",
     folder="lc25000",
     files=Folders(folder="lung_colon_image_set/colon_image_sets"),
-    classes=(
-        Class(label="colon_aca", words="colon adenocarcinomas"),
-        Class(label="colon_n", words="normal colonic tissue"),
-    ),
+    classes=said({"colon_aca": "colon adenocarcinomas", "colon_n": "normal colonic tissue"}),
     templates=PHOTO_OF,
     source=LC25000,
-    license="free for research, to be cited",
+    license=LC25000_LICENSE,
 )
 """2 × 5,000 pictures of 768 px, of the same archive."""
 
 TCGA_TIL = Dataset(
     name="tcga_til",
     title="TCGA-TIL",
-    files=Folders(folder="TCGA-TILs/images-tcga-tils/luad/test"),
-    train=Folders(folder="TCGA-TILs/images-tcga-tils/luad/train"),
-    classes=(
-        Class(label="til-negative", words="none"),
-        Class(label="til-positive", words="tumor infiltrating lymphocytes"),
-    ),
+    files=Folders(folder=f"{LUNG_TILS}/test"),
+    train=Folders(folder=f"{LUNG_TILS}/train"),
+    classes=said({"til-negative": "none", "til-positive": "tumor infiltrating lymphocytes"}),
     templates=PHOTO_OF,
     metric="auroc",
     source="https://zenodo.org/records/6604094",
@@ -95,7 +93,7 @@ RSNA = Dataset(
     title="RSNA",
     files=RSNA_TABLE,
     train=RSNA_TABLE.model_copy(update={"subset": "train"}),
-    classes=(Class(label="0", words="normal lung"), Class(label="1", words="pneumonia")),
+    classes=said({"0": "normal lung", "1": "pneumonia"}),
     templates=PHOTO_OF,
     source="https://www.kaggle.com/c/rsna-pneumonia-detection-challenge",
     license="the challenge's rules: for research and education",
