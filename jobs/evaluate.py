@@ -20,7 +20,6 @@ from figclip.evaluation.beside import encoder_of
 from figclip.evaluation.measures import EvaluationReport
 from figclip.evaluation.probe_report import ProbeConfig, evaluate_probe
 from figclip.evaluation.proxy.analysis import ProxyConfig
-from figclip.evaluation.proxy.private import private_in
 from figclip.evaluation.proxy.proxy_report import TABLE_FILE as PROXY_FILE
 from figclip.evaluation.proxy.proxy_report import evaluate_proxy
 from figclip.evaluation.ranking import rank_both_ways
@@ -333,23 +332,18 @@ def whole(config: AllJob) -> Manifest:
     store = Store(config.store)
     stored = None if config.against is None else stored_report(Path(config.against))
     with data_of(store, config.data) as data:
-        captioned, datasets, asked = all_sets(data, config.sets)
-        is_taught = bool(asked) and "vqa" in config.parts
-        with joined_ray(config) if is_taught else nullcontext():
+        sets = all_sets(data, config.sets).only(config.parts)
+        with joined_ray(config) if sets.asked else nullcontext():
             manifest, compared = evaluate_whole(
                 store,
                 encoders=config.encoders,
-                data=data,
-                captioned=captioned,
-                datasets=datasets,
-                private=private_in(data, config.sets),
+                sets=sets,
                 version=config.named("all"),
                 config=config.part(WholeConfig),
                 command=command_of("evaluate", "all", config, AllJob()),
+                learn=config.learn,
                 embeddings=config.embeddings,
                 trained_on=config.trained_on,
-                asked=asked,
-                learn=config.learn,
                 stored=stored,
                 device=config.device,
             )

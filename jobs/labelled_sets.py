@@ -4,6 +4,7 @@ import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,9 +13,9 @@ from figclip.embedding.encoder import Encoder
 from figclip.evaluation.datasets.captioned import captioned_in, write_captions
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.drawn import KIND_SET, write_kinds
-from figclip.evaluation.datasets.opening import opened, sets_in
+from figclip.evaluation.datasets.opening import has_sets, opened, sets_in
 from figclip.evaluation.proxy.private import private_in
-from figclip.evaluation.vqa.questions import VqaSet
+from figclip.evaluation.sets import Sets
 from figclip.evaluation.vqa.reading import question_sets, read_questions
 from figclip.evaluation.vqa.stand_ins import write_question_stand_ins
 from figclip.evaluation.zero_shot import measures_of, zero_shot
@@ -54,23 +55,22 @@ def sets_to_learn(data: str, names: Sequence[str]) -> tuple[Dataset, ...]:
     return found
 
 
-def all_sets(
-    data: str, names: Sequence[str]
-) -> tuple[tuple[str, ...], tuple[Dataset, ...], tuple[VqaSet, ...]]:
-    """Folders with captions, sets of labelled pictures and sets of questions: all that are there,
-    or of these names; `UsageError` where one is not whole."""
+def all_sets(data: str, names: Sequence[str]) -> Sets:
+    """All that are there, or those of these names; `UsageError` where one is not whole."""
     captioned = tuple(one for one in captioned_in(data) if not names or one in names)
     asked = tuple(one for one in question_sets(data) if not names or one.name in names)
     for one in asked:
         read_questions(one, data)
-    private = (one.name for one in private_in(data, names))
-    known = {*captioned, *(one.name for one in asked), *private}
+    private = private_in(data, names)
+    known = {*captioned, *(one.name for one in asked), *(one.name for one in private)}
     others = [name for name in names if name not in known]
-    datasets = named_sets(data, others) if others or not names else ()
-    for dataset in datasets:
+    is_wanted = bool(others) or (not names and has_sets(data))
+    found = Sets(data, captioned, (), asked, private)
+    labelled = named_sets(data, others) if is_wanted or found == Sets(data) else ()
+    for dataset in labelled:
         if dataset.train is not None:
             sets_to_learn(data, [dataset.name])
-    return captioned, datasets, asked
+    return replace(found, labelled=labelled)
 
 
 def drawn_sets(store: Store) -> Folder:

@@ -16,6 +16,8 @@ from figclip.config import UsageError
 from figclip.evaluation.datasets.captioned import drawn_captions, write_captions
 from figclip.evaluation.datasets.drawn import write_kinds
 from figclip.evaluation.datasets.stand_ins import write_stand_ins
+from figclip.evaluation.proxy.stand_in import write_ward
+from figclip.evaluation.vqa.stand_ins import write_question_stand_ins
 from figclip.inputs.pixels import PixelConfig
 from figclip.inputs.tokens import train_wordpiece
 from figclip.models.clip import BIOMEDCLIP, OPENAI_VIT_B16, Clip
@@ -32,7 +34,8 @@ NUM_CAPTIONS, VOCABULARY_SIZE = 500, 2_000
 
 
 class SetsJob(Job):
-    """The published sets in little, the kinds of the miniature's pictures, and captions."""
+    """The published sets in little, the kinds of the miniature's pictures, captions, questions, and
+    radiographs that stand for private ones."""
 
     data: str = "./data-drawn"
     """Folder of all sets, for `jobs.evaluate --data`."""
@@ -40,6 +43,10 @@ class SetsJob(Job):
     """Pictures of every class."""
     num_captions: PositiveInt = 39
     """Pictures with captions, for retrieval."""
+    num_asked: PositiveInt = 20
+    """Pictures with questions, of each set of questions."""
+    num_private: PositiveInt = 40
+    """Radiographs that stand for private ones."""
     seed: NonNegativeInt = 0
 
 
@@ -61,6 +68,8 @@ def main(config: Job) -> None:
                 _new(config.data),
                 num_per_class=config.num_per_class,
                 num_captions=config.num_captions,
+                num_asked=config.num_asked,
+                num_private=config.num_private,
                 seed=config.seed,
             )
         case EncodersJob():
@@ -69,11 +78,21 @@ def main(config: Job) -> None:
             raise TypeError(type(config))
 
 
-def write_sets(data: Path, *, num_per_class: int, num_captions: int, seed: int = 0) -> None:
+def write_sets(
+    data: Path,
+    *,
+    num_per_class: int,
+    num_captions: int,
+    num_asked: int,
+    num_private: int,
+    seed: int = 0,
+) -> None:
     """Below the folder of all sets, which is empty."""
     write_stand_ins(data, num_per_class=num_per_class, seed=seed)
     write_kinds(data, num_per_class=num_per_class, seed=seed)
     write_captions(data, num=num_captions, seed=seed)
+    write_question_stand_ins(data, num_pictures=num_asked, seed=seed)
+    write_ward(data, num=num_private, num_seeds=num_private // 2, seed=seed)
     log.info("%s: %s", data, ", ".join(sorted(path.name for path in data.iterdir())))
 
 

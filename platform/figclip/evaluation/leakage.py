@@ -25,6 +25,8 @@ from figclip.evaluation.datasets.captioned import pictures_in
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.opening import Pictures, opened
 from figclip.evaluation.sources import published
+from figclip.evaluation.vqa.questions import VqaSet
+from figclip.evaluation.vqa.reading import asked_pictures
 from figclip.inputs.pixels import UnreadableImage
 from figclip.pictures.fingerprint import NEAR_BITS, fingerprint
 from figclip.schema import Split
@@ -148,12 +150,19 @@ def marks_of_pairs(pairs: Folder, split: Split) -> Marks:
     return Marks(tuple(ids), tuple(file or "" for file in files), fingerprint_words(shown))
 
 
-def marks_in(data: str, captioned: Sequence[str], datasets: Sequence[Dataset]) -> dict[str, Marks]:
+def marks_in(
+    data: str,
+    captioned: Sequence[str],
+    datasets: Sequence[Dataset],
+    asked: Sequence[VqaSet] = (),
+) -> dict[str, Marks]:
     """Of the sets below a folder, by their titles: of each what is judged by."""
     found = {name: marks_of(name, pictures_in(data, name)[0]) for name in captioned}
     for dataset in datasets:
         with opened(dataset, data) as examples:
             found[dataset.title] = marks_of(dataset.title, examples)
+    for one in asked:
+        found[one.title] = marks_of(one.title, asked_pictures(one, data))
     return found
 
 

@@ -187,6 +187,9 @@ def of_vqa(result: VqaResult, *, of: str) -> Iterator[Measure]:
             high=result.intervals[name].high,
             n=len(result.questions),
             num_unreadable=result.num_unreadable,
+            num_leaked=result.num_leaked,
+            unleaked=result.unleaked.get(name),
+            num_cut=result.num_cut,
             checksum=result.checksum,
             is_main=name != IN_VOCABULARY,
         )

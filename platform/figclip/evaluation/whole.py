@@ -5,8 +5,6 @@ import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 
@@ -14,8 +12,6 @@ from figclip.config import Config, UsageError
 from figclip.embedding.encoder import Encoder
 from figclip.evaluation.beside import encoder_of, held_out, pairs_of
 from figclip.evaluation.datasets.captioned import CaptionedSet, embed_captioned
-from figclip.evaluation.datasets.declaration import Dataset
-from figclip.evaluation.datasets.opening import folder_digest
 from figclip.evaluation.embedded import seeing
 from figclip.evaluation.leakage import (
     Leaked,
@@ -23,7 +19,6 @@ from figclip.evaluation.leakage import (
     among,
     leaks_of,
     learned_by,
-    marks_in,
     marks_of_pairs,
     versions_of,
 )
@@ -40,22 +35,19 @@ from figclip.evaluation.measures import (
 )
 from figclip.evaluation.probe_report import ProbeConfig, probe
 from figclip.evaluation.proxy.analysis import ProxyConfig, analysed
-from figclip.evaluation.proxy.private import PrivateSet
-from figclip.evaluation.sources import begun, captions_digest, opened_encoders, published_as
+from figclip.evaluation.sets import Part, Sets
+from figclip.evaluation.sources import begun, opened_encoders, published_as
 from figclip.evaluation.vqa.asking import VqaConfig, ask, run_of
 from figclip.evaluation.vqa.learning import Learn
-from figclip.evaluation.vqa.questions import VqaSet
-from figclip.evaluation.vqa.reading import questions_digest
 from figclip.evaluation.whole_report import JSON_FILE, report_files
 from figclip.evaluation.zero_shot import zero_shot
 from figclip.evaluation.zero_shot_report import ZeroShotConfig
+from figclip.models.opening import NotOursError
 from figclip.schema import Split
 from figclip.store import Manifest, Store
 from figclip.store.artifacts import code_revision
 
 log = logging.getLogger(__name__)
-
-Part = Literal["retrieval", "zero_shot", "probe", "vqa", "proxy"]
 
 
 class WholeConfig(Config):
@@ -78,38 +70,32 @@ def evaluate_whole(
     store: Store,
     *,
     encoders: Sequence[str],
-    data: str,
-    captioned: Sequence[str],
-    datasets: Sequence[Dataset],
+    sets: Sets,
     version: str,
     config: WholeConfig,
     command: str,
-    private: Sequence[PrivateSet] = (),
+    learn: Learn,
     embeddings: str | None = None,
-    asked: Sequence[VqaSet] = (),
-    learn: Learn | None = None,
     trained_on: Sequence[str] = (),
     stored: EvaluationReport | None = None,
     device: str = "cpu",
 ) -> tuple[Manifest, list[Comparison]]:
     """Publish `evaluation/{version}`: `report.json`, `report.md`, `index.html` and its plots.
 
-    The report is about the first of the encoders. `captioned` are folders with a `captions.csv`,
-    and sets without a part to learn from are not probed. With a `stored` report each of its numbers
-    is held against its own interval. `embeddings` is a version of the first encoder's own, in which
-    its pairs are searched, and stand for the pictures of the `private` sets. `asked` are sets of
-    questions, and `learn` teaches encoders to answer them. Every picture is looked for in the pairs
+    The report is about the first of the encoders. Sets without a part to learn from are not probed;
+    `learn` teaches encoders to answer questions. With a `stored` report each of its numbers is held
+    against its own interval. `embeddings` is a version of the first encoder's own, in which its
+    pairs are searched, and stand for private pictures. Every picture is looked for in the pairs
     that an encoder has learned from, which `trained_on` names of the first and a manifest of
     others. `UsageError` where sets or encoders are not whole.
     """
+    sets = sets.only(config.parts)
     learned = learned_by(store, encoders, trained_on)
     settings, inputs = begun(
-        store, encoders, datasets, data, config, trained_on=versions_of(learned)
+        store, encoders, sets.labelled, sets.data, config, trained_on=versions_of(learned)
     )
     inputs = inputs if embeddings is None else (*inputs, f"embeddings@{embeddings}")
-    settings["captions"] = {name: captions_digest(data, name) for name in captioned}
-    settings["questions"] = {one.name: questions_digest(one, data) for one in asked}
-    settings["private"] = {one.name: folder_digest(Path(data, one.place)) for one in private}
+    settings |= sets.digests()
     settings["against"] = (
         None if stored is None else hashlib.sha256(stored.to_json().encode()).hexdigest()
     )
@@ -117,28 +103,19 @@ def evaluate_whole(
         found = EvaluationReport.from_json(store.open("evaluation", version).read(JSON_FILE))
         compared = [] if stored is None else against(found, stored)
         return store.manifest("evaluation", version), compared
-    leaks = leaks_of(
-        store, learned, partial(_marks, store, data, captioned, datasets, embeddings, config)
-    )
-    first = leaks[encoders[0]]
-    measures = [] if embeddings is None else searched(store, encoders[0], embeddings, config, first)
-    if embeddings is not None and "proxy" in config.parts:
-        for one in private:
-            told = analysed(store, embeddings, one, data, config.proxy, device=device)
+    leaks = leaks_of(store, learned, partial(_marks, store, sets, embeddings, config))
+    measures: list[Measure] = []
+    if embeddings is not None:
+        measures += searched(store, encoders[0], embeddings, config, leaks[encoders[0]])
+        for private in sets.private:
+            told = analysed(store, embeddings, private, sets.data, config.proxy, device=device)
             measures += of_proxy(told, of=encoders[0])
-    measures += [
-        one
-        for name, encoder in opened_encoders(store, encoders, device=device)
-        for one in measured(encoder, name, data, captioned, datasets, config, leaks[name])
-    ]
-    if learn is not None and "vqa" in config.parts:
-        measures += [
-            measure
-            for name in encoders
-            for one in asked
-            for run in [run_of(store, version, name, one)]
-            for measure in of_vqa(ask(store, name, one, data, config.vqa, run, learn), of=name)
-        ]
+    elif sets.private:
+        log.warning("private sets are left out: name the encoder's own --embeddings for them")
+    for name, encoder in opened_encoders(store, encoders, device=device):
+        measures += measured(encoder, name, sets, config, leaks[name])
+    for name in encoders:
+        measures += answered(store, name, sets, version, config.vqa, learn, leaks[name])
     report = EvaluationReport(
         command=command,
         encoder=encoders[0],
@@ -155,20 +132,10 @@ def evaluate_whole(
 
 
 def _marks(
-    store: Store,
-    data: str,
-    captioned: Sequence[str],
-    datasets: Sequence[Dataset],
-    embeddings: str | None,
-    config: WholeConfig,
+    store: Store, sets: Sets, embeddings: str | None, config: WholeConfig
 ) -> dict[str, Marks]:
     """By what all pictures that are judged by are known again, by the titles of their sets."""
-    is_labelled = {"zero_shot", "probe"} & {*config.parts}
-    found = marks_in(
-        data,
-        captioned if "retrieval" in config.parts else (),
-        datasets if is_labelled else (),
-    )
+    found = sets.marks()
     if embeddings is not None:
         pairs = pairs_of(store, embeddings)
         found[pairs_title(pairs, config)] = marks_of_pairs(store.open("pairs", pairs), config.split)
@@ -211,16 +178,14 @@ def searched(
 def measured(
     encoder: Encoder,
     name: str,
-    data: str,
-    captioned: Sequence[str],
-    datasets: Sequence[Dataset],
+    sets: Sets,
     config: WholeConfig,
     leaked: Leaked | None,
 ) -> Iterator[Measure]:
     """Every number of one encoder, part by part; it has learned from the pictures that `leaked`."""
-    how = config.zero_shot
+    how, data = config.zero_shot, sets.data
     see = seeing(encoder, data, batch_size=how.batch_size)
-    for one in captioned if "retrieval" in config.parts else ():
+    for one in sets.captioned:
         log.info("%s: retrieval on %s", name, one)
         found = embed_captioned(encoder, data, one, batch_size=how.batch_size)
         yield from of_retrieval(
@@ -230,7 +195,7 @@ def measured(
             num_resamples=how.num_resamples,
             leaked=among(leaked, one),
         )
-    for dataset in datasets if "zero_shot" in config.parts else ():
+    for dataset in sets.labelled if "zero_shot" in config.parts else ():
         log.info("%s: zero-shot on %s", name, dataset.title)
         told = zero_shot(
             encoder,
@@ -243,8 +208,30 @@ def measured(
             leaked=among(leaked, dataset.title),
         )
         yield from of_zero_shot(told, of=name)
-    for dataset in datasets if "probe" in config.parts else ():
+    for dataset in sets.labelled if "probe" in config.parts else ():
         if dataset.train is not None:
             here = among(leaked, dataset.title)
             found_here = probe(encoder, dataset, data, config.probe, see=see, leaked=here)
             yield from of_probe(found_here, of=name)
+
+
+def answered(
+    store: Store,
+    encoder: str,
+    sets: Sets,
+    version: str,
+    config: VqaConfig,
+    learn: Learn,
+    leaked: Leaked | None,
+) -> Iterator[Measure]:
+    """Every number of one encoder that is taught to answer questions; none of a peer's, whose
+    towers give one vector and no states."""
+    for one in sets.asked:
+        log.info("%s: questions of %s", encoder, one.title)
+        run, here = run_of(store, version, encoder, one), among(leaked, one.title)
+        try:
+            told = ask(store, encoder, one, sets.data, config, run, learn, leaked=here)
+        except NotOursError as error:
+            log.warning("%s is asked no questions: %s", encoder, error)
+            return
+        yield from of_vqa(told, of=encoder)

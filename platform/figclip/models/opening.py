@@ -46,15 +46,19 @@ class Opened:
     std: Colours = STD
 
 
+class NotOursError(UsageError):
+    """A model can be evaluated, but neither trained on nor converted."""
+
+
 def open_model(source: str | Path | Folder) -> Opened:
     """Open an encoder of ours, a folder of open_clip's or of transformers' `CLIPModel`, or either
     by its name on the hub.
 
-    `UsageError` says what is wrong with the source, and what to do.
+    `UsageError` says what is wrong with the source, and what to do; `NotOursError` of a peer.
     """
     found = open_encoder(source)
     if isinstance(found, Peer):
-        raise UsageError(
+        raise NotOursError(
             f"{found.origin} has towers that are not ours: evaluate it or embed by it; it can be "
             f"neither trained on nor converted"
         )

@@ -28,6 +28,8 @@ def result(answers: tuple[str, ...]) -> VqaResult:
         answers=answers,
         values={},
         intervals={},
+        num_leaked=None,
+        unleaked={},
         num_train=1,
         num_classes=1,
         num_unreadable=0,

@@ -1,5 +1,6 @@
 """Questions put to encoders from start to table; workers of Ray Train learn as one process does."""
 
+import hashlib
 import json
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from foreign_models import OfOpenClip
 from lessons import CONFIG, lesson, material_of
 from tiny import publish_tiny_encoder
+from transformers import SiglipConfig, SiglipModel
 
 from figclip.config import UsageError
 from figclip.evaluation.measures import EvaluationReport, of_vqa
@@ -15,11 +17,11 @@ from figclip.evaluation.vqa.alone import learn_alone
 from figclip.evaluation.vqa.answers import IN_VOCABULARY
 from figclip.evaluation.vqa.asking import VqaConfig, VqaResult, ask, run_of
 from figclip.evaluation.vqa.learning import Learned, Lesson
-from figclip.evaluation.vqa.reading import sets_to_ask
+from figclip.evaluation.vqa.reading import asked_pictures, read_questions, sets_to_ask
 from figclip.evaluation.vqa.stand_ins import write_question_stand_ins
 from figclip.evaluation.vqa.vqa_report import evaluate_vqa
 from figclip.evaluation.vqa.workers import learn_with_workers
-from figclip.evaluation.whole import WholeConfig, evaluate_whole
+from figclip.evaluation.whole import WholeConfig, answered, evaluate_whole
 from figclip.store import Store
 from jobs.labelled_sets import all_sets
 
@@ -161,13 +163,10 @@ def test_the_whole_evaluation_asks_the_questions_that_its_data_have(
     manifest, _ = evaluate_whole(
         store,
         encoders=["tiny"],
-        data=data,
-        captioned=(),
-        datasets=(),
+        sets=all_sets(data, ()),
         version="all",
         config=WholeConfig(parts=("vqa",), vqa=QUICK),
         command="c",
-        asked=sets_to_ask(data, ()),
         learn=learn_alone,
     )
     folder = store.open("evaluation", manifest.version)
@@ -177,4 +176,52 @@ def test_the_whole_evaluation_asks_the_questions_that_its_data_have(
     assert "## Visual question answering" in folder.read("report.md").decode()
     assert folder.read("vqa.png")[:4] == b"\x89PNG"
     assert not run_of(store, "all").files()
-    assert [len(part) for part in all_sets(data, ["slake_drawn"])] == [0, 0, 1]
+    some = all_sets(data, ["slake_drawn"])
+    assert ([one.name for one in some.asked], some.labelled) == (["slake_drawn"], ())
+
+
+def test_questions_about_pictures_that_were_learned_from_are_counted_and_left_out(
+    drawn: tuple[Store, str], tmp_path: Path
+):
+    store, data = drawn
+    (rad,) = sets_to_ask(data, ["vqa_rad_drawn"])
+    place = run_of(store, "v", "tiny", rad)
+    asked = asked_pictures(rad, data)
+    first = asked.names[0]
+    whole = ask(store, "tiny", rad, data, QUICK, place, learn_alone)
+    assert (whole.num_leaked, whole.unleaked) == (None, {})
+    found = ask(store, "tiny", rad, data, QUICK, place, learn_alone, leaked=[first])
+    pairs = list(zip(found.questions, found.answers, strict=True))
+    others = [one.answer == answer for one, answer in pairs if one.picture != first]
+    assert 0 < len(others) < len(pairs)
+    assert found.num_leaked == len(pairs) - len(others)
+    assert found.unleaked["accuracy, overall"] == pytest.approx(sum(others) / len(others))
+    assert found.values == whole.values
+    assert all(one.num_leaked == found.num_leaked for one in of_vqa(found, of="mine"))
+
+
+def test_pictures_that_are_asked_about_are_known_again(drawn: tuple[Store, str]):
+    _, data = drawn
+    (rad,) = sets_to_ask(data, ["vqa_rad_drawn"])
+    found = all_sets(data, ["vqa_rad_drawn"]).marks()[rad.title]
+    questions = read_questions(rad, data)
+    named = {one.picture for one in questions.test}
+    assert {*found.names} < named  # one of the drawn ones is broken, one lacks
+    for name, digest in zip(found.names, found.sha256, strict=True):
+        data_of_it = (questions.root / name).read_bytes()
+        assert hashlib.sha256(data_of_it).hexdigest() == digest
+
+
+def test_a_peer_without_states_is_asked_nothing(
+    drawn: tuple[Store, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    store, data = drawn
+    tower = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    tower["intermediate_size"] = 16
+    vision = {**tower, "image_size": 32, "patch_size": 16}
+    peer = SiglipModel(SiglipConfig(vision_config=vision, text_config={**tower, "vocab_size": 9}))
+    peer.save_pretrained(tmp_path / "peer")
+    named, sets = str(tmp_path / "peer"), all_sets(data, ())
+    found = list(answered(store, named, sets, "v", QUICK, learn_alone, None))
+    assert found == []
+    assert "is asked no questions" in caplog.text

@@ -42,17 +42,25 @@ class Examples(Pictures):
     """Places of their classes in the declaration."""
 
 
+def known_sets(data: str) -> dict[str, Dataset]:
+    """By name: the published ones, there or not, and what is declared below a folder."""
+    declared = [_declared(path) for path in sorted(Path(data).glob(f"*/{FILES}"))]
+    taken = {one.place for one in declared}
+    published = [one for one in PAPER if one.place not in taken]
+    return {one.name: one for one in (*published, *declared)}
+
+
+def has_sets(data: str) -> bool:
+    return any(Path(data, one.place).is_dir() for one in known_sets(data).values())
+
+
 def sets_in(data: str, names: Sequence[str] = ()) -> tuple[Dataset, ...]:
     """The sets below a folder: all that are there, or those of these names.
 
     A folder with a `dataset.json` is what that says it is; others are known by the folders of the
     published sets. `UsageError` names a set that is not there, or says which would be looked for.
     """
-    root = Path(data)
-    declared = [_declared(path) for path in sorted(root.glob(f"*/{FILES}"))]
-    taken = {one.place for one in declared}
-    published = [one for one in PAPER if one.place not in taken]
-    known = {one.name: one for one in (*published, *declared)}
+    root, known = Path(data), known_sets(data)
     there = {name: one for name, one in known.items() if (root / one.place).is_dir()}
     for name in names:
         if name in known and name not in there:

@@ -4,16 +4,18 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Int
 from pydantic import PositiveInt
 
 from figclip.embedding.encoder import feeding, name_of
 from figclip.evaluation.bootstrap import Interval
+from figclip.evaluation.embedded import is_among
 from figclip.evaluation.sources import source_of
-from figclip.evaluation.vqa.answers import Pieces, open_pieces, scored
+from figclip.evaluation.vqa.answers import Pieces, Scores, open_pieces, scored
 from figclip.evaluation.vqa.learning import Learn, LearnConfig, Learned, Lesson
 from figclip.evaluation.vqa.material import Prepared, prepared
 from figclip.evaluation.vqa.questions import Question, VqaSet
@@ -53,6 +55,10 @@ class VqaResult:
     values: Mapping[str, float]
     """As `answers.Scores` has them."""
     intervals: Mapping[str, Interval]
+    num_leaked: int | None
+    """Questions about pictures that the encoder has learned from; None where that is not known."""
+    unleaked: Mapping[str, float]
+    """The values without them, where there are some and others are left."""
     num_train: int
     """Questions learned from."""
     num_classes: int
@@ -76,8 +82,11 @@ def ask(
     config: VqaConfig,
     run: Folder,
     learn: Learn,
+    *,
+    leaked: Collection[str] | None = None,
 ) -> VqaResult:
-    """Teach an encoder (a version of the store's, a folder, or `OWNER/NAME`) and judge it.
+    """Teach an encoder (a version of the store's, a folder, or `OWNER/NAME`) and judge it; it has
+    itself learned from the pictures that `leaked`.
 
     `run` keeps checkpoints until the questions are answered, and then the answers: called again
     after a kill, it goes on from there. `UsageError` where files are missing, no picture can be
@@ -113,7 +122,7 @@ def ask(
     told = json.loads(run.read(FILE))
     (run / CHECKPOINTS).clear()
     learned = Learned(tuple(told["answers"]), tuple(told["losses"]))
-    return judged(found, learned, declared, name_of(opened, source), config, pieces)
+    return judged(found, learned, declared, name_of(opened, source), config, pieces, leaked)
 
 
 def judged(
@@ -123,18 +132,26 @@ def judged(
     encoder: str,
     config: VqaConfig,
     pieces: Pieces,
+    leaked: Collection[str] | None = None,
 ) -> VqaResult:
     answers = tuple(found.answers[place] for place in learned.answers)
-    _, picture = np.unique([one.picture for one in found.test], return_inverse=True)
-    scores = scored(
-        answers,
-        [one.answer for one in found.test],
-        is_closed=np.array([one.is_closed for one in found.test]),
-        picture=picture,
-        vocabulary=found.answers,
-        tokenize=pieces.of,
-        num_resamples=config.num_resamples,
-    )
+    is_leaked = is_among([one.picture for one in found.test], leaked or ())
+
+    def of(chosen: Int[np.ndarray, " m"], num_resamples: int) -> Scores:
+        asked = [found.test[place] for place in chosen]
+        _, picture = np.unique([one.picture for one in asked], return_inverse=True)
+        return scored(
+            [answers[place] for place in chosen],
+            [one.answer for one in asked],
+            is_closed=np.array([one.is_closed for one in asked]),
+            picture=picture,
+            vocabulary=found.answers,
+            tokenize=pieces.of,
+            num_resamples=num_resamples,
+        )
+
+    scores = of(np.arange(len(answers)), config.num_resamples)
+    some = bool(is_leaked.any() and not is_leaked.all())
     return VqaResult(
         declared=declared,
         encoder=encoder,
@@ -142,6 +159,8 @@ def judged(
         answers=answers,
         values=scores.values,
         intervals=scores.intervals,
+        num_leaked=None if leaked is None else int(is_leaked.sum()),
+        unleaked=of(np.flatnonzero(~is_leaked), 1).values if some else {},
         num_train=len(found.material.train.answer),
         num_classes=len(found.answers),
         num_unreadable=found.num_unreadable,

@@ -5,8 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from figclip.config import UsageError
-from figclip.evaluation.datasets.opening import folder_digest
+from figclip.evaluation.datasets.opening import Pictures, folder_digest
+from figclip.evaluation.datasets.pictures import picture
 from figclip.evaluation.vqa.questions import (
     PARTS,
     PUBLIC,
@@ -18,6 +21,7 @@ from figclip.evaluation.vqa.questions import (
     VqaSet,
     plain_answer,
 )
+from figclip.inputs.pixels import UnreadableImage
 
 FILE = "questions.json"
 """Declares a set that is not a published one, such as a drawn stand-in."""
@@ -78,6 +82,21 @@ def read_questions(declared: VqaSet, data: str) -> Questions:
         if not part:
             raise UsageError(f"{declared.title}: {root} has no question to {what}; fetch it again")
     return Questions(declared, root, *parts)
+
+
+def asked_pictures(declared: VqaSet, data: str) -> Pictures:
+    """Those of the test part, each once, in their order."""
+    found = read_questions(declared, data)
+    names = tuple(dict.fromkeys(one.picture for one in found.test))
+    paths = [found.root / name for name in names]
+
+    def read(place: int) -> Image.Image:
+        try:
+            return picture(paths[place].read_bytes())
+        except FileNotFoundError as error:
+            raise UnreadableImage(f"there is no {names[place]}") from error
+
+    return Pictures(names, read, paths)
 
 
 def questions_digest(declared: VqaSet, data: str) -> str:
