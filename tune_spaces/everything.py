@@ -12,14 +12,12 @@ SPACE = Space(
         "tiny": Budget(
             base="tiny",
             search={
-                "optim.lr": Between(low=5e-4, high=3e-3, log=True),
-                "optim.weight_decay": (0.1, 0.3),
-                "batch_size": (16, 32, 64),
-                SIDE: (64, 96),
+                "optim.lr": Between(low=7e-4, high=2e-3, log=True),
+                "batch_size": (32, 64),
                 "model.vision.patch_size": (8, 16),
-                "model.text.context_length": (32, 64, 128),
+                "model.text.context_length": (32, 128),
             },
-            num_samples=20,
+            num_samples=12,
             num_seeds=3,
             scheduler="asha",
         ),
