@@ -32,7 +32,7 @@ from figclip.evaluation.measures import (
 )
 from figclip.evaluation.retrieval import recall
 from figclip.evaluation.whole import WholeConfig, searched
-from figclip.evaluation.whole_report import report_files
+from figclip.evaluation.whole_report import part_table, report_files
 from figclip.store import Store
 from jobs.evaluate import PRESETS, AllJob, main
 
@@ -106,6 +106,12 @@ def test_the_papers_number_stands_below_ours_where_the_set_is_its_own():
     assert any(
         "BiomedCLIP (the paper's) |          73.41 |                –" in one for one in lines
     )
+    many = report(*(measure(0.1 * n, set=f"S{n}", of=of) for n in range(7) for of in ("a", "b")))
+    wide = part_table("zero_shot", report(*(one for one in many.measures if one.set != "S6")))
+    turned = part_table("zero_shot", many)
+    assert [row[0] for row in wide.rows] == ["Zero-shot classification", "a", "b"]
+    assert turned.rows[0] == ["Zero-shot classification", "a", "b"]
+    assert turned.rows[3] == ["S2, accuracy", "20.00", "20.00"]
     result = zero_shot_result(PCAM, 0.5)
     assert [one.paper for one in of_zero_shot(result, of="mine")] == [0.7341]
     drawn = PCAM.model_copy(update={"title": "PCam (drawn)"})

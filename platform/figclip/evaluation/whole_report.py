@@ -39,6 +39,8 @@ BESIDES = (
     "Cut texts: prompts or captions beyond the encoder's context, whose ends it did not read. "
     "Pictures: the first digits of the SHA-256 of names, labels and pixels."
 )
+MOST_COLUMNS = 6
+"""That a page shows beside each other."""
 MARKED = "† The encoder has learned from some of these pictures: see every number."
 CAPTION = (
     "{}: each encoder's number and its 95 % interval, from the pictures drawn anew with return."
@@ -120,11 +122,11 @@ def encoders_of(report: EvaluationReport) -> list[str]:
 
 
 def part_table(part: str, report: EvaluationReport) -> Table:
-    """A line an encoder, a column for each set's main measure."""
+    """A line an encoder, a column for each set's main measure; turned where these are many."""
     shown = [one for one in report.measures if one.task == part and one.is_main]
     columns = list(dict.fromkeys((one.set, one.measure) for one in shown))
     cells = {(one.of, one.set, one.measure): one for one in shown}
-    rows = [["", *(f"{title}, {words(measure)}" for title, measure in columns)]]
+    rows = [[TITLES[part], *(f"{title}, {words(measure)}" for title, measure in columns)]]
     rows += [
         [name, *(cell(cells.get((name, *column))) for column in columns)]
         for name in encoders_of(report)
@@ -132,6 +134,8 @@ def part_table(part: str, report: EvaluationReport) -> Table:
     theirs = {(one.set, one.measure): one.paper for one in shown}
     if any(value is not None for value in theirs.values()):
         rows.append(["BiomedCLIP (the paper's)", *(per_cent(theirs[column]) for column in columns)])
+    if len(columns) > MOST_COLUMNS:
+        rows = [list(row) for row in zip(*rows, strict=True)]
     is_marked = any(one.num_leaked for one in shown)
     return Table(rows, f"{NOTES[part]} {MARKED}" if is_marked else NOTES[part])
 
