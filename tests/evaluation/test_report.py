@@ -155,7 +155,7 @@ def test_the_same_evaluation_again_is_kept(store):
 
 
 def test_a_graph_of_neighbours_stands_beside_the_exact_search(store):
-    evaluated(store, EvaluationConfig(num_queries=3, approximate=Graph(breadth=200)))
+    evaluated(store, EvaluationConfig(num_queries=3, with_graph=True, graph=Graph(breadth=200)))
     folder = store.open("evaluation", "v")
     found = json.loads(folder.read("recall.json"))["approximate"]
     assert found["text_to_image"]["1"] == 1

@@ -49,8 +49,9 @@ class EvaluationConfig(Config):
     """Figures in a row of the grid."""
     seed: NonNegativeInt = 0
     """Chooses the grid's captions."""
-    approximate: Graph | None = None
-    """Search such a graph of near neighbours as well, and say what that loses."""
+    with_graph: bool = False
+    """Search a graph of near neighbours as well, and say what that loses."""
+    graph: Graph = Graph()
 
 
 def evaluate(
@@ -96,11 +97,9 @@ def evaluate(
         theirs = held_out(store, other, pairs_of(store, other), config.split)
         lines.append(line_of(store, other, ranked_by(theirs.images, theirs.texts)))
     short = None
-    if config.approximate is not None:
+    if config.with_graph:
         own, exact = np.arange(len(found.pair_ids)), results["of_pairs"]
-        short = approximate_recall(
-            found.images, found.texts, exact, groups=own, graph=config.approximate
-        )
+        short = approximate_recall(found.images, found.texts, exact, groups=own, graph=config.graph)
     with store.publishing("evaluation", version, config=settings, inputs=inputs) as publication:
         text = report_text(results["of_pairs"], results["of_captions"], split=config.split)
         text += "" if short is None else f"\n{approximate_text(short)}\n"
