@@ -106,8 +106,8 @@ def test_the_papers_number_stands_below_ours_where_the_set_is_its_own():
     assert any(
         "BiomedCLIP (the paper's) |          73.41 |                –" in one for one in lines
     )
-    many = report(*(measure(0.1 * n, set=f"S{n}", of=of) for n in range(7) for of in ("a", "b")))
-    wide = part_table("zero_shot", report(*(one for one in many.measures if one.set != "S6")))
+    many = report(*(measure(0.1 * n, set=f"S{n}", of=of) for n in range(6) for of in ("a", "b")))
+    wide = part_table("zero_shot", report(*(one for one in many.measures if one.set != "S5")))
     turned = part_table("zero_shot", many)
     assert [row[0] for row in wide.rows] == ["Zero-shot classification", "a", "b"]
     assert turned.rows[0] == ["Zero-shot classification", "a", "b"]

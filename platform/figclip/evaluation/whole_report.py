@@ -39,7 +39,7 @@ BESIDES = (
     "Cut texts: prompts or captions beyond the encoder's context, whose ends it did not read. "
     "Pictures: the first digits of the SHA-256 of names, labels and pixels."
 )
-MOST_COLUMNS = 6
+MOST_COLUMNS = 5
 """That a page shows beside each other."""
 MARKED = "† The encoder has learned from some of these pictures: see every number."
 CAPTION = (
