@@ -33,6 +33,7 @@ SHELLS = {
     "training/uploads.py",
     "training/worker.py",
     "embedding/bulk.py",
+    "evaluation/spread.py",
     "evaluation/vqa/workers.py",
     "serving/deployments.py",
     "tuning/schedulers.py",

@@ -7,6 +7,7 @@ WHOLE_TINY_VIT = {
     "model.vision.width": None,
     "model.vision.depth": None,
     "model.vision.heads": None,
+    "model.vision.patch_size": None,
 }
 """ImageNet's weights fit timm's own sizes alone."""
 

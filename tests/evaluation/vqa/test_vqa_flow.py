@@ -32,9 +32,7 @@ QUICK = VqaConfig().with_overrides(
 
 @pytest.mark.ray
 @pytest.mark.timeout(600)
-def test_two_workers_learn_what_one_process_learns(
-    ray_cluster: None, tmp_path: Path
-):
+def test_two_workers_learn_what_one_process_learns(ray_cluster: None, tmp_path: Path):
     """Without dropout, whose masks are each rank's own; the last batch is of an odd size."""
     config = CONFIG.with_overrides({"epochs": 3, "batch_size": 9, "checkpoint_every_steps": 1})
     material = material_of(10)
