@@ -29,6 +29,7 @@ def until(is_true: Callable[[], object], process: subprocess.Popen[bytes], log: 
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_no_file_is_made_twice_and_no_vector_changes_whoever_is_killed(tmp_path: Path):
     store, log = Store(tmp_path / "store"), tmp_path / "log"
     publish_tiny_pairs(store, "p", N)

@@ -167,6 +167,7 @@ cluster.shutdown()
 """
 
 
+@pytest.mark.slow
 def test_a_node_that_goes_while_its_tasks_run_changes_no_byte(
     bucket: Path, calm: Path, tmp_path: Path
 ):

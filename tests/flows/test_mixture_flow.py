@@ -86,6 +86,7 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.timeout(240)
 def test_an_encoder_of_figures_and_panels_is_trained_past_damage_and_judged_on_both(

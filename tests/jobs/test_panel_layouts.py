@@ -76,6 +76,7 @@ def test_arrangements_are_told_apart() -> None:
     assert arrangement(pinwheel) == "uncut"
 
 
+@pytest.mark.slow
 @pytest.mark.real
 def test_generated_layouts_are_close_to_real_ones(shared_folder: Callable[[str], Path]) -> None:
     folder = shared_folder("panels")

@@ -30,6 +30,7 @@ QUICK = VqaConfig().with_overrides(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.timeout(600)
 def test_two_workers_learn_what_one_process_learns(ray_cluster: None, tmp_path: Path):
