@@ -29,6 +29,7 @@ SHELLS = {
     "inputs/batches.py",
     "panels/pieces.py",
     "training/elastic.py",
+    "training/group.py",
     "training/pretrain.py",
     "training/uploads.py",
     "training/worker.py",

@@ -3,11 +3,9 @@
 No worker group, no pipeline: what a short run would wait for before its first step.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from figclip.inputs.batches import assembled, read_bundle
 from figclip.inputs.lanes import Span, bundles
 from figclip.inputs.order import RowGroup
 from figclip.inputs.reader import Batch, batch_of
-from figclip.training.checkpoint import Progress, newest_checkpoint, save_checkpoint, snapshot
+from figclip.training.checkpoint import Progress, keep_alone, last_kept, snapshot
 from figclip.training.learner import Learner
 from figclip.training.loop import Worker, usable
 from figclip.training.rank import CHECKPOINTS
@@ -74,19 +72,10 @@ class LoneRank:
         sizes = [size for span in spans for size in span.sizes]
         return (batch_of(columns) for columns in assembled(blocks, sizes))
 
-    @contextmanager
-    def last_checkpoint(self) -> Iterator[Path | None]:
-        newest = newest_checkpoint(self._place)
-        if newest is None:
-            yield None
-            return
-        with tempfile.TemporaryDirectory(prefix="figclip-checkpoint-") as copy:
-            yield (self._place / newest).download(Path(copy))
+    def last_checkpoint(self) -> AbstractContextManager[Path | None]:
+        return last_kept(self._place)
 
     def report(self, metrics: dict[str, Any], learner: Learner, progress: Progress) -> None:
-        name = f"checkpoint_{datetime.now(UTC):%Y-%m-%d_%H-%M-%S.%f}"
         state = snapshot(learner.model, learner.optimizer, progress, learner.others)
-        save_checkpoint(self._place / name, state)
-        for older in {path.partition("/")[0] for path in self._place.files()} - {name}:
-            (self._place / older).clear()
+        keep_alone(self._place, state)
         self._tell(progress)

@@ -10,8 +10,10 @@ torch.distributed.checkpoint, one or more from every rank, which any number of r
 import logging
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -158,6 +160,25 @@ def newest_checkpoint(run: Folder) -> str | None:
             return folder
         log.warning("%s/%s is not whole", run.path, folder)
     return None
+
+
+@contextmanager
+def last_kept(run: Folder) -> Iterator[Path | None]:
+    """The newest whole one below `run` as a local copy; None where there is none."""
+    newest = newest_checkpoint(run)
+    if newest is None:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="figclip-checkpoint-") as copy:
+        yield (run / newest).download(Path(copy))
+
+
+def keep_alone(run: Folder, state: dict[str, Any]) -> None:
+    """Write a checkpoint below `run`, and then drop those before it."""
+    name = f"checkpoint_{datetime.now(UTC):%Y-%m-%d_%H-%M-%S.%f}"
+    save_checkpoint(run / name, state)
+    for older in {path.partition("/")[0] for path in run.files()} - {name}:
+        (run / older).clear()
 
 
 def _is_whole(folder: Folder) -> bool:

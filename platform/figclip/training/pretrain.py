@@ -6,15 +6,12 @@ import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import ray
-from ray.exceptions import RayActorError
 from ray.train import CheckpointConfig, FailureConfig, RunConfig
 from ray.train.torch import TorchConfig
 from ray.train.v2.api.config import ScalingConfig
-from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
-from ray.train.v2.api.result import Result
 
 from figclip.config import UsageError
 from figclip.inputs.corpora import CorpusShare
@@ -23,6 +20,7 @@ from figclip.store import Manifest, Store
 from figclip.training.checkpoint import newest_checkpoint, read_checkpoint
 from figclip.training.data import open_data, task_of
 from figclip.training.elastic import EvenTrainer
+from figclip.training.group import trained
 from figclip.training.initial import find_initial, warn_of_other_colours
 from figclip.training.publishing import NAME, publish_encoder
 from figclip.training.rank import CHECKPOINTS
@@ -33,9 +31,6 @@ from figclip.training.trackers import TrackerConfig, require_trackers
 from figclip.training.worker import run_worker
 
 log = logging.getLogger(__name__)
-
-MOST_RESTARTS = 2
-"""Of a group of workers that loses one before its work begins."""
 
 
 def pretrain(
@@ -128,25 +123,23 @@ def fit(
     *,
     callbacks: Sequence[Any] = (),
 ) -> dict[str, Any]:
-    """Run to the end, from the last checkpoint where there is one; the state at the end.
-
-    A group that loses a worker just when it is told its work is started anew: there Ray Train,
-    which does so before and after, gives the run up.
-    """
-    for _ in range(MOST_RESTARTS):
-        try:
-            return _fit(task, workers, max_failures, callbacks)
-        except ControllerError as error:
-            if not isinstance(error.controller_failure, RayActorError):
-                raise
-            log.warning("a worker was lost while the group started, which starts again: %s", error)
-    return _fit(task, workers, max_failures, callbacks)
+    """Run to the end, from the last checkpoint where there is one; the state at the end."""
+    result = trained(partial(_trainer, task, workers, max_failures, callbacks))
+    if result.return_value is not None:
+        raise UsageError(result.return_value)
+    if result.checkpoint is None:  # resumed at its end, where nothing is left to report
+        name = newest_checkpoint(task.run / CHECKPOINTS)
+        assert name is not None
+        with tempfile.TemporaryDirectory() as copy:
+            return read_checkpoint((task.run / CHECKPOINTS / name).download(Path(copy)))
+    with result.checkpoint.as_directory() as folder:
+        return read_checkpoint(Path(folder))
 
 
-def _fit(
+def _trainer(
     task: Task, workers: ScalingConfig, max_failures: int, callbacks: Sequence[Any]
-) -> dict[str, Any]:
-    trainer = EvenTrainer(
+) -> EvenTrainer:
+    return EvenTrainer(
         partial(run_worker, task),
         num_lanes=task.config.lanes,
         scaling_config=workers,
@@ -160,19 +153,3 @@ def _fit(
             callbacks=list(callbacks),
         ),
     )
-    try:
-        result = cast(Result, trainer.fit())
-    except WorkerGroupError as error:
-        for failure in error.worker_failures.values():
-            if isinstance(failure, UsageError | OSError):
-                raise failure from error
-        raise
-    if result.return_value is not None:
-        raise UsageError(result.return_value)
-    if result.checkpoint is None:  # resumed at its end, where nothing is left to report
-        name = newest_checkpoint(task.run / CHECKPOINTS)
-        assert name is not None
-        with tempfile.TemporaryDirectory() as copy:
-            return read_checkpoint((task.run / CHECKPOINTS / name).download(Path(copy)))
-    with result.checkpoint.as_directory() as folder:
-        return read_checkpoint(Path(folder))

@@ -1,7 +1,7 @@
 """A worker of Ray Train as a rank: Ray Data reads for it, Ray Train keeps its checkpoints."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from figclip.inputs.batches import quieten_ray_data, read_batches
 from figclip.inputs.lanes import Span
 from figclip.inputs.reader import Batch
 from figclip.log import configure_logging
+from figclip.store import Folder
 from figclip.training.checkpoint import Progress, newest_checkpoint
 from figclip.training.learner import Learner
 from figclip.training.loop import Diverged, Worker
@@ -55,19 +56,24 @@ class TrainRank:
             max_reads=self._task.reads_per_worker,
         )
 
-    @contextmanager
-    def last_checkpoint(self) -> Iterator[Path | None]:
-        if (checkpoint := ray.train.get_checkpoint()) is None:
-            run = self._task.run / CHECKPOINTS
-            if (newest := newest_checkpoint(run)) is None:
-                yield None
-                return
-            checkpoint = Checkpoint(f"{run.path}/{newest}", run.fs)
-        with checkpoint.as_directory() as folder:
-            yield Path(folder)
+    def last_checkpoint(self) -> AbstractContextManager[Path | None]:
+        return last_reported(self._task.run / CHECKPOINTS)
 
     def report(self, metrics: dict[str, Any], learner: Learner, progress: Progress) -> None:
         self._uploads.send(metrics, learner, progress)
+
+
+@contextmanager
+def last_reported(run: Folder) -> Iterator[Path | None]:
+    """Ray Train's last checkpoint as a local folder; where it knows of none, the newest below
+    `run`."""
+    if (checkpoint := ray.train.get_checkpoint()) is None:
+        if (newest := newest_checkpoint(run)) is None:
+            yield None
+            return
+        checkpoint = Checkpoint(f"{run.path}/{newest}", run.fs)
+    with checkpoint.as_directory() as folder:
+        yield Path(folder)
 
 
 def own_device() -> torch.device:

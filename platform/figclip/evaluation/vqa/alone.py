@@ -1,9 +1,6 @@
 """A rank that is alone in its process and keeps its own checkpoints: no worker group."""
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +8,7 @@ import torch
 
 from figclip.config import UsageError
 from figclip.evaluation.vqa.learning import Diverged, Learned, Lesson, learn
-from figclip.training.checkpoint import newest_checkpoint, save_checkpoint
+from figclip.training.checkpoint import keep_alone, last_kept
 from figclip.training.rank import CHECKPOINTS
 
 
@@ -29,18 +26,9 @@ class LoneRank:
     def __init__(self, lesson: Lesson, device: torch.device) -> None:
         self._place, self.device = lesson.run / CHECKPOINTS, device
 
-    @contextmanager
-    def last_checkpoint(self) -> Iterator[Path | None]:
-        newest = newest_checkpoint(self._place)
-        if newest is None:
-            yield None
-            return
-        with tempfile.TemporaryDirectory(prefix="figclip-checkpoint-") as copy:
-            yield (self._place / newest).download(Path(copy))
+    def last_checkpoint(self) -> AbstractContextManager[Path | None]:
+        return last_kept(self._place)
 
     def keep(self, metrics: dict[str, float], state: dict[str, Any] | None) -> None:
         assert state is not None
-        name = f"checkpoint_{datetime.now(UTC):%Y-%m-%d_%H-%M-%S.%f}"
-        save_checkpoint(self._place / name, state)
-        for older in {path.partition("/")[0] for path in self._place.files()} - {name}:
-            (self._place / older).clear()
+        keep_alone(self._place, state)

@@ -5,11 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from figclip.config import UsageError
-from figclip.evaluation.datasets.opening import Pictures, folder_digest
-from figclip.evaluation.datasets.pictures import picture
+from figclip.evaluation.datasets.opening import Pictures, files_below, folder_digest
 from figclip.evaluation.vqa.questions import (
     PARTS,
     PUBLIC,
@@ -21,7 +18,6 @@ from figclip.evaluation.vqa.questions import (
     VqaSet,
     plain_answer,
 )
-from figclip.inputs.pixels import UnreadableImage
 
 FILE = "questions.json"
 """Declares a set that is not a published one, such as a drawn stand-in."""
@@ -87,16 +83,7 @@ def read_questions(declared: VqaSet, data: str) -> Questions:
 def asked_pictures(declared: VqaSet, data: str) -> Pictures:
     """Those of the test part, each once, in their order."""
     found = read_questions(declared, data)
-    names = tuple(dict.fromkeys(one.picture for one in found.test))
-    paths = [found.root / name for name in names]
-
-    def read(place: int) -> Image.Image:
-        try:
-            return picture(paths[place].read_bytes())
-        except FileNotFoundError as error:
-            raise UnreadableImage(f"there is no {names[place]}") from error
-
-    return Pictures(names, read, paths)
+    return files_below(found.root, tuple(dict.fromkeys(one.picture for one in found.test)))
 
 
 def questions_digest(declared: VqaSet, data: str) -> str:

@@ -1,26 +1,24 @@
 """Workers of Ray Train that teach an encoder to answer; each keeps nothing but its rank."""
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import ray.train
 import torch
 from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.config import ScalingConfig
-from ray.train.v2.api.exceptions import WorkerGroupError
-from ray.train.v2.api.result import Result
 
 from figclip.config import UsageError
 from figclip.evaluation.vqa.learning import Diverged, Learned, Lesson, learn
 from figclip.log import configure_logging
-from figclip.training.checkpoint import FILE, newest_checkpoint
+from figclip.training.checkpoint import FILE
+from figclip.training.group import trained
 from figclip.training.rank import CHECKPOINTS
-from figclip.training.worker import own_device
+from figclip.training.worker import last_reported, own_device
 
 
 def learn_with_workers(
@@ -36,8 +34,18 @@ def learn_with_workers(
     A worker group that fails is started again `max_failures` times. `UsageError` where the run has
     no future, `OSError` where the disk does not take it.
     """
+    result = trained(partial(_trainer, lesson, num_workers, cpus_per_worker, use_gpu, max_failures))
+    told: Any = result.return_value
+    if isinstance(told, str):
+        raise UsageError(told)
+    return Learned(*map(tuple, told))
+
+
+def _trainer(
+    lesson: Lesson, num_workers: int, cpus_per_worker: float, use_gpu: bool, max_failures: int
+) -> TorchTrainer:
     work: Any = partial(run_worker, lesson)
-    trainer = TorchTrainer(
+    return TorchTrainer(
         work,
         scaling_config=ScalingConfig(
             num_workers=num_workers,
@@ -53,17 +61,6 @@ def learn_with_workers(
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
     )
-    try:
-        result = cast(Result, trainer.fit())
-    except WorkerGroupError as error:
-        for failure in error.worker_failures.values():
-            if isinstance(failure, UsageError | OSError):
-                raise failure from error
-        raise
-    told: Any = result.return_value
-    if isinstance(told, str):
-        raise UsageError(told)
-    return Learned(*map(tuple, told))
 
 
 def run_worker(lesson: Lesson) -> tuple[list[int], list[float]] | str:
@@ -86,15 +83,8 @@ class TrainRank:
         self.device = own_device()
         self._run = lesson.run / CHECKPOINTS
 
-    @contextmanager
-    def last_checkpoint(self) -> Iterator[Path | None]:
-        if (checkpoint := ray.train.get_checkpoint()) is None:
-            if (newest := newest_checkpoint(self._run)) is None:
-                yield None
-                return
-            checkpoint = Checkpoint(f"{self._run.path}/{newest}", self._run.fs)
-        with checkpoint.as_directory() as folder:
-            yield Path(folder)
+    def last_checkpoint(self) -> AbstractContextManager[Path | None]:
+        return last_reported(self._run)
 
     def keep(self, metrics: dict[str, float], state: dict[str, Any] | None) -> None:
         if state is None:
