@@ -8,7 +8,7 @@ every figure.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,3 +159,19 @@ class Results:
     facets: tuple[Facet, ...] = ()
     """In the order of `FacetName`; without those that the index knows nothing of."""
     index_version: str = ""
+
+
+class Search(Protocol):
+    """What answers queries: `figclip.serving.search.FigureSearch`, or a test's few figures.
+
+    Every method raises `ApiError`: 400 where the query is at fault, 404 where the index has no
+    such figure, 503 where the index or the encoder does not answer.
+    """
+
+    async def find(self, query: Query) -> Results: ...
+
+    async def figure(self, pair_id: str) -> Found: ...
+
+    async def picture(self, pair_id: str) -> bytes:
+        """The figure's thumbnail, a JPEG file."""
+        ...
