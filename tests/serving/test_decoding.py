@@ -39,7 +39,13 @@ def expected(data: bytes) -> np.ndarray:
 
 
 def test_the_levels_are_those_of_the_evaluation_recipe(decoders: Decoders):
-    for kind, mode in (("PNG", "RGB"), ("JPEG", "RGB"), ("WEBP", "RGB"), ("GIF", "P"), ("PNG", "L")):
+    for kind, mode in (
+        ("PNG", "RGB"),
+        ("JPEG", "RGB"),
+        ("WEBP", "RGB"),
+        ("GIF", "P"),
+        ("PNG", "L"),
+    ):
         data = image_bytes(kind, (90, 61), mode=mode)
         np.testing.assert_array_equal(decoders.decode_now(data), expected(data))
 

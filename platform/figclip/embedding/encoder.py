@@ -1,7 +1,7 @@
 """An encoder at work: pictures and texts in, unit vectors out."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +102,25 @@ class Encoder:
             device=device,
             precision=precision,
         )
+
+    def only(
+        self,
+        tower: Literal["text", "image"],
+        *,
+        run_by: Callable[[nn.Module], nn.Module] | None = None,
+    ) -> "Encoder":
+        """An encoder without the other tower, and this one as `run_by` makes it."""
+        text, visual = self._clip.text, self._clip.visual
+        kept = text if tower == "text" else visual
+        made = kept if run_by is None else run_by(kept)
+        absent = nn.Identity()
+        found = copy.copy(self)
+        found._clip = TwoTowers(
+            absent if tower == "text" else made,
+            made if tower == "text" else absent,
+            self._clip.logit_scale.detach(),
+        ).requires_grad_(False)
+        return found
 
     def image_tower(self) -> "ImageTower":
         """A copy of the part that sees pictures, to be trained; the encoder stays as it is."""

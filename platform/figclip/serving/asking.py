@@ -6,16 +6,16 @@ One `Asking` a model stands in every gateway. No Ray here: a model is a callable
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from figclip.config import Config
-from figclip.serving.transit import Answers
 from figclip.serving.batching import Batcher, DeadlinePassed, Pending, QueueFull, Room
 from figclip.serving.once import Once, VectorCache
 from figclip.serving.protocol import ApiError, Refusal, Vector
+from figclip.serving.transit import Answers
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class _Kind(Generic[Item]):
         cache: VectorCache | None,
         clock: Callable[[], float],
     ) -> None:
-        self._call = call
+        self._call: Call[Item] = call
         self._config = config
         self._clock = clock
         self._batcher: Batcher[tuple[Item, float], Vector | Refusal] = Batcher(
@@ -121,7 +121,9 @@ class _Kind(Generic[Item]):
             except ModelGone:
                 if not left:
                     raise
-                log.warning("a model's replica has gone with %d items: they are asked anew", len(items))
+                log.warning(
+                    "a model's replica has gone with %d items: they are asked anew", len(items)
+                )
                 await asyncio.sleep(PAUSE_S)
         raise AssertionError("there is at least one try")
 

@@ -89,7 +89,7 @@ class Once(Generic[Item]):
 
         `count` is told of every event: `hit`, `shared` and `miss`, and of how many items.
         """
-        self._submit = submit
+        self._submit: Callable[[Item, float], Pending[Vector | Refusal]] = submit
         self._model = model
         self._cache = cache
         self._shares = shares

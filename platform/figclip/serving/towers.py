@@ -15,10 +15,10 @@ import numpy as np
 from pydantic import PositiveInt
 
 from figclip.config import Config
-from figclip.serving.transit import Answer, Answers, packed
 from figclip.serving.batching import Batcher, DeadlinePassed, Room
 from figclip.serving.decoding import Decoders
 from figclip.serving.protocol import Refusal, Vector
+from figclip.serving.transit import Answer, Answers, packed
 
 if TYPE_CHECKING:
     from torch import Tensor

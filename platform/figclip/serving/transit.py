@@ -30,9 +30,7 @@ class Answers:
 
     def unpacked(self) -> list[Answer]:
         """An answer an item; the vectors are rows of one array."""
-        rows = zip(
-            self.vectors, self.num_tokens.tolist(), self.is_truncated.tolist(), strict=True
-        )
+        rows = zip(self.vectors, self.num_tokens.tolist(), self.is_truncated.tolist(), strict=True)
         return [
             self.faults[place] if place in self.faults else Vector(values, num_tokens, is_cut)
             for place, (values, num_tokens, is_cut) in enumerate(rows)
