@@ -1,9 +1,9 @@
-"""The process that decodes pictures: `python -m figclip.serving.decoding_child SOCKET MEMORY RECIPE`.
+"""A process that decodes pictures: `-m figclip.serving.decoding_child SOCKET MEMORY RECIPE`.
 
 It reads pictures from a socket, each after its length, and answers each with a word of one byte and
 what belongs to it: the levels of the square, or why there are none. Everything that strangers sent
 is parsed here and nowhere else; the process has a limit of memory, and may be killed at any time.
-Pillow and numpy are all that it imports, so that another one stands ready in a fraction of a second.
+Pillow and numpy are all that it imports, so that another one is ready at once.
 """
 
 import ctypes

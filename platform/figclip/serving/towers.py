@@ -1,4 +1,4 @@
-"""A model at work in a replica: texts in batches by tokens, pictures decoded and in batches by count.
+"""A model at work in a replica: texts in batches by tokens, decoded pictures by their count.
 
 No Ray here. Torch runs in one thread of its own and the loop answers all the while; what has to be
 prepared (tokens, decoded pictures) is prepared while the batch before it is under way.
