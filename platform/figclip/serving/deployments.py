@@ -20,11 +20,15 @@ from figclip.embedding.index import open_index
 from figclip.serving.api import (
     EmbedImages,
     EmbedTexts,
+    Intake,
+    Model,
+    Models,
     embedding_probe,
     embeddings_router,
     health_router,
     json_app,
 )
+from figclip.serving.comparing import comparing_router
 from figclip.serving.limits import ImageFault, Limits, decode_image
 from figclip.serving.page import search_app
 from figclip.serving.protocol import ApiError, ModelCard, Refusal, Vector
@@ -138,8 +142,10 @@ class _Gateway:
 class EmbeddingsGateway(_Gateway):
     def __init__(self, encoder: DeploymentHandle, model: ModelCard, limits: Limits) -> None:
         embed_texts, embed_images = calls_of(encoder)
+        models = Models([Model(model, embed_texts, embed_images)])
         self.routes = json_app(
-            embeddings_router(model, embed_texts, embed_images, limits=limits),
+            embeddings_router(models, intake=Intake(limits)),
+            comparing_router(models, intake=Intake(limits)),
             health_router(embedding_probe(embed_texts, embed_images)),
             title="figclip embeddings",
         )
@@ -234,21 +240,21 @@ def encoder_source(store: Store, encoder: str) -> Folder | str:
 
 def model_card(store: Store, encoder: str) -> ModelCard:
     """How `/v1/models` shows an encoder; one that is not published is opened for it."""
-    from figclip.models.clip import ClipConfig
     from figclip.models.opening import open_model
-    from figclip.models.weights import CONFIG_FILE
 
     source = encoder_source(store, encoder)
+    opened = open_model(source)
     if isinstance(source, str):
-        name, created, config = encoder, datetime.now(UTC), open_model(source).config
+        name, created = encoder, datetime.now(UTC)
     else:
-        name, config = f"encoder@{encoder}", ClipConfig.from_json(source.read(CONFIG_FILE))
+        name = f"encoder@{encoder}"
         created = datetime.fromisoformat(store.manifest("encoder", encoder).created)
     return ModelCard(
         id=name,
         created=int(created.timestamp()),
-        dim=config.embed_dim,
-        context_length=config.text.context_length,
+        dim=opened.config.embed_dim,
+        context_length=opened.config.text.context_length,
+        logit_scale=float(opened.clip.logit_scale.detach().exp()),
     )
 
 
