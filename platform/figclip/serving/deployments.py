@@ -18,8 +18,17 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from figclip.embedding.index.opened import open_index
-from figclip.serving.api import embedding_probe, embeddings_router, health_router, json_app
+from figclip.serving.api import (
+    Intake,
+    Model,
+    Models,
+    embeddings_router,
+    health_router,
+    json_app,
+    models_probe,
+)
 from figclip.serving.asking import Asking, AskingConfig, Call, ModelGone
+from figclip.serving.comparing import comparing_router
 from figclip.serving.decoding import DecodingConfig
 from figclip.serving.holder import IndexHolder
 from figclip.serving.limits import Limits
@@ -120,10 +129,11 @@ class _Gateway:
 
 class EmbeddingsGateway(_Gateway):
     def __init__(self, bound: Sequence[Bound], limits: Limits, machines: Machines) -> None:
-        [(card, asking)] = asking_of(bound, machines)
+        models = models_of(bound, machines)
         self.routes = json_app(
-            embeddings_router(card, asking.embed_texts, asking.embed_images, limits=limits),
-            health_router(embedding_probe(asking.embed_texts, asking.embed_images)),
+            embeddings_router(models, intake=Intake(limits)),
+            comparing_router(models, intake=Intake(limits)),
+            health_router(models_probe(models)),
             title="figclip embeddings",
         )
 
@@ -141,36 +151,36 @@ class SearchGateway(_Gateway):
         about: str,
         num_results: int,
     ) -> None:
-        [(_, asking)] = asking_of([bound], machines)
+        models = models_of([bound], machines)
+        model = models.find(bound.card.id)
         store = Store(store_url)
         holder = IndexHolder(lambda version: open_index(store, version), index_version)
         self.routes = search_app(
-            FigureSearch(holder, asking.embed_texts, asking.embed_images, limits),
-            health_router(embedding_probe(asking.embed_texts, asking.embed_images)),
+            FigureSearch(holder, model.embed_texts, model.embed_images, limits),
+            health_router(models_probe(models)),
             about=about,
             num_results=num_results,
         )
 
 
-def asking_of(bound: Sequence[Bound], machines: Machines) -> list[tuple[ModelCard, Asking]]:
+def models_of(bound: Sequence[Bound], machines: Machines) -> Models:
     """Each model with its way in; all share one cache."""
     config = machines.asking
     cache = VectorCache(config.cache_bytes) if config.cache_bytes else None
-    return [
-        (
-            one.card,
-            Asking(
-                text_call(one.texts),
-                image_call(one.images),
-                config,
-                model=f"{one.card.id}@{one.card.created}",
-                text_replicas=machines.text_replicas,
-                image_replicas=machines.image_replicas,
-                cache=cache,
-            ),
-        )
-        for one in bound
-    ]
+    return Models(_model(one, machines, cache) for one in bound)
+
+
+def _model(bound: Bound, machines: Machines, cache: VectorCache | None) -> Model:
+    asking = Asking(
+        text_call(bound.texts),
+        image_call(bound.images),
+        machines.asking,
+        model=f"{bound.card.id}@{bound.card.created}",
+        text_replicas=machines.text_replicas,
+        image_replicas=machines.image_replicas,
+        cache=cache,
+    )
+    return Model(bound.card, asking.embed_texts, asking.embed_images)
 
 
 def text_call(replicas: DeploymentHandle) -> Call[str]:

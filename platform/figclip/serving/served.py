@@ -59,22 +59,21 @@ def several(store_url: str, encoders: Sequence[str], *, backend: Backend) -> lis
 
 def model_card(served: Served) -> ModelCard:
     """How `/v1/models` shows an encoder; one that is not published is opened for it."""
-    from figclip.models.clip import ClipConfig
     from figclip.models.opening import open_model
-    from figclip.models.weights import CONFIG_FILE
 
     source = served.source()
+    opened = open_model(source)
     if isinstance(source, str):
-        created, config = datetime.now(UTC), open_model(source).config
+        created = datetime.now(UTC)
     else:
-        config = ClipConfig.from_json(source.read(CONFIG_FILE))
         manifest = Store(served.store_url).manifest("encoder", served.encoder)
         created = datetime.fromisoformat(manifest.created)
     return ModelCard(
         id=served.name,
         created=int(created.timestamp()),
-        dim=config.embed_dim,
-        context_length=config.text.context_length,
+        dim=opened.config.embed_dim,
+        context_length=opened.config.text.context_length,
+        logit_scale=float(opened.clip.logit_scale.detach().exp()),
     )
 
 
