@@ -1,4 +1,4 @@
-"""Our side of the benchmark of serving: Ray, HAProxy and the embeddings service in one process tree.
+"""Our side of the benchmark of serving: Ray, HAProxy and the service, in one tree of processes.
 
 `python -m jobs.benchmarks.serve_side FOLDER WORDS`: WORDS is the service's arguments, as JSON. It
 says its port when the service is ready, and ends when its standard input does. Ports and folders

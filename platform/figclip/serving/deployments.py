@@ -8,6 +8,7 @@ calls (`figclip.serving.towers`); pictures are decoded beside the replica, in pr
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -18,13 +19,29 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from figclip.embedding.index import open_index
-from figclip.serving.api import embedding_probe, embeddings_router, health_router, json_app
+from figclip.serving.api import (
+    Intake,
+    Model,
+    Models,
+    Probe,
+    embeddings_router,
+    health_router,
+    json_app,
+    models_probe,
+)
 from figclip.serving.asking import Asking, AskingConfig, Call, ModelGone
+from figclip.serving.comparing import comparing_router
 from figclip.serving.decoding import DecodingConfig
+from figclip.serving.door import DoorConfig
+from figclip.serving.fetching import FetchConfig
+from figclip.serving.keys import KeyRing
 from figclip.serving.limits import Limits
+from figclip.serving.listening import refuse_exposed_here
+from figclip.serving.meter import Meter
 from figclip.serving.once import VectorCache
 from figclip.serving.page import search_app
 from figclip.serving.protocol import ModelCard
+from figclip.serving.ray_meter import RayMeter
 from figclip.serving.search import FigureSearch
 from figclip.serving.served import Served, model_card, open_images, open_texts
 from figclip.serving.towers import BatchConfig
@@ -60,12 +77,32 @@ class Machines:
     asking: AskingConfig
 
 
+@dataclass(frozen=True)
+class Access:
+    """Who may ask for how much."""
+
+    keys: str | None
+    """The file of keys; without it everybody may ask, who is on this machine."""
+    door: DoorConfig
+    fetch: FetchConfig
+    limits: Limits
+
+    def ring(self) -> KeyRing | None:
+        """`UsageError` where the file is none, or there is none and other machines reach us."""
+        refuse_exposed_here(has_keys=self.keys is not None)
+        return None if self.keys is None else KeyRing(Path(self.keys))
+
+
 class TextReplica:
     """Embeds the texts of one model."""
 
     def __init__(self, served: Served, machines: Machines) -> None:
         self._model: TextModel = open_texts(
-            served, machines.batches, threads=machines.threads, on_gpu=machines.gpus > 0
+            served,
+            machines.batches,
+            threads=machines.threads,
+            on_gpu=machines.gpus > 0,
+            meter=RayMeter(),
         )
 
     async def check_health(self) -> None:
@@ -87,6 +124,7 @@ class ImageReplica:
             limits,
             threads=machines.threads,
             on_gpu=machines.gpus > 0,
+            meter=RayMeter(),
         )
 
     async def check_health(self) -> None:
@@ -118,12 +156,20 @@ class _Gateway:
 
 
 class EmbeddingsGateway(_Gateway):
-    def __init__(self, bound: Sequence[Bound], limits: Limits, machines: Machines) -> None:
-        [(card, asking)] = asking_of(bound, machines)
+    def __init__(self, bound: Sequence[Bound], access: Access, machines: Machines) -> None:
+        meter = RayMeter()
+        asking = asking_of(bound, machines, meter)
+        models = Models(Model(card, one.embed_texts, one.embed_images) for card, one in asking)
+        intake = Intake(access.limits, access.fetch)
         self.routes = json_app(
-            embeddings_router(card, asking.embed_texts, asking.embed_images, limits=limits),
-            health_router(embedding_probe(asking.embed_texts, asking.embed_images)),
+            embeddings_router(models, intake=intake),
+            comparing_router(models, intake=intake),
+            health_router(fresh_probe(asking)),
             title="figclip embeddings",
+            scope="embed",
+            config=access.door,
+            keys=access.ring(),
+            meter=meter,
         )
 
 
@@ -135,22 +181,33 @@ class SearchGateway(_Gateway):
         bound: Bound,
         store_url: str,
         index_version: str,
-        limits: Limits,
+        access: Access,
         machines: Machines,
         about: str,
         num_results: int,
     ) -> None:
-        [(_, asking)] = asking_of([bound], machines)
+        meter = RayMeter()
+        [(card, one)] = asking_of([bound], machines, meter)
         index = open_index(Store(store_url), index_version)
+        refuse_exposed_here(has_keys=access.keys is not None)
         self.routes = search_app(
-            FigureSearch(index, asking.embed_texts, asking.embed_images, limits),
-            health_router(embedding_probe(asking.embed_texts, asking.embed_images)),
+            FigureSearch(index, one.embed_texts, one.embed_images, access.limits),
+            health_router(fresh_probe([(card, one)])),
             about=about,
             num_results=num_results,
         )
 
 
-def asking_of(bound: Sequence[Bound], machines: Machines) -> list[tuple[ModelCard, Asking]]:
+def fresh_probe(asking: Sequence[tuple[ModelCard, Asking]]) -> Probe:
+    """Of every model; nothing that was kept is taken for an answer."""
+    return models_probe(
+        Models(Model(card, one.embed_texts_anew, one.embed_images_anew) for card, one in asking)
+    )
+
+
+def asking_of(
+    bound: Sequence[Bound], machines: Machines, meter: Meter
+) -> list[tuple[ModelCard, Asking]]:
     """Each model with its way in; all share one cache."""
     config = machines.asking
     cache = VectorCache(config.cache_bytes) if config.cache_bytes else None
@@ -165,6 +222,7 @@ def asking_of(bound: Sequence[Bound], machines: Machines) -> list[tuple[ModelCar
                 text_replicas=machines.text_replicas,
                 image_replicas=machines.image_replicas,
                 cache=cache,
+                meter=meter,
             ),
         )
         for one in bound
@@ -194,11 +252,12 @@ async def _answer(method: Any, items: Any, left_s: list[float]) -> Answers:
 
 
 def embeddings_application(
-    models: Sequence[Served], *, machines: Machines, limits: Limits
+    models: Sequence[Served], *, machines: Machines, access: Access
 ) -> Application:
     """`/v1/embeddings` of these models; `UsageError` where one is not to be opened."""
-    bound = [_bound(served, machines, limits) for served in models]
-    return _gateway(EmbeddingsGateway, machines).bind(bound, limits, machines)
+    access.ring()
+    bound = [_bound(served, machines, access.limits) for served in models]
+    return _gateway(EmbeddingsGateway, machines).bind(bound, access, machines)
 
 
 def search_application(
@@ -207,7 +266,7 @@ def search_application(
     *,
     index_version: str,
     machines: Machines,
-    limits: Limits,
+    access: Access,
     num_results: int,
 ) -> Application:
     """The search page and `/api/search`; `UsageError` where an artifact is not published."""
@@ -215,10 +274,10 @@ def search_application(
     num_figures = store.manifest("index", index_version).counts["num_figures"]
     about = f"{num_figures:,} figures · index {index_version} · {model.name}"
     return _gateway(SearchGateway, machines).bind(
-        _bound(model, machines, limits),
+        _bound(model, machines, access.limits),
         store.url,
         index_version,
-        limits,
+        access,
         machines,
         about,
         num_results,

@@ -11,6 +11,7 @@ from figclip.config import UsageError
 from figclip.embedding.ways import Backend, Tower
 from figclip.serving.decoding import Decoders, DecodingConfig, Recipe
 from figclip.serving.limits import MAGIC, Limits
+from figclip.serving.meter import Meter
 from figclip.serving.protocol import ModelCard
 from figclip.serving.towers import BatchConfig, ImageModel, TextModel
 from figclip.store import Folder, Store
@@ -59,29 +60,28 @@ def several(store_url: str, encoders: Sequence[str], *, backend: Backend) -> lis
 
 def model_card(served: Served) -> ModelCard:
     """How `/v1/models` shows an encoder; one that is not published is opened for it."""
-    from figclip.models.clip import ClipConfig
     from figclip.models.opening import open_model
-    from figclip.models.weights import CONFIG_FILE
 
     source = served.source()
+    opened = open_model(source)
     if isinstance(source, str):
-        created, config = datetime.now(UTC), open_model(source).config
+        created = datetime.now(UTC)
     else:
-        config = ClipConfig.from_json(source.read(CONFIG_FILE))
         manifest = Store(served.store_url).manifest("encoder", served.encoder)
         created = datetime.fromisoformat(manifest.created)
     return ModelCard(
         id=served.name,
         created=int(created.timestamp()),
-        dim=config.embed_dim,
-        context_length=config.text.context_length,
+        dim=opened.config.embed_dim,
+        context_length=opened.config.text.context_length,
+        logit_scale=float(opened.clip.logit_scale.detach().exp()),
     )
 
 
 def open_texts(
-    served: Served, batches: BatchConfig, *, threads: int, on_gpu: bool = False
+    served: Served, batches: BatchConfig, *, threads: int, on_gpu: bool = False, meter: Meter
 ) -> TextModel:
-    return TextModel(_opened(served, "text", threads=threads, on_gpu=on_gpu), batches)
+    return TextModel(_opened(served, "text", threads=threads, on_gpu=on_gpu), batches, meter=meter)
 
 
 def open_images(
@@ -92,10 +92,11 @@ def open_images(
     *,
     threads: int,
     on_gpu: bool = False,
+    meter: Meter,
 ) -> ImageModel:
     encoder = _opened(served, "image", threads=threads, on_gpu=on_gpu)
     recipe = Recipe(encoder.pixels.square, max_pixels=limits.image_pixels, formats=tuple(MAGIC))
-    return ImageModel(encoder, batches, Decoders(recipe, decoding))
+    return ImageModel(encoder, batches, Decoders(recipe, decoding), meter=meter)
 
 
 def _opened(served: Served, tower: Tower, *, threads: int, on_gpu: bool) -> "Encoder":
