@@ -34,7 +34,7 @@ def parity(num_items: int = NUM_ITEMS) -> Figures:
     figures: Figures = {}
     for tower in ("text", "image"):
         for backend in BACKENDS:
-            cosine, difference = compared(plain, backend, tower, num_items)  # type: ignore[arg-type]
+            cosine, difference = compared(plain, backend, tower, num_items)  
             figures[f"parity_{tower}_{backend}"] = cosine
             figures[f"batch_difference_{tower}_{backend}_per_million"] = 1e6 * difference
     return figures
@@ -44,14 +44,18 @@ def compared(plain: Encoder, backend: Backend, tower: Tower, num_items: int) -> 
     """The least cosine with the plain model, each item alone there; and the greatest difference of
     a component between an item alone and in a batch, both by the backend."""
     found = with_backend(plain, backend, tower=tower)
-    embed, items = (_texts, texts(num_items, plain.context_length))
-    if tower == "image":
-        embed, items = _levels, squares(num_items, plain.pixels.size)
+    embed, items = _sample(plain, tower, num_items)
     expected = np.concatenate([embed(plain, items[n : n + 1]) for n in range(num_items)])
     batched = np.concatenate([embed(found, items[part]) for part in batches(num_items)])
     alone = [embed(found, items[n : n + 1]) for n in range(min(NUM_ALONE, num_items))]
     difference = np.abs(np.concatenate(alone) - batched[: len(alone)]).max()
     return float((batched * expected).sum(axis=1).min()), float(difference)
+
+
+def _sample(plain: Encoder, tower: Tower, number: int) -> tuple[Embed, Any]:
+    if tower == "text":
+        return _texts, texts(number, plain.context_length)
+    return _levels, squares(number, plain.pixels.size)
 
 
 def batches(num_items: int) -> Iterator[slice]:
