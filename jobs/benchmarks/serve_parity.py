@@ -34,7 +34,7 @@ def parity(num_items: int = NUM_ITEMS) -> Figures:
     figures: Figures = {}
     for tower in ("text", "image"):
         for backend in BACKENDS:
-            cosine, difference = compared(plain, backend, tower, num_items)  
+            cosine, difference = compared(plain, backend, tower, num_items)
             figures[f"parity_{tower}_{backend}"] = cosine
             figures[f"batch_difference_{tower}_{backend}_per_million"] = 1e6 * difference
     return figures

@@ -13,7 +13,7 @@ from figclip.embedding import backends
 from figclip.embedding.backends import check_parity, sample_texts, with_backend
 from figclip.embedding.encoder import Encoder
 from figclip.embedding.ways import Backend, Tower
-from figclip.models.clip import Clip, ClipConfig
+from figclip.models.clip import ClipConfig
 from figclip.models.text import TextConfig
 from figclip.models.vision import VisionConfig
 from jobs.benchmarks.serve_parity import compared, encoder_of, parity

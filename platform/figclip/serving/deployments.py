@@ -18,7 +18,7 @@ from ray.serve import Application, Deployment
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
-from figclip.embedding.index import open_index
+from figclip.embedding.index.opened import open_index
 from figclip.serving.api import (
     Intake,
     Model,
@@ -34,6 +34,7 @@ from figclip.serving.comparing import comparing_router
 from figclip.serving.decoding import DecodingConfig
 from figclip.serving.door import DoorConfig
 from figclip.serving.fetching import FetchConfig
+from figclip.serving.holder import IndexHolder
 from figclip.serving.keys import KeyRing
 from figclip.serving.limits import Limits
 from figclip.serving.listening import refuse_exposed_here
@@ -188,10 +189,11 @@ class SearchGateway(_Gateway):
     ) -> None:
         meter = RayMeter()
         [(card, one)] = asking_of([bound], machines, meter)
-        index = open_index(Store(store_url), index_version)
+        store = Store(store_url)
+        holder = IndexHolder(lambda version: open_index(store, version), index_version)
         refuse_exposed_here(has_keys=access.keys is not None)
         self.routes = search_app(
-            FigureSearch(index, one.embed_texts, one.embed_images, access.limits),
+            FigureSearch(holder, one.embed_texts, one.embed_images, access.limits),
             health_router(fresh_probe([(card, one)])),
             about=about,
             num_results=num_results,
