@@ -17,7 +17,8 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from figclip.corpus.ingest import ingest
 from figclip.corpus.rules import CorpusConfig
 from figclip.embedding.bulk import embed
-from figclip.embedding.index import IndexConfig, build_index
+from figclip.embedding.index.build import build_index
+from figclip.embedding.index.tuning import IndexConfig
 from figclip.evaluation.report import EvaluationConfig, evaluate
 from figclip.evaluation.retrieval import validate
 from figclip.inputs.corpora import CorpusShare, words_of
@@ -29,7 +30,7 @@ from figclip.store import Manifest, Store
 from figclip.tasks import Workers
 from figclip.training.pretrain import pretrain
 from figclip.training.recipe import PretrainConfig
-from jobs.entry import Job, joined_ray, keep_config, run
+from jobs.entry import Job, command_of, joined_ray, keep_config, run
 from jobs.miniature import open_miniature
 from jobs.presets import DEMO, SMOKE
 from jobs.recipes import fitted, mixed
@@ -118,6 +119,7 @@ def main(config: QuickstartJob) -> None:
         pairs_version=v,
         version=v,
         config=config.evaluation,
+        command=command_of("quickstart", "demo", config, PRESETS["demo"]),
         beside=beside,
     )
     keep_config(store, "evaluation", v, "quickstart", config)

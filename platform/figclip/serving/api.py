@@ -3,6 +3,7 @@
 import asyncio
 import io
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -367,12 +368,15 @@ class _SharedProbe:
 
 
 def embedding_probe(embed_texts: EmbedTexts, embed_images: EmbedImages) -> Probe:
-    """A probe that embeds a word and a small picture, and fails where either is refused."""
-    picture = io.BytesIO()
-    Image.new("RGB", (8, 8), "gray").save(picture, "PNG")
+    """A probe that embeds a word and a small picture, and fails where either is refused.
+
+    Both are new each time, so that no cache answers for the model.
+    """
 
     async def probe() -> None:
-        both: list[str | bytes] = ["ready", picture.getvalue()]
+        picture = io.BytesIO()
+        Image.frombytes("L", (8, 8), os.urandom(64)).save(picture, "PNG")
+        both: list[str | bytes] = [f"ready {os.urandom(8).hex()}", picture.getvalue()]
         await embed_items(both, embed_texts, embed_images, param="probe")
 
     return probe
