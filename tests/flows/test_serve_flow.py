@@ -16,7 +16,8 @@ from foreign_models import OfOpenClip, OfTransformers
 from tiny import drawn, publish_tiny_embeddings, publish_tiny_encoder, publish_tiny_pairs
 
 from figclip.embedding.encoder import Encoder
-from figclip.embedding.index import IndexConfig, build_index
+from figclip.embedding.index.build import build_index
+from figclip.embedding.index.tuning import IndexConfig
 from figclip.embedding.vectors import read_table, split_files
 from figclip.schema import SPLITS
 from figclip.store import Store

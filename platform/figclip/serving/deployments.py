@@ -16,7 +16,7 @@ from ray.serve import Application, Deployment
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
-from figclip.embedding.index import open_index
+from figclip.embedding.index.opened import open_index
 from figclip.serving.api import (
     EmbedImages,
     EmbedTexts,

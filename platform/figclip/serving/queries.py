@@ -8,41 +8,29 @@ every figure.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-Part = Literal["figure", "panel"]
-"""A whole figure, or one panel that was cut from a compound figure."""
+from figclip.embedding.index.filters import Facet, FacetName, FacetValue, Filters, Part
 
-FacetName = Literal["license", "year", "journal", "image_type", "article_type", "part"]
-"""The columns that can be filtered by and counted, in the order in which they are shown."""
+__all__ = [
+    "Facet",
+    "FacetName",
+    "FacetValue",
+    "Filters",
+    "Found",
+    "Part",
+    "Query",
+    "Results",
+    "Search",
+    "Span",
+    "Weights",
+]
 
 Span = tuple[int, int]
 """`(start, end)` in characters of a text, end exclusive."""
-
-
-@dataclass(frozen=True)
-class Filters:
-    """What a figure must be. Values of one field are alternatives; fields must all hold.
-
-    An empty tuple and `None` ask for nothing. A value that the index does not know matches no
-    figure; filtering by a column that the index lacks is a 400 `ApiError` with the remedy.
-    """
-
-    licenses: tuple[str, ...] = ()
-    """Licence codes of the article: `CC BY`, `CC0`, ...; the empty text is an unknown licence."""
-    first_year: int | None = None
-    """Of publication, inclusive. A figure without a year is in no range."""
-    last_year: int | None = None
-    """Inclusive."""
-    journals: tuple[str, ...] = ()
-    image_types: tuple[str, ...] = ()
-    """Names of `figclip.embedding.taxonomy`, where the index knows types."""
-    article_types: tuple[str, ...] = ()
-    """As JATS has them: `research-article`, `case-report`, ..."""
-    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,26 +109,6 @@ class Found:
     """Words of `caption` that the text asked for, in order and apart from one another."""
     folded: tuple[str, ...] = ()
     """`pair_id`s of near-duplicates of this picture among what was found, the best first."""
-
-
-@dataclass(frozen=True)
-class FacetValue:
-    value: str
-    """What a filter takes (a year in digits); empty where the figure states none."""
-    count: int
-    """Figures with this value that pass all filters but those of this facet, so that a person sees
-    what choosing it as well would bring."""
-    is_chosen: bool = False
-    """Whether the query's filters name it."""
-
-
-@dataclass(frozen=True)
-class Facet:
-    name: FacetName
-    values: tuple[FacetValue, ...]
-    """The most frequent first, years the latest first; chosen ones are always among them."""
-    num_more: int = 0
-    """Values that were left out, because there are too many to show."""
 
 
 @dataclass(frozen=True)
