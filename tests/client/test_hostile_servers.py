@@ -60,7 +60,8 @@ def test_two_refusals_are_waited_out_as_the_server_asks():
         CLOSED,
         b"HTTP/1.1 200 OK\r\nContent-",
         reply(GOOD)[:-20],
-        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + reply(GOOD).partition(b"\r\n\r\n")[2][:-9],
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+        + reply(GOOD).partition(b"\r\n\r\n")[2][:-9],
         b"\x00\xff nonsense\r\n\r\n",
         reply(b"<html>", 502),
     ],

@@ -206,7 +206,11 @@ class Client:
         try:
             if self._local is not None:
                 return [*self._local.rows([item for _, item in items])]
-            return [*rows_of(self._sender.post("/v1/embeddings", self._body(items, modality)), len(items))]
+            return [
+                *rows_of(
+                    self._sender.post("/v1/embeddings", self._body(items, modality)), len(items)
+                )
+            ]
         except ServiceError as error:
             place = place_of(error, len(items))
             if place is not None:

@@ -33,9 +33,7 @@ def neighbours_of(answer: Any) -> Neighbours:
     )
 
 
-def blended(
-    parts: Mapping[str, Vectors], weights: Mapping[str, float]
-) -> tuple[Vectors, float]:
+def blended(parts: Mapping[str, Vectors], weights: Mapping[str, float]) -> tuple[Vectors, float]:
     """A unit vector and its weight, by which figures rank as by the parts with theirs.
 
     The parts are unit vectors; a weight that is not named is 1.

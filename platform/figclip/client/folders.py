@@ -53,7 +53,9 @@ class FolderPicture:
     modified_ns: int
 
 
-def embed_folder(client: Client, folder: Path, out: Path, *, shows_progress: bool = True) -> Outcome:
+def embed_folder(
+    client: Client, folder: Path, out: Path, *, shows_progress: bool = True
+) -> Outcome:
     """Write `out`: `id` (the path below `folder`) and `vector` of every picture there, by id.
 
     What an earlier call has embedded by the same model is taken over, unless the picture has

@@ -11,7 +11,14 @@ if TYPE_CHECKING:
 Picture: TypeAlias = Union[Path, bytes, bytearray, memoryview, "Image"]
 """A text is a `str`: the path of a picture must be a `Path`."""
 
-KINDS = {b"\xff\xd8": "jpeg", b"\x89P": "png", b"RI": "webp", b"GI": "gif", b"II": "tiff", b"MM": "tiff"}
+KINDS = {
+    b"\xff\xd8": "jpeg",
+    b"\x89P": "png",
+    b"RI": "webp",
+    b"GI": "gif",
+    b"II": "tiff",
+    b"MM": "tiff",
+}
 PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 
 

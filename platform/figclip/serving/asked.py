@@ -1,7 +1,9 @@
 """What the page was asked: its address (or form) read, and written again with something changed.
 
-    ?q=words&figure=PAIR_ID&mix=30&by=pictures&license=CC+BY&from=2015&to=2020&journal=...&type=...
-    &article=...&part=panel&page=2
+    ?q=words&like=PAIR_ID&mix=30&by=pictures&license=CC+BY&first_year=2015&last_year=2020&journal=...
+    &image_type=...&article_type=...&part=panel&page=2
+
+Names that `/api/search` has as well mean the same there.
 
 A picture is in no address: a form carries its vector and a small preview from answer to answer.
 """
@@ -21,12 +23,13 @@ from figclip.serving.queries import FacetName, Filters, Part, Query, Weights
 
 CHOICES: dict[str, tuple[FacetName, str]] = {
     "license": ("license", "licenses"),
-    "type": ("image_type", "image_types"),
+    "image_type": ("image_type", "image_types"),
     "journal": ("journal", "journals"),
-    "article": ("article_type", "article_types"),
+    "article_type": ("article_type", "article_types"),
     "part": ("part", "parts"),
 }
-"""Name in the address → the facet, and the field of `Filters`; years are `from` and `to`."""
+"""Name in the address → the facet, and the field of `Filters`; the years are two
+names of their own."""
 
 PICTURES = "pictures"
 """`by=pictures`: by what pictures show alone, not by the words of captions as well."""
@@ -83,10 +86,10 @@ def asked_of(pairs: Iterable[tuple[str, str]]) -> Asked:
     unknown = set(chosen["parts"]) - set(get_args(Part))
     if unknown:
         raise ApiError(400, "part: there are figures and panels", param="part", code="invalid_part")
-    years = {"first_year": _year(last, "from"), "last_year": _year(last, "to")}
+    years = {"first_year": _year(last, "first_year"), "last_year": _year(last, "last_year")}
     return Asked(
         text=last.get("q", "").strip(),
-        figure=last.get("figure", ""),
+        figure=last.get("like", ""),
         vector=_matching(last, "vector", VECTOR),
         preview=_matching(last, "preview", PREVIEW),
         mix=_number(last, "mix", default=EVEN_MIX, least=0, most=100),
@@ -112,7 +115,10 @@ def _number(last: Mapping[str, str], name: str, *, default: int, least: int, mos
         return default
     if not (text.isascii() and text.isdigit() and len(text) < 6 and least <= int(text) <= most):
         raise ApiError(
-            400, f"{name}: must be a number from {least} to {most:,}", param=name, code=f"invalid_{name}"
+            400,
+            f"{name}: must be a number from {least} to {most:,}",
+            param=name,
+            code=f"invalid_{name}",
         )
     return int(text)
 
@@ -139,7 +145,7 @@ def pairs_of(asked: Asked) -> list[tuple[str, str]]:
     """The address's names and values, without what says nothing; no picture is among them."""
     pairs = [("q", asked.text)] if asked.text else []
     if asked.figure:
-        pairs.append(("figure", asked.figure))
+        pairs.append(("like", asked.figure))
     if asked.mix != EVEN_MIX and asked.text and asked.has_subject:
         pairs.append(("mix", str(asked.mix)))
     if not asked.by_words:
@@ -153,7 +159,7 @@ def filter_pairs(filters: Filters) -> list[tuple[str, str]]:
     pairs = []
     for name, (_, kept) in CHOICES.items():
         pairs += [(name, value) for value in getattr(filters, kept)]
-    years = (("from", filters.first_year), ("to", filters.last_year))
+    years = (("first_year", filters.first_year), ("last_year", filters.last_year))
     return pairs + [(name, str(year)) for name, year in years if year is not None]
 
 
@@ -195,8 +201,9 @@ def vector_of(text: str) -> NDArray[np.float32]:
         vector = np.zeros(0, np.float32)
     if not vector.size or not np.isfinite(vector).all() or not vector.any():
         raise ApiError(
-            400, "vector: the form was damaged: choose the picture again", param="vector", code="form"
+            400,
+            "vector: the form was damaged: choose the picture again",
+            param="vector",
+            code="form",
         )
     return vector
-
-

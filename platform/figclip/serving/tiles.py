@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
 
+from figclip.serving.exporting import article_url, doi_url
 from figclip.serving.queries import Found, Span
 
 CUT = 170
@@ -66,12 +67,14 @@ def tile_of(found: Found) -> Tile:
         reuse=reuse_of(found),
         license_words=found.license or "licence unknown",
         own_terms=". ".join(
-            words.strip(" .") for words in (found.figure_license, found.attribution) if words.strip(" .")
+            words.strip(" .")
+            for words in (found.figure_license, found.attribution)
+            if words.strip(" .")
         ),
         caption=tuple(pieces(caption, found.marks)),
         excerpt=_excerpt(caption, found.marks, excerpt) if excerpt else (),
         citation=citation_of(found),
-        image=image_path(found.pair_id),
+        image=picture_path(found.pair_id),
         article_url=article_url(found),
         doi_url=doi_url(found) or "",
         alike=found.folded,
@@ -127,7 +130,9 @@ def _excerpt(text: str, marks: Sequence[Span], span: Span) -> tuple[Piece, ...]:
     if end < len(text):
         gap = text.rfind(" ", start, end)
         end = end if gap <= start else gap
-    inside = [(max(a, start) - start, min(b, end) - start) for a, b in marks if a < end and b > start]
+    inside = [
+        (max(a, start) - start, min(b, end) - start) for a, b in marks if a < end and b > start
+    ]
     shown = pieces(text[start:end], inside)
     before = [Piece("… ")] if start else []
     after = [Piece("…")] if end < len(text) else []
@@ -152,14 +157,6 @@ def pieces(text: str, marks: Iterable[Span]) -> Iterator[Piece]:
         yield Piece(text[done:])
 
 
-def article_url(found: Found) -> str:
-    return f"https://pmc.ncbi.nlm.nih.gov/articles/{quote(found.pmcid)}/"
-
-
-def doi_url(found: Found) -> str | None:
-    return f"https://doi.org/{quote(found.doi)}" if found.doi else None
-
-
-def image_path(pair_id: str) -> str:
+def picture_path(pair_id: str) -> str:
     """Below the application's root."""
     return f"/images/{quote(pair_id)}"
