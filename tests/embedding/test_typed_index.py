@@ -104,8 +104,8 @@ def test_an_index_without_types_refuses_the_filter_and_says_what_to_do(store: St
 
 def test_a_type_that_is_none_is_refused_by_the_index(store: Store):
     built(store, "t")
+    hostile = Filters(image_types=("X-ray' OR 1 = 1",))
     with pytest.raises(UsageError, match="no image type"):
-        hostile = Filters(image_types=("X-ray' OR 1 = 1",))
         open_index(store, "i").search(unit_vectors(1, DIM)[0], filters=hostile)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from serving_fakes import image_bytes, unit
 
+from figclip.serving.limits import ImageFault, Limits, decode_image
 from figclip.serving.protocol import ApiError
 from figclip.serving.queries import Facet, FacetName, FacetValue, Found, Query, Results
 
@@ -57,6 +58,15 @@ class FakeSearch:
             facets=tuple(self._facets(query, admitted)) if query.facets else (),
             index_version="tiny",
         )
+
+    async def export(self, query: Query) -> Results:
+        return await self.find(replace(query, page=1, size=1_000))
+
+    async def image_vector(self, image: bytes) -> np.ndarray:
+        try:
+            return unit(decode_image(image, limits=Limits()).tobytes())
+        except ImageFault as error:
+            raise ApiError(400, f"image: {error}", param="image", code="bad_image") from error
 
     async def figure(self, pair_id: str) -> Found:
         for one in self.figures:

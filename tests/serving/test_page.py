@@ -9,10 +9,10 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from serving_fakes import FakeEncoder, image_bytes
+from serving_fakes import image_bytes
 
 from figclip.serving.limits import Limits
-from figclip.serving.page import EXAMPLES, search_app
+from figclip.serving.page import EXAMPLES, Page, page_app
 from figclip.serving.queries import Found
 
 EVIL = "<script>alert('x')</script><img src=x onerror=alert(1)> & \"quoted\""
@@ -21,13 +21,8 @@ BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
 def client_of(figures: list[Found], search: FakeSearch | None = None) -> TestClient:
-    app = search_app(
-        search or FakeSearch(figures),
-        FakeEncoder().embed_images,
-        limits=LIMITS,
-        about="60 figures",
-        num_results=12,
-    )
+    page = Page(search or FakeSearch(figures), limits=LIMITS, about="60 figures", size=12)
+    app = page_app(page)
     return TestClient(app, raise_server_exceptions=False, headers=BROWSER)
 
 
@@ -99,7 +94,9 @@ def test_each_figure_has_picture_caption_licence_attribution_and_links(client: T
     assert len(page.links("https://pmc.ncbi.nlm.nih.gov/articles/PMC")) == 24
     assert len(page.links("https://doi.org/10.1000/")) == 12
     assert len(page.all("span", **{"class": "badge free"})) == 12
-    cited = r"“Article \d+\.” Annals of Examples \(20\d\d\)\. Figure 1\. https://doi\.org/\S+ · CC BY"
+    cited = (
+        r"“Article \d+\.” Annals of Examples \(20\d\d\)\. Figure 1\. https://doi\.org/\S+ · CC BY"
+    )
     assert len(re.findall(cited, page.text)) == 12
 
 
@@ -508,10 +505,15 @@ def test_below_a_prefix_all_addresses_carry_it():
     client = TestClient(outer)
     like = quote(figure(1).pair_id)
     answer = client.post("/search/", files={"image": ("a.png", image_bytes())})
-    pages = [client.get("/search/?q=a&license=CC+BY").text, client.get(f"/search/?like={like}").text]
+    pages = [
+        client.get("/search/?q=a&license=CC+BY").text,
+        client.get(f"/search/?like={like}").text,
+    ]
     for page in (*pages, answer.text):
         own = re.findall(r'(?:href|src|action)="(/[^"]*)"', page)
         assert own
         assert all(address.startswith("/search/") for address in own)
-    picture = next(address for address in re.findall(r'src="([^"]*)"', pages[0]) if "/images/" in address)
+    picture = next(
+        address for address in re.findall(r'src="([^"]*)"', pages[0]) if "/images/" in address
+    )
     assert client.get(picture).headers["content-type"] == "image/jpeg"

@@ -80,10 +80,29 @@ def test_an_error_never_repeats_what_was_sent():
     assert "canary" not in json.dumps(caught.value.body())
 
 
-@pytest.mark.parametrize("values", [{}, {"text": "a", "pair_id": "b"}, {"text": "a", "image": "b"}])
-def test_a_search_has_exactly_one_query(values: dict):
-    with pytest.raises(ApiError, match="exactly one"):
+@pytest.mark.parametrize("values", [{}, {"hybrid": True, "licenses": ["CC0"]}])
+def test_a_search_has_a_query(values: dict):
+    with pytest.raises(ApiError, match="needs one of"):
         parse_request(SearchRequest, values)
+
+
+@pytest.mark.parametrize(
+    ("values", "param"),
+    [
+        ({"weights": {"text": -1}}, "weights.text"),
+        ({"weights": {"image": float("inf")}}, "weights.image"),
+        ({"first_year": 10_000}, "first_year"),
+        ({"parts": ["half"]}, "parts.0"),
+        ({"journals": ["x" * 501]}, "journals.0"),
+        ({"licenses": ["x"] * 101}, "licenses"),
+        ({"page": 0}, "page"),
+        ({"vector": []}, "vector"),
+    ],
+)
+def test_a_search_beyond_the_bounds_is_refused_by_name(values: dict, param: str):
+    with pytest.raises(ApiError) as refused:
+        parse_request(SearchRequest, {"text": "a", **values})
+    assert (refused.value.param or "").startswith(param)
 
 
 def test_base64_is_little_endian_float32_of_the_same_numbers():

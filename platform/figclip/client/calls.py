@@ -21,6 +21,8 @@ from figclip.client.rows import Row, Vectors, bad_answer, field_of, place_of, re
 from figclip.client.sending import Clock, Sender
 
 TOO_LARGE = 413
+_NAMES = {"figure": "pair_id"}
+"""Parts of a query that `/api/search` calls otherwise."""
 Item = str | Picture
 Numbered = tuple[int, str | bytes]
 """An item ready to be sent, and its place in the call."""
@@ -150,7 +152,7 @@ class Client:
 
         `weights` of `text`, `image`, `figure` and `vector` (1 where not named), `filters` as
         `/api/search` has them: `{"licenses": ["CC BY"], "first_year": 2015}`. Of a client with an
-        encoder neither the words nor the picture leave this machine.
+        encoder, that of the index, neither the words nor the picture leave this machine.
         """
         parts: dict[str, Any] = {
             "text": text or None,
@@ -163,12 +165,12 @@ class Client:
         if self._local is not None:
             given, weighed = self._private(given, weighed, hybrid=hybrid)
         body = {
-            **{name: _sendable(part) for name, part in given.items()},
-            "weights": {name: weight for name, weight in weighed.items() if name in given},
-            "filters": dict(filters or {}),
+            **dict(filters or {}),
+            **{_NAMES.get(name, name): _sendable(part) for name, part in given.items()},
+            "weights": {_NAMES.get(name, name): weighed[name] for name in weighed if name in given},
             "hybrid": hybrid,
             "page": page,
-            "size": size,
+            "k": size,
         }
         return neighbours_of(self._sender.post("/api/search", body))
 

@@ -25,6 +25,7 @@ from figclip.serving.api import (
     health_router,
     json_app,
 )
+from figclip.serving.holder import IndexHolder
 from figclip.serving.limits import ImageFault, Limits, decode_image
 from figclip.serving.page import search_app
 from figclip.serving.protocol import ApiError, ModelCard, Refusal, Vector
@@ -158,9 +159,10 @@ class SearchGateway(_Gateway):
         num_results: int,
     ) -> None:
         embed_texts, embed_images = calls_of(encoder)
-        index = open_index(Store(store_url), index_version)
+        store = Store(store_url)
+        holder = IndexHolder(lambda version: open_index(store, version), index_version)
         self.routes = search_app(
-            FigureSearch(index, embed_texts, embed_images, limits),
+            FigureSearch(holder, embed_texts, embed_images, limits),
             health_router(embedding_probe(embed_texts, embed_images)),
             about=about,
             num_results=num_results,

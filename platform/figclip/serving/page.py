@@ -23,7 +23,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.routing import get_route_path
 
-from figclip.serving.api import EmbedImages, embed_items, json_app, read_body
+from figclip.serving.api import json_app, read_body
 from figclip.serving.asked import (
     MOST_PAIRS,
     Asked,
@@ -38,7 +38,8 @@ from figclip.serving.limits import Limits, checked_file
 from figclip.serving.protocol import ApiError
 from figclip.serving.queries import Filters, Found, Results, Search
 from figclip.serving.refining import chips_of, groups_of, years_of
-from figclip.serving.search import thumbnail
+from figclip.serving.search import FigureSearch, thumbnail
+from figclip.serving.search_routes import search_router
 from figclip.serving.tiles import picture_path, name_of, tile_of
 
 log = logging.getLogger(__name__)
@@ -66,19 +67,18 @@ NOT_KEPT = {"Cache-Control": "no-store"}
 """Of answers that hold a private picture's preview: not even the browser is to keep them."""
 
 
-def search_app(
-    search: Search,
-    embed_images: EmbedImages,
-    *routers: APIRouter,
-    limits: Limits,
-    about: str,
-    num_results: int,
-) -> FastAPI:
-    """The page, the images, and `routers`; safe headers on every answer.
+def search_app(search: FigureSearch, *routers: APIRouter, about: str, num_results: int) -> FastAPI:
+    """The page, `/api/search`, the images, and `routers`; safe headers on every answer.
 
-    `about` is the line at the foot of the page; `num_results` is how many figures a page shows.
+    `about` is the line at the foot of the page; `num_results` is how many figures a search
+    answers with that names no number.
     """
-    page = Page(search, embed_images, limits=limits, about=about, size=num_results)
+    page = Page(search, limits=search.limits, about=about, size=num_results)
+    return page_app(page, search_router(search, num_results=num_results), *routers)
+
+
+def page_app(page: "Page", *routers: APIRouter) -> FastAPI:
+    """The page and `routers`."""
     app = json_app(page_router(page), *routers, title="figclip search")
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     for kind in (ApiError, RequestValidationError, HTTPException):
@@ -96,17 +96,9 @@ def search_app(
 class Page:
     """Questions → HTML."""
 
-    def __init__(
-        self,
-        search: Search,
-        embed_images: EmbedImages,
-        *,
-        limits: Limits,
-        about: str,
-        size: int,
-    ) -> None:
+    def __init__(self, search: Search, *, limits: Limits, about: str, size: int) -> None:
+        """`about` is the line at its foot, `size` how many figures it shows."""
         self._search = search
-        self._embed_images = embed_images
         self._limits = limits
         self._about = about
         self._size = size
@@ -144,12 +136,12 @@ class Page:
 
     async def _with_picture(self, asked: Asked, data: bytes) -> Asked:
         checked_file(data, limits=self._limits, param="image")
-        [vector] = await embed_items([data], _no_texts, self._embed_images, param="image")
+        vector = await self._search.image_vector(data)
         small = await asyncio.to_thread(thumbnail, data, limits=self._limits)
         return replace(
             asked,
             figure="",
-            vector=vector_text(vector.values),
+            vector=vector_text(vector),
             preview=base64.b64encode(small).decode(),
             page=1,
         )
@@ -158,9 +150,9 @@ class Page:
         return await self._search.picture(pair_id)
 
     async def every(self, asked: Asked) -> Results:
-        """All that an export holds: as many of the best as a search may give."""
-        query = query_of(replace(asked, page=1), size=self._limits.results)
-        return await self._search.find(replace(query, facets=False))
+        """All that an export holds."""
+        query = query_of(asked, size=self._size)
+        return await self._search.export(replace(query, facets=False))
 
     def for_people(self, answer: Any) -> Any:
         """A handler of errors that answers a browser with a page, and a program as before."""
@@ -278,7 +270,11 @@ def _subject(asked: Asked, figure: Found | None, *, root: str) -> dict[str, str]
     """The picture that was searched with."""
     if figure is not None:
         name = name_of(figure)
-        return {"image": root + picture_path(figure.pair_id), "alt": name, "caption": figure.caption}
+        return {
+            "image": root + picture_path(figure.pair_id),
+            "alt": name,
+            "caption": figure.caption,
+        }
     if asked.preview:
         image = f"data:image/jpeg;base64,{asked.preview}"
         return {"image": image, "alt": "Your picture", "caption": ""}
@@ -330,10 +326,6 @@ def _asked_before(request: Request) -> Asked:
 
 def _cut(text: str, most: int = 120) -> str:
     return text if len(text) <= most else f"{text[:most].rstrip()}…"
-
-
-async def _no_texts(texts: list[str]) -> list[Any]:
-    raise AssertionError("a picture is no text")
 
 
 class _MemoryParser(MultiPartParser):

@@ -11,6 +11,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     PositiveInt,
     ValidationError,
     model_validator,
@@ -114,22 +115,59 @@ class EmbeddingsRequest(_Request):
     user: str | None = None
 
 
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Year = Annotated[int, Field(ge=0, le=9_999)]
+_LIST = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+Values = Annotated[tuple[Annotated[str, Field(max_length=500)], ...], _LIST, Field(max_length=100)]
+"""Alternatives of a filter."""
+Parts = Annotated[tuple[Literal["figure", "panel"], ...], _LIST, Field(max_length=2)]
+
+
+class SearchWeights(_Request):
+    """How much each part of a search counts, beside the others; 0 or more."""
+
+    text: Weight = 1.0
+    pair_id: Weight = 1.0
+    image: Weight = 1.0
+    vector: Weight = 1.0
+
+
 class SearchRequest(_Request):
-    """The body of `POST /api/search`: exactly one of `text`, `pair_id` and `image`."""
+    """The body of `POST /api/search`: `text`, `pair_id`, `image`, `vector`, or several of them."""
 
     text: str | None = None
     pair_id: str | None = None
     """A figure of the index, to find figures like it."""
     image: str | None = None
     """`data:image/...;base64,...`."""
+    vector: Annotated[list[float], Field(min_length=1, max_length=16_384)] | str | None = None
+    """Embedded by the client with the index's encoder: numbers, or base64 of float32."""
+    weights: SearchWeights = SearchWeights()
+    hybrid: bool = False
+    """Whether captions and titles that hold the words of `text` count as well."""
     k: PositiveInt | None = None
+    """Figures of a page."""
+    page: PositiveInt = 1
+    licenses: Values = ()
+    first_year: Year | None = None
+    last_year: Year | None = None
+    journals: Values = ()
     image_type: str | None = None
-    """Only figures of this type (`figclip.embedding.taxonomy`), where the index knows types."""
+    """One more of `image_types`."""
+    image_types: Values = ()
+    """Of `figclip.embedding.taxonomy`, where the index knows types."""
+    article_types: Values = ()
+    parts: Parts = ()
+    """Whole figures, or panels cut from compound ones."""
+    facets: bool = True
+    """Whether figures are counted by licence, year, journal and so on."""
 
     @model_validator(mode="after")
-    def _one_query(self) -> Self:
-        if sum(query is not None for query in (self.text, self.pair_id, self.image)) != 1:
-            raise PydanticCustomError("query", "needs exactly one of `text`, `pair_id`, `image`")
+    def _some_query(self) -> Self:
+        if all(query is None for query in (self.text, self.pair_id, self.image, self.vector)):
+            raise PydanticCustomError(
+                "query", "needs one of `text`, `pair_id`, `image` and `vector` at least"
+            )
         return self
 
 

@@ -59,11 +59,11 @@ class Query:
     vector: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     """A query that was embedded by the client with the index's encoder, `[dim]`, of any length but
     zero: the picture or the words then never leave their machine."""
-    weights: Weights = Weights()
+    weights: Weights = field(default_factory=Weights)
     hybrid: bool = False
     """Whether captions and titles that hold the words of `text` count as well: the ranking by
     vectors and the one by words are fused by their reciprocal ranks."""
-    filters: Filters = Filters()
+    filters: Filters = field(default_factory=Filters)
     page: int = 1
     """From 1 on. Pages of one query do not overlap, as long as the index is the same."""
     size: int = 24
@@ -123,7 +123,7 @@ class Results:
     size: int
     next_page: int | None
     """`None` on the last page; a query is answered to a certain depth only, however large `total`
-    is (`Limits.depth`)."""
+    is (`figclip.serving.answering.DEPTHS`)."""
     facets: tuple[Facet, ...] = ()
     """In the order of `FacetName`; without those that the index knows nothing of."""
     index_version: str = ""
@@ -137,6 +137,14 @@ class Search(Protocol):
     """
 
     async def find(self, query: Query) -> Results: ...
+
+    async def export(self, query: Query) -> Results:
+        """All that the query finds, as far as its pages go, in one."""
+        ...
+
+    async def image_vector(self, image: bytes) -> NDArray[np.float32]:
+        """The unit vector of an image file whose header was checked."""
+        ...
 
     async def figure(self, pair_id: str) -> Found: ...
 

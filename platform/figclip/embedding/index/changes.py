@@ -1,4 +1,4 @@
-"""What an index that follows another keeps, drops and appends; and which of its pictures are one."""
+"""What an index that follows another keeps, drops and appends; which of its pictures are one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,11 +43,14 @@ class Known:
 
     @classmethod
     def nothing(cls) -> "Known":
+        nothing = np.zeros(0, np.int64)
         return cls(
-            np.zeros(0, np.uint64),
-            *(np.zeros(0, np.int64) for _ in range(3)),
-            pa.array([], pa.large_string()),
-            np.zeros((0, FINGERPRINT_BYTES), np.uint8),
+            row_ids=np.zeros(0, np.uint64),
+            keys=nothing,
+            digests=nothing,
+            pictures=nothing,
+            files=pa.array([], pa.large_string()),
+            fingerprints=np.zeros((0, FINGERPRINT_BYTES), np.uint8),
         )
 
     def those(self, mask: np.ndarray) -> "Known":
@@ -171,10 +174,10 @@ def _one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 def _joined(parts: list[Known]) -> Known:
     return Known(
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("row_ids", "keys", "digests", "pictures")
-        ),
-        pa.concat_arrays([part.files for part in parts]),
-        np.concatenate([part.fingerprints for part in parts]),
+        row_ids=np.concatenate([part.row_ids for part in parts]),
+        keys=np.concatenate([part.keys for part in parts]),
+        digests=np.concatenate([part.digests for part in parts]),
+        pictures=np.concatenate([part.pictures for part in parts]),
+        files=pa.concat_arrays([part.files for part in parts]),
+        fingerprints=np.concatenate([part.fingerprints for part in parts]),
     )

@@ -4,7 +4,7 @@ A text of a column is held once, and of each figure the number of its text: a fi
 look-up of a table of a few values, and a count one `bincount`. A million figures take some 20 MB.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -162,12 +162,3 @@ class _Encoder:
         fits = np.min_scalar_type(max(0, len(self._numbers) - 1))
         parts = [part.astype(fits) for part in self._parts]
         return Column(tuple(self._numbers), np.concatenate(parts or [np.zeros(0, fits)]))
-
-
-def folded(places: np.ndarray, pictures: np.ndarray) -> Iterator[tuple[int, list[int]]]:
-    """Places, the best first → the first of each picture, and the others of it, in order."""
-    groups: dict[int, list[int]] = {}
-    for place in places.tolist():
-        groups.setdefault(int(pictures[place]), []).append(place)
-    for first, *others in groups.values():
-        yield first, others

@@ -107,6 +107,9 @@ class Filters:
         return " AND ".join(terms) or None
 
 
+EVERYTHING = Filters()
+
+
 @dataclass(frozen=True)
 class FacetValue:
     value: str

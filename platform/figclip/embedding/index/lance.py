@@ -99,7 +99,7 @@ class LanceEngine:
     ) -> Ranked:
         is_few = within.mask is not None and within.num_figures <= self._few_rows
         searching = None if exact or is_few else self._searching.get(which)
-        settings = searching and searching.for_results(within, k)
+        settings = None if searching is None else searching.for_results(within, k)
         found = self._nearest(query, k, which, within, settings)
         if settings and len(found.places) < min(k, within.num_figures):
             return self._nearest(query, k, which, within, None)  # too few in those partitions
@@ -124,12 +124,16 @@ class LanceEngine:
 
     def worded(self, words: Sequence[str], k: int, *, within: Matching) -> Ranked:
         """The `k` figures whose caption or title has any of the words, by BM25."""
+        from lancedb.query import FullTextOperator as Operator
         from lancedb.query import MultiMatchQuery
 
         if not within.num_figures or not words:
             return Ranked(np.zeros(0, np.int64), np.zeros(0, np.float32))
         query = MultiMatchQuery(
-            " ".join(words), list(WORDS_COLUMNS), boosts=list(WORDS_COLUMNS.values())
+            " ".join(words),
+            list(WORDS_COLUMNS),
+            boosts=list(WORDS_COLUMNS.values()),
+            operator=Operator.OR,
         )
         search: Any = self._table.search(query, query_type="fts").limit(k)
         search = search.select(["_score"]).with_row_id(True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from figclip.config import UsageError
 from figclip.embedding.index.facts import ROW_ID, Facts, Matching
-from figclip.embedding.index.filters import Filters
+from figclip.embedding.index.filters import EVERYTHING
 from figclip.embedding.index.lance import COLUMNS, Engine, Ranked, Which, ranked, scanned
 from figclip.embedding.index.probe import NEAREST
 from figclip.embedding.vectors import matrix
@@ -59,13 +59,12 @@ class MemoryEngine:
 
     def places(self, facts: Facts, queries: np.ndarray, nprobes: int) -> list[list[int]]:
         """Of each query the ten nearest of all."""
-        within = facts.matching(Filters())
+        within = facts.matching(EVERYTHING)
         found = [self._nearest(query, NEAREST, within, nprobes) for query in queries]
         return [one.places.tolist() for one in found]
 
     def _nearest(self, query: np.ndarray, k: int, within: Matching, nprobes: int) -> Ranked:
-        import faiss
-
+        faiss = _faiss()
         chosen = {}
         if within.mask is not None:
             bits = np.packbits(within.mask, bitorder="little")

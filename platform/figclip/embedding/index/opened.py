@@ -9,7 +9,7 @@ import numpy as np
 from figclip.config import UsageError
 from figclip.embedding.image_types import COLUMN as TYPE
 from figclip.embedding.index.facts import PICTURE, Facts, Matching, read_facts
-from figclip.embedding.index.filters import FACETS, Facet, FacetName, Filters
+from figclip.embedding.index.filters import EVERYTHING, FACETS, Facet, FacetName, Filters
 from figclip.embedding.index.lance import (
     COLUMNS,
     Engine,
@@ -49,6 +49,7 @@ class FigureIndex:
     """An open index; safe to share among threads."""
 
     def __init__(self, lance: LanceEngine, facts: Facts, table: "Table", engine: Engine) -> None:
+        self._table: Any = table
         self._lance = lance
         self._engine = engine
         self.facts = facts
@@ -66,7 +67,7 @@ class FigureIndex:
         *,
         k: int = 10,
         which: Which = "image",
-        filters: Filters = Filters(),
+        filters: Filters = EVERYTHING,
         exact: bool = False,
     ) -> list[Hit]:
         """The `k` figures whose image (or caption) vector is nearest, the best first.
@@ -88,7 +89,7 @@ class FigureIndex:
         *,
         k: int,
         which: Which = "image",
-        filters: Filters = Filters(),
+        filters: Filters = EVERYTHING,
         exact: bool = False,
     ) -> Ranked:
         """The same figures by their places; equal scores stand in the order of the places."""
@@ -101,7 +102,7 @@ class FigureIndex:
         matching = self.matching(filters)
         return self._engine.nearest(query / length, k, which=which, within=matching, exact=exact)
 
-    def worded(self, words: Sequence[str], *, k: int, filters: Filters = Filters()) -> Ranked:
+    def worded(self, words: Sequence[str], *, k: int, filters: Filters = EVERYTHING) -> Ranked:
         """The `k` figures whose caption or title has any of the words, by BM25, the best first."""
         return self._lance.worded(words, k, within=self.matching(filters))
 
@@ -158,7 +159,11 @@ class FigureIndex:
         place = self.place(pair_id)
         return None if place is None else self._lance.rows([place], columns)[0]
 
-    def count(self, filters: Filters = Filters()) -> int:
+    def close(self) -> None:
+        """Let go of the table's files and caches, when no search is under way any more."""
+        self._table._table.close()
+
+    def count(self, filters: Filters = EVERYTHING) -> int:
         """Figures that the filters let through."""
         return self.matching(filters).num_figures
 

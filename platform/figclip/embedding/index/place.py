@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pyarrow.fs as pafs
@@ -90,13 +90,3 @@ def take_files(source: Folder, target: Folder) -> None:
             os.link(source.locate(name), path)
         except OSError:  # another disk, or one that knows no links
             shutil.copyfile(source.locate(name), path)
-
-
-def storage_fault(error: BaseException) -> str:
-    """What LanceDB's error says, without the places in its own code."""
-    return str(error).split(", /", 1)[0].strip()
-
-
-def row_ids_of(found: Any) -> Any:
-    """The `_rowid` column of an answer, as numpy."""
-    return found["_rowid"].to_numpy()

@@ -10,7 +10,7 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from figclip.config import Config, UsageError
 from figclip.embedding.index.facts import Facts
-from figclip.embedding.index.filters import FacetName, Filters
+from figclip.embedding.index.filters import EVERYTHING, FacetName, Filters
 from figclip.embedding.index.lance import COLUMNS, Searching, Which
 from figclip.embedding.index.opened import FigureIndex, opened
 from figclip.embedding.index.probe import (
@@ -52,7 +52,7 @@ class IndexConfig(Config):
     min_recall: PositiveFloat = 0.99
     """Share of the exact ten nearest that a probed search must find, of queries by image, by text
     and with filters, each for itself."""
-    few_rows: NonNegativeInt = 10_000
+    few_rows: NonNegativeInt = 2_000
     """Where filters let no more figures through, all of these are compared, which is exact."""
     num_probes: PositiveInt = 50
     """Pairs whose image and caption serve as queries of the probe."""
@@ -131,8 +131,8 @@ def _chosen(
             search, some, num_partitions=num_partitions, min_recall=config.min_recall
         )
 
-    everything = choice([group for group in groups if group.filters == Filters()])
-    filtered = [group for group in groups if group.filters != Filters()]
+    everything = choice([group for group in groups if group.filters == EVERYTHING])
+    filtered = [group for group in groups if group.filters != EVERYTHING]
     found = choice(filtered) if filtered else everything
     return {**everything.as_counts(), "filtered": found.as_counts()}
 
@@ -148,7 +148,7 @@ def probed_filters(facts: Facts, few_rows: int) -> dict[str, Filters]:
 
     Those that let few figures through are no question: all of these are compared.
     """
-    counts = facts.counts(Filters())
+    counts = facts.counts(EVERYTHING)
     options = [
         (int(count) / facts.num_figures, name, value)
         for name, column in facts.columns.items()
@@ -174,7 +174,7 @@ def _groups(
         sources.embeddings, sources.names, config.num_probes, seed=config.seed
     )
     both = np.concatenate([images, texts])[::2]
-    asked = {"image": (images, Filters()), "text": (texts, Filters())}
+    asked = {"image": (images, EVERYTHING), "text": (texts, EVERYTHING)}
     asked |= {name: (both, wanted) for name, wanted in filters.items()}
     nearest: dict[Which, dict[str, Nearest]] = {
         which: {name: Nearest(queries) for name, (queries, _) in asked.items()} for which in COLUMNS
