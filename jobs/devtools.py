@@ -32,9 +32,10 @@ AT_3_AND_4 = (
 SEEN = """
     (() => {
       const isSeen = (image) => image.getBoundingClientRect().top < innerHeight;
-      const seen = [...document.images].filter(isSeen).map((image) => image.decode().catch(() => 0));
+      const seen = [...document.images].filter(isSeen);
+      const ready = seen.map((image) => image.decode().catch(() => 0));
       const drawn = () => new Promise((done) => requestAnimationFrame(() => done(true)));
-      return Promise.all(seen).then(drawn);
+      return Promise.all(ready).then(drawn);
     })()
 """
 """Waits until the pictures in the window are drawn."""

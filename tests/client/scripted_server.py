@@ -1,4 +1,4 @@
-"""A server that does to each request what the script says, and keeps every byte that it was sent."""
+"""A server that does to each request what the script says, and keeps every byte it was sent."""
 
 import json
 import re

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from running_app import running_app
 from serving_fakes import DIM, MODEL, FakeEncoder, image_bytes, unit
 
 from figclip.client import Client, ServiceError
 from figclip.serving.api import embeddings_router, json_app
 from figclip.serving.limits import Limits, decode_image
+from jobs.served_here import served_here
 
 LIMITS = Limits(body_bytes=200_000, items=16)
 
@@ -28,7 +28,7 @@ def encoder() -> FakeEncoder:
 @pytest.fixture(scope="module")
 def url(encoder: FakeEncoder) -> Iterator[str]:
     router = embeddings_router(MODEL, encoder.embed_texts, encoder.embed_images, limits=LIMITS)
-    with running_app(json_app(router, title="test")) as address:
+    with served_here(json_app(router, title="test")) as address:
         yield address
 
 
@@ -130,9 +130,8 @@ def test_an_unknown_model_is_one_exception_with_code_message_and_remedy(url: str
 def test_similarities_are_the_cosines_of_all_with_all(client: Client):
     left, right = ["a", image_bytes()], ["b", "c", "a"]
     found = client.similarity(left, right)
-    expected = [[unit(b"a") @ unit(text.encode()) for text in right]] + [
-        [of_picture(image_bytes()) @ unit(text.encode()) for text in right]
-    ]
+    texts = [unit(text.encode()) for text in right]
+    expected = [[one @ text for text in texts] for one in (unit(b"a"), of_picture(image_bytes()))]
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 

@@ -130,9 +130,9 @@ def test_an_answer_that_drips_is_given_up_at_the_deadline():
     threading.Thread(target=drip, daemon=True).start()
     start = time.monotonic()
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    with Client(url, model="m", patience=Patience(deadline_s=0.3)) as client, listening:
-        with pytest.raises(ServiceError) as caught:
-            client.embed(["a"])
+    client = Client(url, model="m", patience=Patience(deadline_s=0.3))
+    with listening, client, pytest.raises(ServiceError) as caught:
+        client.embed(["a"])
     assert caught.value.code == "unreachable"
     assert time.monotonic() - start < 2
 

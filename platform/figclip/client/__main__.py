@@ -11,7 +11,8 @@ from pathlib import Path
 from pydantic import PositiveFloat, PositiveInt
 from tyro.conf import Positional
 
-from figclip.client import Client, Patience, ServiceError, embed_folder
+from figclip.client import Client, Patience, ServiceError
+from figclip.client.folders import embed_folder
 from figclip.config import Config, UsageError, config_from_args
 
 KEY = "FIGCLIP_KEY"

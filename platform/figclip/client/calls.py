@@ -249,7 +249,7 @@ def _ready(item: Item) -> str | bytes | ServiceError:
     except OSError as error:
         return ServiceError(
             "unreadable_file",
-            f"{item} cannot be read ({error.strerror or error})",
+            f"{item!r} cannot be read ({error.strerror or error})",
             remedy="see that the file is there, and that you may read it",
         )
 

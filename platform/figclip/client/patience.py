@@ -33,7 +33,7 @@ class Patience:
 
 
 def retry_after_s(header: str | None, *, now: Callable[[], datetime]) -> float | None:
-    """Seconds of a `Retry-After`, a number or a date (RFC 9110, 10.2.3); None if it says nothing."""
+    """Seconds of a `Retry-After`, a number or a date (RFC 9110, 10.2.3); None of anything else."""
     if not header:
         return None
     try:

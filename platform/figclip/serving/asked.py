@@ -56,7 +56,7 @@ class Asked:
     """How much the words count beside the picture or figure, in per cent."""
     by_words: bool = True
     """Captions that hold the words count as well."""
-    filters: Filters = Filters()
+    filters: Filters = field(default_factory=Filters)
     page: int = 1
 
     @property
@@ -86,7 +86,7 @@ def asked_of(pairs: Iterable[tuple[str, str]]) -> Asked:
     unknown = set(chosen["parts"]) - set(get_args(Part))
     if unknown:
         raise ApiError(400, "part: there are figures and panels", param="part", code="invalid_part")
-    years = {"first_year": _year(last, "first_year"), "last_year": _year(last, "last_year")}
+    chosen |= {name: _year(last, name) for name in ("first_year", "last_year")}
     return Asked(
         text=last.get("q", "").strip(),
         figure=last.get("like", ""),
@@ -94,7 +94,7 @@ def asked_of(pairs: Iterable[tuple[str, str]]) -> Asked:
         preview=_matching(last, "preview", PREVIEW),
         mix=_number(last, "mix", default=EVEN_MIX, least=0, most=100),
         by_words=last.get("by") != PICTURES,
-        filters=_without(Filters(**chosen, **years), last.get("drop", "")),
+        filters=_without(Filters(**chosen), last.get("drop", "")),
         page=_number(last, "page", default=1, least=1, most=99_999),
     )
 
@@ -138,7 +138,8 @@ def _without(filters: Filters, dropped: str) -> Filters:
         return filters
     kept = CHOICES[name][1]
     left = tuple(one for one in getattr(filters, kept) if one != value)
-    return replace(filters, **{kept: left})
+    changed: dict[str, Any] = {kept: left}
+    return replace(filters, **changed)
 
 
 def pairs_of(asked: Asked) -> list[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """The search page: plain HTML, made here; it needs no script and loads nothing from elsewhere.
 
-A picture comes by POST and its answer is that request's: to redirect to an address would ask for the
-picture to be kept. The answer's forms carry its vector and a small preview instead, so that more
+A picture comes by POST and its answer is that request's: to redirect to an address would ask for
+the picture to be kept. The answer's forms carry its vector and a small preview instead, so that more
 words, filters, pages and exports need neither the picture again nor anything kept here.
 """
 
@@ -21,7 +21,6 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.middleware.base import RequestResponseEndpoint
-from starlette.routing import get_route_path
 
 from figclip.serving.api import json_app, read_body
 from figclip.serving.asked import (
@@ -40,7 +39,7 @@ from figclip.serving.queries import Filters, Found, Results, Search
 from figclip.serving.refining import chips_of, groups_of, years_of
 from figclip.serving.search import FigureSearch, thumbnail
 from figclip.serving.search_routes import search_router
-from figclip.serving.tiles import picture_path, name_of, tile_of
+from figclip.serving.tiles import name_of, picture_path, tile_of
 
 log = logging.getLogger(__name__)
 
@@ -239,7 +238,10 @@ def page_router(page: Page) -> APIRouter:
 
 def wants_html(request: Request) -> bool:
     """Whether a person's browser asks, rather than a program; at `/` there is nothing but HTML."""
-    return "text/html" in request.headers.get("accept", "") or get_route_path(request.scope) == "/"
+    return (
+        "text/html" in request.headers.get("accept", "")
+        or request.url.path.removeprefix(request.scope.get("root_path", "")) == "/"
+    )
 
 
 def _answered(asked: Asked, results: Results, figure: Found | None, *, root: str) -> dict[str, Any]:
