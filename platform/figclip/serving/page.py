@@ -1,8 +1,8 @@
 """The search page: plain HTML, made here; it needs no script and loads nothing from elsewhere.
 
 A picture comes by POST and its answer is that request's: to redirect to an address would ask for
-the picture to be kept. The answer's forms carry its vector and a small preview instead, so that more
-words, filters, pages and exports need neither the picture again nor anything kept here.
+the picture to be kept. The answer's forms carry its vector and a small preview instead, so that
+more words, filters, pages and exports need neither the picture again nor anything kept here.
 """
 
 import asyncio
