@@ -37,7 +37,7 @@ def app(args: SearchArgs) -> Application:
         Served(store.url, made_by, args.usual_backend()),
         index_version=index,
         machines=args.machines(),
-        limits=args.limits(),
+        access=args.access(),
         num_results=args.num_results,
     )
 

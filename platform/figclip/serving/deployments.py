@@ -8,6 +8,7 @@ calls (`figclip.serving.towers`); pictures are decoded beside the replica, in pr
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -22,6 +23,7 @@ from figclip.serving.api import (
     Intake,
     Model,
     Models,
+    Probe,
     embeddings_router,
     health_router,
     json_app,
@@ -30,11 +32,17 @@ from figclip.serving.api import (
 from figclip.serving.asking import Asking, AskingConfig, Call, ModelGone
 from figclip.serving.comparing import comparing_router
 from figclip.serving.decoding import DecodingConfig
+from figclip.serving.door import DoorConfig
+from figclip.serving.fetching import FetchConfig
 from figclip.serving.holder import IndexHolder
+from figclip.serving.keys import KeyRing
 from figclip.serving.limits import Limits
+from figclip.serving.listening import refuse_exposed_here
+from figclip.serving.meter import Meter
 from figclip.serving.once import VectorCache
 from figclip.serving.page import search_app
 from figclip.serving.protocol import ModelCard
+from figclip.serving.ray_meter import RayMeter
 from figclip.serving.search import FigureSearch
 from figclip.serving.served import Served, model_card, open_images, open_texts
 from figclip.serving.towers import BatchConfig
@@ -70,12 +78,32 @@ class Machines:
     asking: AskingConfig
 
 
+@dataclass(frozen=True)
+class Access:
+    """Who may ask for how much."""
+
+    keys: str | None
+    """The file of keys; without it everybody may ask, who is on this machine."""
+    door: DoorConfig
+    fetch: FetchConfig
+    limits: Limits
+
+    def ring(self) -> KeyRing | None:
+        """`UsageError` where the file is none, or there is none and other machines reach us."""
+        refuse_exposed_here(has_keys=self.keys is not None)
+        return None if self.keys is None else KeyRing(Path(self.keys))
+
+
 class TextReplica:
     """Embeds the texts of one model."""
 
     def __init__(self, served: Served, machines: Machines) -> None:
         self._model: TextModel = open_texts(
-            served, machines.batches, threads=machines.threads, on_gpu=machines.gpus > 0
+            served,
+            machines.batches,
+            threads=machines.threads,
+            on_gpu=machines.gpus > 0,
+            meter=RayMeter(),
         )
 
     async def check_health(self) -> None:
@@ -97,6 +125,7 @@ class ImageReplica:
             limits,
             threads=machines.threads,
             on_gpu=machines.gpus > 0,
+            meter=RayMeter(),
         )
 
     async def check_health(self) -> None:
@@ -128,13 +157,20 @@ class _Gateway:
 
 
 class EmbeddingsGateway(_Gateway):
-    def __init__(self, bound: Sequence[Bound], limits: Limits, machines: Machines) -> None:
-        models = models_of(bound, machines)
+    def __init__(self, bound: Sequence[Bound], access: Access, machines: Machines) -> None:
+        meter = RayMeter()
+        asking = asking_of(bound, machines, meter)
+        models = Models(Model(card, one.embed_texts, one.embed_images) for card, one in asking)
+        intake = Intake(access.limits, access.fetch)
         self.routes = json_app(
-            embeddings_router(models, intake=Intake(limits)),
-            comparing_router(models, intake=Intake(limits)),
-            health_router(models_probe(models)),
+            embeddings_router(models, intake=intake),
+            comparing_router(models, intake=intake),
+            health_router(fresh_probe(asking)),
             title="figclip embeddings",
+            scope="embed",
+            config=access.door,
+            keys=access.ring(),
+            meter=meter,
         )
 
 
@@ -146,41 +182,53 @@ class SearchGateway(_Gateway):
         bound: Bound,
         store_url: str,
         index_version: str,
-        limits: Limits,
+        access: Access,
         machines: Machines,
         about: str,
         num_results: int,
     ) -> None:
-        models = models_of([bound], machines)
-        model = models.find(bound.card.id)
+        meter = RayMeter()
+        [(card, one)] = asking_of([bound], machines, meter)
         store = Store(store_url)
         holder = IndexHolder(lambda version: open_index(store, version), index_version)
+        refuse_exposed_here(has_keys=access.keys is not None)
         self.routes = search_app(
-            FigureSearch(holder, model.embed_texts, model.embed_images, limits),
-            health_router(models_probe(models)),
+            FigureSearch(holder, one.embed_texts, one.embed_images, access.limits),
+            health_router(fresh_probe([(card, one)])),
             about=about,
             num_results=num_results,
         )
 
 
-def models_of(bound: Sequence[Bound], machines: Machines) -> Models:
+def fresh_probe(asking: Sequence[tuple[ModelCard, Asking]]) -> Probe:
+    """Of every model; nothing that was kept is taken for an answer."""
+    return models_probe(
+        Models(Model(card, one.embed_texts_anew, one.embed_images_anew) for card, one in asking)
+    )
+
+
+def asking_of(
+    bound: Sequence[Bound], machines: Machines, meter: Meter
+) -> list[tuple[ModelCard, Asking]]:
     """Each model with its way in; all share one cache."""
     config = machines.asking
     cache = VectorCache(config.cache_bytes) if config.cache_bytes else None
-    return Models(_model(one, machines, cache) for one in bound)
-
-
-def _model(bound: Bound, machines: Machines, cache: VectorCache | None) -> Model:
-    asking = Asking(
-        text_call(bound.texts),
-        image_call(bound.images),
-        machines.asking,
-        model=f"{bound.card.id}@{bound.card.created}",
-        text_replicas=machines.text_replicas,
-        image_replicas=machines.image_replicas,
-        cache=cache,
-    )
-    return Model(bound.card, asking.embed_texts, asking.embed_images)
+    return [
+        (
+            one.card,
+            Asking(
+                text_call(one.texts),
+                image_call(one.images),
+                config,
+                model=f"{one.card.id}@{one.card.created}",
+                text_replicas=machines.text_replicas,
+                image_replicas=machines.image_replicas,
+                cache=cache,
+                meter=meter,
+            ),
+        )
+        for one in bound
+    ]
 
 
 def text_call(replicas: DeploymentHandle) -> Call[str]:
@@ -206,11 +254,12 @@ async def _answer(method: Any, items: Any, left_s: list[float]) -> Answers:
 
 
 def embeddings_application(
-    models: Sequence[Served], *, machines: Machines, limits: Limits
+    models: Sequence[Served], *, machines: Machines, access: Access
 ) -> Application:
     """`/v1/embeddings` of these models; `UsageError` where one is not to be opened."""
-    bound = [_bound(served, machines, limits) for served in models]
-    return _gateway(EmbeddingsGateway, machines).bind(bound, limits, machines)
+    access.ring()
+    bound = [_bound(served, machines, access.limits) for served in models]
+    return _gateway(EmbeddingsGateway, machines).bind(bound, access, machines)
 
 
 def search_application(
@@ -219,7 +268,7 @@ def search_application(
     *,
     index_version: str,
     machines: Machines,
-    limits: Limits,
+    access: Access,
     num_results: int,
 ) -> Application:
     """The search page and `/api/search`; `UsageError` where an artifact is not published."""
@@ -227,10 +276,10 @@ def search_application(
     num_figures = store.manifest("index", index_version).counts["num_figures"]
     about = f"{num_figures:,} figures · index {index_version} · {model.name}"
     return _gateway(SearchGateway, machines).bind(
-        _bound(model, machines, limits),
+        _bound(model, machines, access.limits),
         store.url,
         index_version,
-        limits,
+        access,
         machines,
         about,
         num_results,
