@@ -74,7 +74,7 @@ def url(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    small = {"store": store.url, "cpus": 0.5, "gateway_cpus": 0.25}
+    small = {"store": store.url, "cpus": 0.3, "gateway_cpus": 0.2}
     others = {
         folder.name: embeddings.app(embeddings.EmbeddingsArgs(encoder=str(folder), **small))
         for folder in foreign

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from serving_fakes import MODEL, FakeEncoder, image_bytes, row_of, unit
 from small_index import always
 
-from figclip.serving.api import embedding_probe, embeddings_router, health_router, json_app
+from figclip.serving.api import (
+    Intake,
+    Model,
+    Models,
+    embedding_probe,
+    embeddings_router,
+    health_router,
+    json_app,
+)
+from figclip.serving.comparing import comparing_router
 from figclip.serving.limits import Limits
 from figclip.serving.page import search_app
 from figclip.serving.protocol import ApiError, Vector
@@ -22,9 +31,14 @@ LIMITS = Limits(body_bytes=200_000, items=8, text_characters=1000, results=20)
 PICTURE = f"data:image/png;base64,{base64.b64encode(image_bytes()).decode()}"
 
 
+def models_of(encoder: Any) -> Models:
+    return Models([Model(MODEL, encoder.embed_texts, encoder.embed_images)])
+
+
 def client_of(encoder: Any) -> TestClient:
     app = json_app(
-        embeddings_router(MODEL, encoder.embed_texts, encoder.embed_images, limits=LIMITS),
+        embeddings_router(models_of(encoder), intake=Intake(LIMITS)),
+        comparing_router(models_of(encoder), intake=Intake(LIMITS)),
         health_router(embedding_probe(encoder.embed_texts, encoder.embed_images)),
         title="test",
     )
