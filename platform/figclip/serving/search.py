@@ -81,6 +81,11 @@ class FigureSearch:
         whole = replace(query, page=1, size=DEPTHS[-1])
         return await self._read(lambda index, version: _answer(index, version, whole, given))
 
+    async def image_vector(self, image: bytes) -> NDArray[np.float32]:
+        """The unit vector of an image file, which is embedded and forgotten."""
+        [vector] = await embed_items([image], self._embed_texts, self._embed_images, param="image")
+        return vector.values
+
     async def figure(self, pair_id: str) -> Found:
         """What is told of one figure."""
         return found_of(await self._read(lambda index, _: _there(index.get(pair_id))))
