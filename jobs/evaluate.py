@@ -158,6 +158,9 @@ class ProxyJob(Job, ProxyConfig):
     """Folder of the private sets, each a folder with a `proxy.json`. Unset: drawn radiographs."""
     sets: tuple[str, ...] = ()
     """Some of them by name; unset: all that are there."""
+    trained_on: tuple[str, ...] = ()
+    """Versions of the pairs that the encoder has learned from, in which every picture is looked
+    for; unset: those of its manifest, as for the encoders beside it."""
     version: str | None = None
     """Name of the evaluation artifact to publish; unset: `proxy-{embeddings}`."""
     device: str = "cpu"
@@ -222,6 +225,7 @@ def retrieval(config: EvaluateJob) -> Manifest:
             pairs_version=config.pairs,
             version=config.version,
             config=config.part(EvaluationConfig),
+            command=said("test", config),
             beside=config.beside,
             trained_on=config.trained_on,
             device=config.device,
@@ -250,6 +254,7 @@ def zero_shot(config: ZeroShotJob) -> Manifest:
             datasets=named_sets(data, config.sets),
             version=config.named("zero-shot"),
             config=config.part(ZeroShotConfig),
+            command=said("zero_shot", config),
             trained_on=config.trained_on,
             device=config.device,
         )
@@ -267,6 +272,7 @@ def probe(config: ProbeJob) -> Manifest:
             datasets=sets_to_learn(data, config.sets),
             version=config.named("probe"),
             config=config.part(ProbeConfig),
+            command=said("probe", config),
             trained_on=config.trained_on,
             device=config.device,
         )
@@ -285,7 +291,9 @@ def vqa(config: VqaJob) -> Manifest:
                 sets=sets,
                 version=config.named("vqa"),
                 config=config.part(VqaConfig),
+                command=said("vqa", config),
                 learn=config.learn,
+                trained_on=config.trained_on,
             )
     return told(store, manifest, config, "vqa.md")
 
@@ -301,7 +309,9 @@ def proxy(config: ProxyJob) -> Manifest:
             private=private_sets(data, config.sets),
             version=config.version or f"proxy-{config.embeddings}",
             config=config.part(ProxyConfig),
+            command=said("proxy", config),
             encoder=config.encoder,
+            trained_on=config.trained_on,
             device=config.device,
         )
     return told(store, manifest, config, PROXY_FILE)
@@ -318,12 +328,10 @@ def types(config: TypesJob) -> Manifest:
             workers=Workers(config.cpus_per_task, config.max_tasks),
         )
     keep_config(store, manifest.name, version, "evaluate", config)
-    told(
-        store,
-        report_types(store, types_version=version, version=f"types-{version}"),
-        config,
-        TYPES_FILE,
+    report = report_types(
+        store, types_version=version, version=f"types-{version}", command=said("types", config)
     )
+    told(store, report, config, TYPES_FILE)
     return manifest
 
 
@@ -340,7 +348,7 @@ def whole(config: AllJob) -> Manifest:
                 sets=sets,
                 version=config.named("all"),
                 config=config.part(WholeConfig),
-                command=command_of("evaluate", "all", config, AllJob()),
+                command=said("all", config),
                 learn=config.learn,
                 embeddings=config.embeddings,
                 trained_on=config.trained_on,
@@ -351,6 +359,11 @@ def whole(config: AllJob) -> Manifest:
     if any(one.verdict == "fell" for one in compared):
         raise SystemExit(1)
     return manifest
+
+
+def said(preset: str, config: Job) -> str:
+    """The words that run it again."""
+    return command_of("evaluate", preset, config, PRESETS[preset])
 
 
 def stored_report(path: Path) -> EvaluationReport:

@@ -30,7 +30,7 @@ from figclip.store import Manifest, Store
 from figclip.tasks import Workers
 from figclip.training.pretrain import pretrain
 from figclip.training.recipe import PretrainConfig
-from jobs.entry import Job, joined_ray, keep_config, run
+from jobs.entry import Job, command_of, joined_ray, keep_config, run
 from jobs.miniature import open_miniature
 from jobs.presets import DEMO, SMOKE
 from jobs.recipes import fitted, mixed
@@ -119,6 +119,7 @@ def main(config: QuickstartJob) -> None:
         pairs_version=v,
         version=v,
         config=config.evaluation,
+        command=command_of("quickstart", "demo", config, PRESETS["demo"]),
         beside=beside,
     )
     keep_config(store, "evaluation", v, "quickstart", config)

@@ -12,7 +12,9 @@ from figclip.serving.limits import ImageFault, Limits, decode_image
 from figclip.serving.protocol import ModelCard, Refusal, Vector
 
 DIM = 16
-MODEL = ModelCard(id="encoder@tiny", created=1_700_000_000, dim=DIM, context_length=8)
+MODEL = ModelCard(
+    id="encoder@tiny", created=1_700_000_000, dim=DIM, context_length=8, logit_scale=20.0
+)
 
 
 def unit(seed: bytes) -> np.ndarray:

@@ -1,12 +1,14 @@
 """Recall of several embeddings in one table, and what the manifests say of their encoders."""
 
 import json
+import re
 
+import numpy as np
 import pytest
 from tiny import publish_tiny_embeddings, publish_tiny_pairs, unit_vectors
 
 from figclip.config import UsageError
-from figclip.embedding.vectors import read_embeddings
+from figclip.embedding.vectors import read_embeddings, read_table, split_files
 from figclip.evaluation.beside import pairs_of
 from figclip.evaluation.report import EvaluationConfig, evaluate
 from figclip.evaluation.retrieval import recall
@@ -40,7 +42,8 @@ def evaluated(store: Store, *beside: str):
         embeddings_version="own",
         pairs_version="p",
         version="v",
-        config=EvaluationConfig(num_queries=2),
+        config=EvaluationConfig(num_queries=2, num_resamples=50),
+        command="c",
         beside=beside,
     )
 
@@ -85,4 +88,22 @@ def test_embeddings_without_the_split_are_refused_and_named(store):
     publish_tiny_embeddings(store, "small", "small", vectors, vectors)
     with pytest.raises(UsageError, match=r"embeddings@small .* no pair of the split 'test'"):
         evaluated(store, "small")
+    assert not store.is_published("evaluation", "v")
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_stored_vector_that_is_not_of_numbers_is_named_by_its_pair(store, side, value):
+    publish_tiny_pairs(store, "r", 60)
+    sides = [unit_vectors(60, DIM, seed=side) for side in (0, 1)]
+    ids = [
+        pair_id
+        for name in split_files(store.open("pairs", "r"), ("train", "validation", "test"))
+        for pair_id in read_table(store.open("pairs", "r"), name, ["pair_id"])[0].to_pylist()
+    ]
+    sides[side][[-5, -2], 3] = value  # of the test split
+    publish_tiny_embeddings(store, "broken", "r", *sides, encoder="known")
+    named = f"embeddings@broken: a vector of pair {re.escape(ids[-5])} .* nor are 1 more: embed"
+    with pytest.raises(UsageError, match=named):
+        evaluated(store, "broken")
     assert not store.is_published("evaluation", "v")

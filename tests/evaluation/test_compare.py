@@ -69,6 +69,15 @@ def test_other_pairs_are_refused():
         compared(other, Embeddings(other.pair_ids[::-1], other.images, other.texts))
 
 
+def test_vectors_that_are_not_of_numbers_are_never_ranked():
+    broken = embeddings(1.0)
+    broken.texts[7, 3] = np.nan
+    with pytest.raises(ValueError, match=r"texts are no unit vectors: row 7 .*\(1 such rows\)"):
+        hits(broken, ks=(1,), tile=64, device="cpu")
+    with pytest.raises(ValueError, match="row 7"):
+        compared(embeddings(1.0), broken, num_resamples=5)
+
+
 FOUND = [
     Difference("text → image @1", 0.25, 0.3, Interval(0.01, 0.09)),
     Difference("image → text @1", 0.3, 0.296, Interval(-0.05, 0.04)),

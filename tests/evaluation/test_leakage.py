@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +21,12 @@ from figclip.evaluation import leakage
 from figclip.evaluation.datasets.captioned import CaptionedSet
 from figclip.evaluation.datasets.declaration import Class, Dataset, Folders
 from figclip.evaluation.datasets.opening import opened, sets_in
-from figclip.evaluation.leakage import Learned, Marks, leaked, leaks_of, learned_by, marks_of
-from figclip.evaluation.measures import EvaluationReport, of_retrieval
+from figclip.evaluation.leakage import Leaks, Learned, leaked, learned_by
+from figclip.evaluation.marks import Marks, marks_of
+from figclip.evaluation.measures import EvaluationReport, of_probe, of_retrieval
 from figclip.evaluation.probe_report import ProbeConfig, probe
 from figclip.evaluation.zero_shot import zero_shot
+from figclip.inputs.pixels import decode
 from figclip.pictures.fingerprint import NEAR_BITS, PLAIN, fingerprint
 from figclip.schema import PAIR_SCHEMA
 from figclip.store import Store
@@ -106,7 +109,7 @@ def set_of(folder: Path, pictures: dict[str, bytes]) -> Dataset:
 
 def marks_of_set(dataset: Dataset, data: Path) -> Marks:
     with opened(dataset, str(data)) as examples:
-        return marks_of(dataset.title, examples)
+        return marks_of(examples)
 
 
 def test_a_copy_is_known_by_its_file_or_by_what_it_shows_and_nothing_else_is(tmp_path: Path):
@@ -219,6 +222,78 @@ def test_a_probe_without_leaked_pictures_is_judged_by_the_others(
         assert ours.values != pytest.approx(theirs.values), "a case that could go wrong"
 
 
+def test_test_pictures_that_the_training_part_has_as_well_are_counted_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Of forty, two are there as the very file and one as a small JPEG; a probe has seen them."""
+    data, store = tmp_path / "data", Store(tmp_path / "store")
+    for part, seeds in (("test", range(40)), ("train", range(100, 124))):
+        for seed in seeds:
+            path = data / "scans" / part / "ab"[seed % 2] / f"{seed}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(saved(levels(seed)))
+    copies = {"x.png": saved(levels(6)), "y.png": saved(levels(8))}
+    copies["z.jpg"] = saved(levels(20).resize((113, 100)), "JPEG", quality=60)
+    for name, picture in copies.items():
+        (data / "scans" / "train" / "a" / name).write_bytes(picture)
+    dataset = set_of(data, {}).model_copy(update={"train": Folders(folder="train")})
+    (data / "scans" / "dataset.json").write_text(dataset.to_json())
+    publish_tiny_encoder(store, "tiny")
+    job = ProbeJob(store=store.url, encoder="tiny", data=str(data), num_resamples=5, num_seeds=2)
+    job = job.with_overrides({"shares": (0.5, 1.0), "version": "v"})
+    main(job)
+    (found,) = json.loads(store.open("evaluation", "v").read("probe.json"))["tiny"]
+    assert (found["num_repeated"], found["num_leaked"]) == (3, None)
+    assert "| repeated |" in capsys.readouterr().out
+    for seed in (6, 8, 20):
+        (data / "scans" / "test" / "ab"[seed % 2] / f"{seed}.png").unlink()
+    encoder = Encoder.open(store.open("encoder", "tiny"))
+    expected = probe(encoder, dataset, str(data), job.part(ProbeConfig))
+    assert expected.num_repeated == 0
+    for ours, theirs in zip(found["shares"], expected.shares, strict=True):
+        assert ours["unleaked"] == pytest.approx(theirs.values)
+        assert ours["values"] != pytest.approx(theirs.values), "a case that could go wrong"
+    assert {one.num_repeated for one in of_probe(expected, of="tiny")} == {0}
+
+
+def test_every_picture_is_decoded_once_for_all_that_is_asked_of_an_encoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store, data = Store(tmp_path / "store"), tmp_path / "data"
+    dataset = set_of(data, {f"{seed}": saved(levels(seed)) for seed in range(6)})
+    for seed in range(6):
+        path = data / "scans" / "train" / "ab"[seed % 2] / f"{seed}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(saved(levels(300 + seed)))
+    dataset = dataset.model_copy(update={"train": Folders(folder="train")})
+    (data / "scans" / "dataset.json").write_text(dataset.to_json())
+    (data / "said").mkdir()
+    (data / "said" / "said.png").write_bytes(saved(levels(50)))
+    (data / "said" / "captions.csv").write_text("image,caption\nsaid.png,no 50\n")
+    publish_pairs(store, "p", LEARNED)
+    publish_tiny_encoder(store, "mine", inputs=("pairs@p",))
+    decoded: list[str] = []
+
+    def counted(picture: bytes) -> Image.Image:
+        decoded.append(hashlib.sha256(picture).hexdigest())
+        return decode(picture)
+
+    monkeypatch.setattr("figclip.evaluation.datasets.pictures.decode", counted)
+    pictures = [path.read_bytes() for path in data.rglob("*.png")]
+    expected = sorted(hashlib.sha256(one).hexdigest() for one in pictures)
+    whole = AllJob(store=store.url, encoder="mine", data=str(data)).with_overrides(QUICK)
+    report = store.open("evaluation", main(whole).version).read("report.json")
+    assert {one.num_leaked for one in EvaluationReport.from_json(report).measures} == {6, 0}
+    assert sorted(decoded) == expected
+    for kind in (ZeroShotJob, ProbeJob):
+        decoded.clear()
+        one = kind(store=store.url, encoder="mine", data=str(data), version=kind.__name__)
+        main(one.with_overrides({"num_resamples": 20}))
+        parts = ("test", "train") if kind is ProbeJob else ("test",)
+        asked = [path for part in parts for path in (data / "scans" / part).rglob("*.png")]
+        assert sorted(decoded) == sorted(hashlib.sha256(p.read_bytes()).hexdigest() for p in asked)
+
+
 def test_recall_without_leaked_pictures_asks_the_others_among_all():
     images, texts = unit_vectors(30, 8), unit_vectors(30, 8) + 1.5 * unit_vectors(30, 8, seed=1)
     texts /= np.linalg.norm(texts, axis=1, keepdims=True)
@@ -260,7 +335,7 @@ def test_the_pairs_of_a_published_encoder_are_those_of_its_manifest(tmp_path: Pa
     def never() -> dict[str, Marks]:
         raise AssertionError("nothing to compare with, nothing to read")
 
-    assert leaks_of(store, {"x": replace(found["alone"])}, never) == {"x": None}
+    assert Leaks(store, {"x": replace(found["alone"])}).of("x", never) is None
 
 
 def test_pairs_that_lack_fingerprints_are_named_and_by_provenance_left_alone(tmp_path: Path):

@@ -3,6 +3,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from tiny import publish_tiny_embeddings, publish_tiny_pairs, unit_vectors
@@ -10,16 +12,11 @@ from tiny import publish_tiny_embeddings, publish_tiny_pairs, unit_vectors
 from figclip.config import UsageError
 from figclip.embedding.vectors import Embeddings, read_table, split_files
 from figclip.evaluation.approximate import Graph
-from figclip.evaluation.report import (
-    EvaluationConfig,
-    evaluate,
-    grid_ranking,
-    recall_table,
-    report_text,
-    split_captions,
-    split_images,
-)
+from figclip.evaluation.grid_rows import grid_ranking, split_captions, split_images
+from figclip.evaluation.measures import Measure
+from figclip.evaluation.report import EvaluationConfig, evaluate, recall_table, report_text
 from figclip.evaluation.retrieval import caption_groups, recall
+from figclip.evaluation.sources import pairs_digest
 from figclip.store import Store
 
 N, DIM = 60, 16
@@ -38,7 +35,8 @@ def store(tmp_path) -> Store:
 
 def evaluated(store: Store, config: EvaluationConfig | None = None, **versions: str):
     names = {"embeddings_version": "e", "pairs_version": "p", "version": "v", **versions}
-    return evaluate(store, config=config or EvaluationConfig(num_queries=3), **names)
+    chosen = config or EvaluationConfig(num_queries=3, num_resamples=50)
+    return evaluate(store, config=chosen, command="c", **names)
 
 
 def test_an_evaluation_holds_a_table_its_numbers_and_a_picture(store):
@@ -112,7 +110,7 @@ def test_the_grid_shows_each_captions_nearest_figures_and_its_own_rank():
         [str(n) for n in range(30)], unit_vectors(30, 4), unit_vectors(30, 4, seed=1)
     )
     captions = [f"caption {n // 2}" for n in range(30)]
-    ranked = grid_ranking(found, captions, EvaluationConfig(num_queries=10, num_shown=3))
+    ranked = grid_ranking(found, captions, num_queries=10, num_shown=3, seed=0)
     assert len({captions[row.query] for row in ranked}) == 10
     for row in ranked:
         scores = [float(np.dot(image, found.texts[row.query])) for image in found.images]
@@ -161,3 +159,44 @@ def test_a_graph_of_neighbours_stands_beside_the_exact_search(store):
     assert found["text_to_image"]["1"] == 1
     assert found["loss"] == {"1": 0, "5": 0, "10": 0}
     assert "(HNSW) finds recall@1 100.00 % text → image" in folder.read("recall.md").decode()
+
+
+def test_every_number_has_its_interval_n_encoder_checksum_and_command(store):
+    """Both of the embeddings beside each other; the checksum is of what the pairs say."""
+    publish_tiny_embeddings(store, "f", "p", unit_vectors(N, DIM), unit_vectors(N, DIM, seed=1))
+    evaluated(store, beside=("f",))
+    folder = store.open("evaluation", "v")
+    plain = json.loads(folder.read("recall.json"))
+    found = [Measure(**one) for one in plain["measures"]]
+    assert [one.of for one in found] == ["e"] * 6 + ["f"] * 6
+    for one in found:
+        assert one.low <= one.value <= one.high
+        assert (one.encoder, one.set, one.n) == ("encoder@none", "p, test", 12)
+        assert len(one.checksum) == 64
+    assert len({one.checksum for one in found}) == 1
+    assert plain["command"] == "c"
+    text = folder.read("recall.md").decode()
+    assert text.count(found[0].checksum[:12]) == 12
+    assert text.splitlines()[-1].startswith("Made by `c`, code ")
+
+
+def test_the_checksum_of_pairs_is_of_their_ids_pictures_and_captions(tmp_path):
+    store = Store(tmp_path)
+    sums = []
+    for version, changed in (
+        ("a", {}),
+        ("b", {}),
+        ("c", {"caption": "no"}),
+        ("d", {"image_sha256": "0"}),
+    ):
+        publish_tiny_pairs(store, version, 20)
+        folder = store.folder("pairs", version)
+        (name,) = split_files(folder, ["test"])
+        rows = read_table(folder, name).to_pylist()
+        rows[-1] |= changed
+        pq.write_table(
+            pa.Table.from_pylist(rows, read_table(folder, name).schema), (folder / name).path
+        )
+        sums.append(pairs_digest(folder, "test"))
+    assert sums[0] == sums[1]
+    assert len({*sums}) == 3

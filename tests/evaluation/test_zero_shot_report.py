@@ -101,6 +101,7 @@ def test_the_artifact_holds_every_encoder_and_set_and_is_made_again_for_other_fi
     write_stand_ins(data, num_per_class=3)
     sets = sets_in(str(data), ["pcam_drawn", "drawn_kinds"])
     words = {"encoders": ("one", "two"), "data": str(data), "datasets": sets, "config": SMALL}
+    words["command"] = "c"
     manifest = evaluate_zero_shot(store, version="v", **words)
     folder = store.open("evaluation", "v")
     numbers = json.loads(folder.read("zero_shot.json"))

@@ -136,6 +136,7 @@ def test_an_encoder_of_figures_and_panels_is_trained_past_damage_and_judged_on_b
             pairs_version=pairs,
             version=pairs,
             config=EvaluationConfig(num_queries=2),
+            command="c",
             beside=beside,
         )
     of_panels = store.open("evaluation", "panels").read("recall.md").decode()

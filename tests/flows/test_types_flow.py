@@ -15,7 +15,7 @@ from tiny import (
 from figclip.config import UsageError
 from figclip.embedding.encoder import Encoder
 from figclip.embedding.taxonomy import NAMES, TAXONOMY, keywords_of
-from figclip.embedding.telling import assign_types
+from figclip.embedding.telling import Keywords, assign_types, tell_file
 from figclip.embedding.vectors import read_embeddings, read_table, split_files
 from figclip.evaluation.type_report import draw_types, report_types, types_table
 from figclip.schema import SPLITS
@@ -81,12 +81,25 @@ def test_keywords_of_another_encoder_are_refused(store: Store):
     assert not store.is_published("image_types", "t")
 
 
+def test_an_image_whose_vector_is_not_of_numbers_is_named_and_gets_no_type(store: Store):
+    images = unit_vectors(N, DIM)
+    images[1] = np.nan
+    publish_tiny_embeddings(store, "broken", "p", images, unit_vectors(N, DIM), encoder="tiny")
+    keywords = Keywords(("a", "b"), NAMES[:2], unit_vectors(2, DIM, seed=9))
+    folder = store.open("embeddings", "broken")
+    (name, *_) = split_files(folder, SPLITS)
+    target = store.folder("image_types", "t")
+    with pytest.raises(UsageError, match=r"a vector of pair PMC9000000\.1/F2/g1\.png is not of"):
+        tell_file(name, embeddings=folder, target=target, keywords=keywords)
+    assert not target.exists(name)
+
+
 def test_the_report_counts_what_the_artifact_counts_the_most_frequent_first(store: Store):
     counts = dict.fromkeys(NAMES, 0) | {"X-ray": 1_500, "statistical figures": 2_500, "PET": 1_500}
     inputs = ("embeddings@e", "encoder@tiny")
     with store.publishing("image_types", "t", config={}, inputs=inputs) as publication:
         publication.counts.update(num_pairs=5_500, types=counts)
-    manifest = report_types(store, types_version="t", version="types-t")
+    manifest = report_types(store, types_version="t", version="types-t", command="c")
     assert manifest.counts == {"num_pairs": 5_500, "num_types": 3}
     rows = types_table(counts).rows[1:]
     assert [row[0] for row in rows[:3]] == ["statistical figures", "X-ray", "PET"]
@@ -97,7 +110,7 @@ def test_the_report_counts_what_the_artifact_counts_the_most_frequent_first(stor
     assert json.loads(folder.read("types.json"))["types"] == counts
     assert folder.read("types.png") == draw_types(counts, LIGHT) != folder.read("types-dark.png")
     assert folder.read("types-dark.png") == draw_types(counts, DARK)
-    assert report_types(store, types_version="t", version="types-t") == manifest
+    assert report_types(store, types_version="t", version="types-t", command="c") == manifest
 
 
 def test_counts_of_nothing_are_drawn(store: Store):

@@ -7,7 +7,7 @@ from small_runs import CONFIG
 
 from figclip.config import UsageError
 from figclip.embedding.encoder import Encoder
-from figclip.evaluation.report import split_captions
+from figclip.evaluation.grid_rows import split_captions
 from figclip.evaluation.retrieval import validate
 from figclip.inputs.corpora import CorpusShare
 from figclip.tuning.plan import Plan

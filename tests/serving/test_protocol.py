@@ -4,12 +4,12 @@ import json
 import numpy as np
 import pytest
 
+from figclip.serving.answers import embeddings_body
+from figclip.serving.dialects import EmbeddingsRequest
 from figclip.serving.protocol import (
     ApiError,
-    EmbeddingsRequest,
     SearchRequest,
     Vector,
-    embeddings_body,
     parse_request,
 )
 
@@ -34,7 +34,7 @@ def test_token_arrays_are_refused_in_words(tokens: list):
     [
         ({"input": []}, "input"),
         ({"input": None}, "input"),
-        ({"input": {"text": "a"}}, "input"),
+        ({"input": {"text": "a", "image": "b"}}, "input"),
         ({"input": ["a", 1]}, "input"),
         ({}, "input"),
         ({"input": "a", "model": 3}, "model"),
@@ -50,7 +50,7 @@ def test_a_fault_of_the_request_names_its_place(values: dict, param: str):
     with pytest.raises(ApiError) as caught:
         request_of(**values)
     assert (caught.value.status, caught.value.param) == (400, param)
-    assert set(caught.value.body()["error"]) == {"message", "type", "param", "code"}
+    assert set(caught.value.body()["error"]) == {"message", "type", "param", "code", "remedy"}
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,13 @@ from figclip.config import UsageError
 from figclip.embedding.encoder import Encoder
 from figclip.embedding.image_types import COLUMN, NAME, SCHEMA, nearest_keywords
 from figclip.embedding.taxonomy import NAMES, TAXONOMY, keywords_of
-from figclip.embedding.vectors import matrix, num_rows, read_table, split_files
+from figclip.embedding.vectors import (
+    matrix,
+    num_rows,
+    read_table,
+    refuse_no_numbers,
+    split_files,
+)
 from figclip.log import with_progress
 from figclip.schema import SPLITS
 from figclip.store import Folder, Manifest, Store
@@ -95,9 +101,13 @@ def assign_types(
 
 
 def tell_file(name: str, *, embeddings: Folder, target: Folder, keywords: Keywords) -> str:
-    """Write the types of one file of embeddings; its name."""
+    """Write the types of one file of embeddings; its name. `UsageError` where one is not of
+    numbers."""
     table = read_table(embeddings, name, ["pair_id", "image_embedding"])
-    places, cosines = nearest_keywords(matrix(table["image_embedding"]), keywords.vectors)
+    images = matrix(table["image_embedding"])
+    origin = f"{embeddings.path}/{name}"
+    refuse_no_numbers(images, table["pair_id"].to_pylist(), origin=origin)
+    places, cosines = nearest_keywords(images, keywords.vectors)
     columns = [
         table["pair_id"],
         pa.array([keywords.types[place] for place in places], pa.string()),

@@ -71,7 +71,8 @@ def read_batches(
 
 
 def read_embeddings(store: Store, version: str, split: str) -> Embeddings:
-    """All embeddings of one split; `UsageError` where the artifact holds none of it."""
+    """All embeddings of one split; `UsageError` where the artifact holds none of it, or a vector is
+    not of numbers."""
     folder = store.open("embeddings", version)
     tables = [read_table(folder, name) for name in split_files(folder, [split])]
     table = pa.concat_tables(tables) if tables else None
@@ -80,20 +81,36 @@ def read_embeddings(store: Store, version: str, split: str) -> Embeddings:
             f"embeddings@{version} in {store.url} hold no pair of the split {split!r}: embed that "
             f"split, or choose another one"
         )
-    return Embeddings(
+    found = Embeddings(
         pair_ids=table["pair_id"].to_pylist(),
         images=matrix(table["image_embedding"]),
         texts=matrix(table["text_embedding"]),
     )
+    for vectors in (found.images, found.texts):
+        refuse_no_numbers(vectors, found.pair_ids, origin=f"embeddings@{version}")
+    return found
+
+
+def refuse_no_numbers(vectors: np.ndarray, pair_ids: Sequence[str], *, origin: str) -> None:
+    """`UsageError` names the first pair whose vector is not finite."""
+    lengths = np.einsum("nd,nd->n", vectors, vectors)  # without a matrix of flags
+    bad = np.flatnonzero(~np.isfinite(lengths))
+    if len(bad):
+        raise UsageError(
+            f"{origin}: a vector of pair {pair_ids[bad[0]]} is not of finite numbers, nor are "
+            f"{len(bad) - 1} more: embed these pairs anew, under a new version"
+        )
 
 
 def vector_blocks(
     folder: Folder, names: list[str], column: str
 ) -> Iterator[tuple[list[str], np.ndarray]]:
-    """Pair ids and vectors [m, dim], file by file."""
+    """Pair ids and vectors [m, dim], file by file; `UsageError` where one is not of numbers."""
     for name in names:
         table = read_table(folder, name, ["pair_id", column])
-        yield table["pair_id"].to_pylist(), matrix(table[column])
+        pair_ids, vectors = table["pair_id"].to_pylist(), matrix(table[column])
+        refuse_no_numbers(vectors, pair_ids, origin=f"{folder.path}/{name}")
+        yield pair_ids, vectors
 
 
 def sampled_vectors(

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from figclip.embedding.vectors import Embeddings
 from figclip.evaluation.beside import percent
 from figclip.evaluation.bootstrap import Interval, bootstrap
-from figclip.evaluation.ranking import SIDE, rank_both_ways
-from figclip.evaluation.retrieval import hit_probability
+from figclip.evaluation.ranking import SIDE, Ranking, rank_both_ways
+from figclip.evaluation.retrieval import check_vectors, hit_probability
 from figclip.statistics.wording import markdown
 
 WAYS = ("text → image", "image → text")
@@ -69,9 +69,18 @@ def hits(
     found: Embeddings, *, ks: Sequence[int], tile: int, device: str
 ) -> Mapping[str, Float[np.ndarray, " n"]]:
     """`text → image @1` and so on → for each pair, whether its own was found (between 0 and 1,
-    where it ties with others)."""
+    where it ties with others). `ValueError` where a vector is none of length 1."""
+    check_vectors(found.images, found.texts)
     own = np.arange(len(found.pair_ids))
-    forth, back = rank_both_ways(found.images, found.texts, groups=own, tile=tile, device=device)
+    return hits_of(
+        *rank_both_ways(found.images, found.texts, groups=own, tile=tile, device=device), ks=ks
+    )
+
+
+def hits_of(
+    forth: Ranking, back: Ranking, *, ks: Sequence[int]
+) -> Mapping[str, Float[np.ndarray, " n"]]:
+    """Of the rankings of images among texts, and of texts among images."""
     rankings = dict(zip(WAYS, (back, forth), strict=True))
     return {
         f"{way} @{k}": hit_probability(k - r.num_greater, r.num_tied, r.num_right_tied)

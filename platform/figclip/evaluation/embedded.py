@@ -13,6 +13,7 @@ from figclip.config import UsageError
 from figclip.embedding.encoder import Encoder
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.opening import Pictures, opened
+from figclip.evaluation.marks import Marking, Marks
 from figclip.inputs.pixels import UnreadableImage
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,8 @@ class Embedded:
     """Name of each other one → why it could not."""
     checksum: str
     """SHA-256 of what is said of each, its size and its pixels, in order."""
+    marks: Marks
+    """By what the m are known again."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,17 @@ class EmbeddedSet:
     """Places of their classes in the declaration."""
     kept: Int[np.ndarray, " n"]
     """Their own places among all pictures of the part."""
-    names: tuple[str, ...]
     num_unreadable: int
     unreadable: Mapping[str, str]
     """Name → why; the first of them."""
     checksum: str
     """SHA-256 of names, labels and pixels of the pictures, in order."""
+    marks: Marks
+    """By what they are known again, and their names."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.marks.names
 
 
 See = Callable[[Dataset], EmbeddedSet]
@@ -68,6 +76,11 @@ def seeing(encoder: Encoder, data: str, *, batch_size: int) -> See:
         return known[key]
 
     return see
+
+
+def marks_seen(see: See, datasets: Sequence[Dataset]) -> dict[str, Marks]:
+    """By what the pictures that are judged by are known again, by the titles of their sets."""
+    return {one.title: see(one).marks for one in datasets}
 
 
 def embed_set(encoder: Encoder, dataset: Dataset, data: str, *, batch_size: int) -> EmbeddedSet:
@@ -92,10 +105,10 @@ def embed_set(encoder: Encoder, dataset: Dataset, data: str, *, batch_size: int)
         vectors=found.vectors,
         labels=labels,
         kept=found.kept,
-        names=tuple(examples.names[place] for place in found.kept),
         num_unreadable=len(faults),
         unreadable=dict(list(faults.items())[:NUM_NAMED]),
         checksum=found.checksum,
+        marks=found.marks,
     )
 
 
@@ -107,7 +120,7 @@ def embed_pictures(
     `UsageError` where the encoder gives no numbers.
     """
     parts, kept, faults = [], [], {}
-    seen, total = hashlib.sha256(), len(pictures.names)
+    seen, marking, total = hashlib.sha256(), Marking(), len(pictures.names)
     for start in range(0, total, batch_size):
         batch: list[Image.Image] = []
         for number in range(start, min(start + batch_size, total)):
@@ -120,12 +133,15 @@ def embed_pictures(
             kept.append(number)
             seen.update(f"{said[number]}{image.size}".encode())
             seen.update(image.tobytes())
+            path = None if pictures.paths is None else pictures.paths[number]
+            marking.add(pictures.names[number], image, path)
         if batch:
             vectors = encoder.encode_images(batch, batch_size=batch_size)
             refuse_no_numbers(encoder, vectors, [pictures.names[i] for i in kept[-len(batch) :]])
             parts.append(vectors)
     whole = np.concatenate([np.empty((0, encoder.dim), np.float32), *parts])
-    return Embedded(whole, np.array(kept, dtype=np.int64), faults, seen.hexdigest())
+    numbers = np.array(kept, dtype=np.int64)
+    return Embedded(whole, numbers, faults, seen.hexdigest(), marking.marks)
 
 
 def is_among(names: Sequence[str], others: Collection[str]) -> Bool[np.ndarray, " n"]:

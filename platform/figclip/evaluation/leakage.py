@@ -1,34 +1,24 @@
 """Whether an encoder has learned from the very pictures that it is judged by.
 
-A picture is known again by the SHA-256 of its file, and by the fingerprint of what it shows, which
-outlives another size and another encoding (`pictures.fingerprint`), but no turn and no cut. Held in
-memory are the pictures to be judged by, some 200 bytes each; the training pairs, however many, pass
-by in blocks of two columns.
+They are known again by their marks (`marks.py`). Held in memory are those of the pictures to be
+judged by, some 200 bytes each; the training pairs, however many, pass by in blocks of two columns.
 """
 
-import hashlib
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from jaxtyping import Bool, UInt64
+from jaxtyping import Bool
 
 from figclip.config import UsageError
-from figclip.corpus.leakage import fingerprint_words, near
+from figclip.corpus.leakage import fingerprint_words
 from figclip.embedding.vectors import read_batches, split_files
-from figclip.evaluation.datasets.captioned import pictures_in
-from figclip.evaluation.datasets.declaration import Dataset
-from figclip.evaluation.datasets.opening import Pictures, opened
+from figclip.evaluation.marks import Marks, joined, known_in
 from figclip.evaluation.sources import published
-from figclip.evaluation.vqa.questions import VqaSet
-from figclip.evaluation.vqa.reading import asked_pictures
-from figclip.inputs.pixels import UnreadableImage
-from figclip.pictures.fingerprint import NEAR_BITS, fingerprint
+from figclip.pictures.fingerprint import NEAR_BITS
 from figclip.schema import Split
 from figclip.store import Folder, Store
 
@@ -43,19 +33,13 @@ LEAKED = (
     f"fingerprint within {NEAR_BITS} of 256 bits, and the number without them; ?: not compared."
 )
 """What tables say below such a column."""
+REPEATED = (
+    "Repeated: of the n, pictures that the set's own training part has as well, known likewise; a "
+    "probe's number without leaked ones is without these, too."
+)
 
 Leaked = Mapping[str, frozenset[str]]
 """A set's title → the names of its pictures that an encoder has learned from."""
-
-
-@dataclass(frozen=True)
-class Marks:
-    """By what the n pictures of a set are known again."""
-
-    names: tuple[str, ...]
-    sha256: tuple[str, ...]
-    """Of their files, in hexadecimal; empty of a picture without a file of its own."""
-    fingerprints: UInt64[np.ndarray, "n 4"]
 
 
 @dataclass(frozen=True)
@@ -119,24 +103,6 @@ def refuse_unmarked(pairs: Folder, split: Split = "train") -> None:
             )
 
 
-def marks_of(title: str, pictures: Pictures) -> Marks:
-    """Of those that can be read."""
-    log.info("%s: %d pictures to know again", title, len(pictures.names))
-    names, files, shown = [], [], []
-    for number, name in enumerate(pictures.names):
-        try:
-            shown.append(fingerprint(pictures.read(number)))
-        except UnreadableImage:
-            continue
-        names.append(name)
-        files.append("" if pictures.paths is None else file_hash(pictures.paths[number]))
-    return Marks(tuple(names), tuple(files), fingerprint_words(shown))
-
-
-def file_hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def marks_of_pairs(pairs: Folder, split: Split) -> Marks:
     """Of the pairs of a split, by their ids."""
     refuse_unmarked(pairs, split)
@@ -150,30 +116,25 @@ def marks_of_pairs(pairs: Folder, split: Split) -> Marks:
     return Marks(tuple(ids), tuple(file or "" for file in files), fingerprint_words(shown))
 
 
-def marks_in(
-    data: str,
-    captioned: Sequence[str],
-    datasets: Sequence[Dataset],
-    asked: Sequence[VqaSet] = (),
-) -> dict[str, Marks]:
-    """Of the sets below a folder, by their titles: of each what is judged by."""
-    found = {name: marks_of(name, pictures_in(data, name)[0]) for name in captioned}
-    for dataset in datasets:
-        with opened(dataset, data) as examples:
-            found[dataset.title] = marks_of(dataset.title, examples)
-    for one in asked:
-        found[one.title] = marks_of(one.title, asked_pictures(one, data))
-    return found
+class Leaks:
+    """What some encoders have learned from of the pictures that all of them are judged by.
 
+    Those of the same training pairs have learned from the same, so these are read once for all.
+    """
 
-def leaks_of(
-    store: Store, learned: Mapping[str, Learned], marks: Callable[[], Mapping[str, Marks]]
-) -> dict[str, Leaked | None]:
-    """Of each encoder; None of one whose pairs are not known. `marks` is asked once, if at all."""
-    known = {one.pairs for one in learned.values() if one.pairs}
-    found = marks() if known else {}
-    by_pairs = {pairs: leaked_from(store, pairs, found) for pairs in known}
-    return {name: by_pairs.get(one.pairs) for name, one in learned.items()}
+    def __init__(self, store: Store, learned: Mapping[str, Learned]) -> None:
+        self._store, self._learned = store, learned
+        self._found: dict[tuple[str, ...], Leaked] = {}
+
+    def of(self, encoder: str, marks: Callable[[], Mapping[str, Marks]]) -> Leaked | None:
+        """None where its pairs are not known; else `marks`, of all sets by their titles, are asked
+        once."""
+        pairs = self._learned[encoder].pairs
+        if not pairs:
+            return None
+        if pairs not in self._found:
+            self._found[pairs] = leaked_from(self._store, pairs, marks())
+        return self._found[pairs]
 
 
 def leaked_from(store: Store, versions: Sequence[str], marks: Mapping[str, Marks]) -> Leaked:
@@ -210,31 +171,17 @@ def leaked_cell(num: int | None) -> str:
     return "?" if num is None else f"{num:,}"
 
 
-def joined(marks: Sequence[Marks]) -> Marks:
-    return Marks(
-        tuple(name for one in marks for name in one.names),
-        tuple(file for one in marks for file in one.sha256),
-        np.concatenate([np.empty((0, 4), np.uint64), *(one.fingerprints for one in marks)]),
-    )
-
-
 def leaked(
     marks: Marks, pairs: Sequence[Folder], *, max_bits: int = NEAR_BITS
 ) -> Bool[np.ndarray, " n"]:
-    """Whether the very file, or a picture within `max_bits`, is in the train split of some pairs.
-
-    A plain picture is known by its file alone.
-    """
-    files = pa.array(marks.sha256, pa.string())
+    """Whether the very file, or a picture so near, is in the train split of some pairs."""
     found = np.zeros(len(marks.names), bool)
     for folder in pairs:
         for rows in training_rows(folder):
-            same = pc.is_in(files, value_set=rows["image_sha256"], skip_nulls=True)
-            found |= same.to_numpy(zero_copy_only=False) & (np.array(marks.sha256) != "")
             left = np.flatnonzero(~found)
-            theirs = fingerprint_words(rows["image_fingerprint"].to_pylist())
-            for _, ours in near(theirs, marks.fingerprints[left], max_bits):
-                found[left[ours]] = True
+            files, shown = rows["image_sha256"], rows["image_fingerprint"]
+            theirs = fingerprint_words(shown.to_pylist())
+            found[left] = known_in(marks.only(left), files, theirs, max_bits=max_bits)
     return found
 
 

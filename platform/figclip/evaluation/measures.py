@@ -1,10 +1,11 @@
 """All that was measured, in one form: a number, its interval, and everything that it depends on."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Float
 from pydantic import Field
 
 from figclip.config import Config, UsageError
@@ -51,8 +52,12 @@ class Measure(Config):
     """That were left out."""
     num_leaked: int | None = None
     """Of the n, those that the encoder has learned from; None where that is not known."""
+    num_repeated: int | None = None
+    """Of the n, those that the set's own training part has as well; None where nothing is learned
+    from it."""
     unleaked: float | None = None
-    """The value without them, where there are some and others are left."""
+    """The value without them (of a probe, without repeated ones either), where there are some and
+    others are left."""
     num_cut: int = 0
     """Prompts or captions beyond the encoder's context, whose ends it did not read."""
     checksum: str
@@ -95,20 +100,48 @@ def of_retrieval(
     num_resamples: int,
     ks: Sequence[int] = (1, 5, 10),
     leaked: Collection[str] | None = None,
+    device: str = "cpu",
 ) -> Iterator[Measure]:
     """Recall@k both ways, exact; a tie counts by its expected value.
 
     Pairs whose pictures have `leaked` are no queries of the number without them, but candidates.
     """
-    pairs = Embeddings([""] * len(found.images), found.images, found.texts)
-    each = hits(pairs, ks=ks, tile=SIDE, device="cpu")
+    pairs = Embeddings([*found.names], found.images, found.texts)
+    yield from of_hits(
+        hits(pairs, ks=ks, tile=SIDE, device=device),
+        title=found.name,
+        names=found.names,
+        of=of,
+        encoder=encoder,
+        checksum=found.checksum,
+        num_resamples=num_resamples,
+        num_unreadable=found.num_unreadable,
+        num_cut=found.num_cut,
+        leaked=leaked,
+    )
+
+
+def of_hits(
+    each: Mapping[str, Float[np.ndarray, " n"]],
+    *,
+    title: str,
+    names: Sequence[str],
+    of: str,
+    encoder: str,
+    checksum: str,
+    num_resamples: int,
+    num_unreadable: int = 0,
+    num_cut: int = 0,
+    leaked: Collection[str] | None = None,
+) -> Iterator[Measure]:
+    """Of what `hits` tells of n pairs, by their names."""
     gains = np.stack([*each.values()], axis=1)
     intervals = bootstrap(gains, num_resamples=num_resamples, seed=0)
-    is_new = ~is_among(found.names, leaked or ())
+    is_new = ~is_among(names, leaked or ())
     for (name, gain), interval in zip(each.items(), intervals, strict=True):
         yield Measure(
             task="retrieval",
-            set=found.name,
+            set=title,
             measure=name,
             of=of,
             encoder=encoder,
@@ -116,11 +149,11 @@ def of_retrieval(
             low=interval.low,
             high=interval.high,
             n=len(gain),
-            num_unreadable=found.num_unreadable,
-            num_cut=found.num_cut,
+            num_unreadable=num_unreadable,
+            num_cut=num_cut,
             num_leaked=None if leaked is None else int((~is_new).sum()),
             unleaked=float(gain[is_new].mean()) if 0 < is_new.sum() < len(gain) else None,
-            checksum=found.checksum,
+            checksum=checksum,
             is_main=True,
         )
 
@@ -168,6 +201,7 @@ def of_probe(result: ProbeResult, *, of: str) -> Iterator[Measure]:
                 n=len(result.test.labels),
                 num_unreadable=result.train.num_unreadable + result.test.num_unreadable,
                 num_leaked=result.num_leaked,
+                num_repeated=result.num_repeated,
                 unleaked=share.unleaked.get(name),
                 checksum=f"{result.train.checksum}+{result.test.checksum}",
                 is_main=name == result.dataset.metric,
@@ -188,6 +222,7 @@ def of_vqa(result: VqaResult, *, of: str) -> Iterator[Measure]:
             n=len(result.questions),
             num_unreadable=result.num_unreadable,
             num_leaked=result.num_leaked,
+            num_repeated=result.num_repeated,
             unleaked=result.unleaked.get(name),
             num_cut=result.num_cut,
             checksum=result.checksum,
@@ -212,6 +247,8 @@ def of_proxy(result: ProxyResult, *, of: str) -> Iterator[Measure]:
                     high=share.high,
                     n=result.num_images,
                     num_unreadable=result.num_unreadable,
+                    num_leaked=result.num_leaked,
+                    unleaked=result.unleaked.get(f"{name}: {one.finding}"),
                     checksum=result.checksum,
                     paper=paper,
                     is_main=one.finding == MEAN or paper is not None,

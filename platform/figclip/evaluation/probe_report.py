@@ -14,22 +14,23 @@ from figclip.config import Config
 from figclip.embedding.encoder import Encoder
 from figclip.evaluation.classification import METRIC_WORDS
 from figclip.evaluation.datasets.declaration import Dataset
-from figclip.evaluation.embedded import EmbeddedSet, See, is_among, seeing
+from figclip.evaluation.embedded import EmbeddedSet, See, is_among, marks_seen, seeing
 from figclip.evaluation.fine_tuning import TuneConfig, pictures_of, tuning_learner
 from figclip.evaluation.leakage import (
+    REPEATED,
+    Leaks,
     Learned,
     among,
     leaked_cell,
-    leaks_of,
     learned_by,
-    marks_in,
     said_of,
     versions_of,
 )
 from figclip.evaluation.logistic import logistic_learner
+from figclip.evaluation.marks import repeated
 from figclip.evaluation.probing import Learner, Method, ShareResult, probed
 from figclip.evaluation.sgd_probe import sgd_learner
-from figclip.evaluation.sources import begun, opened_encoders, published_as
+from figclip.evaluation.sources import begun, made_by, opened_encoders, published_as
 from figclip.statistics.wording import markdown, per_cent
 from figclip.store import Manifest, Store
 
@@ -71,6 +72,8 @@ class ProbeResult:
     shares: tuple[ShareResult, ...]
     num_leaked: int | None = None
     """Of the test pictures, those that the encoder has learned from; None where not known."""
+    num_repeated: int = 0
+    """Of the test pictures, those that are in the training part as well."""
 
 
 def probe(
@@ -91,6 +94,10 @@ def probe(
     see = see or seeing(encoder, data, batch_size=config.batch_size)
     train, test = see(dataset.training), see(dataset)
     is_leaked = is_among(test.names, leaked or ())
+    is_repeated = repeated(test.marks, train.marks)
+    if num_repeated := int(is_repeated.sum()):
+        words = "%s: %d of %d test pictures are in the training part, too"
+        log.warning(words, dataset.title, num_repeated, len(test.names))
     found = []
     with ExitStack() as open_files:
         learners = _learners(encoder, dataset, data, (train, test), config, open_files)
@@ -106,11 +113,11 @@ def probe(
                         share=share,
                         seeds=range(config.num_seeds),
                         num_resamples=config.num_resamples,
-                        left_out=is_leaked,
+                        left_out=is_leaked | is_repeated,
                     )
                 )
     num_leaked = None if leaked is None else int(is_leaked.sum())
-    return ProbeResult(dataset, encoder.name, train, test, tuple(found), num_leaked)
+    return ProbeResult(dataset, encoder.name, train, test, tuple(found), num_leaked, num_repeated)
 
 
 def _learners(
@@ -151,6 +158,7 @@ def evaluate_probe(
     datasets: Sequence[Dataset],
     version: str,
     config: ProbeConfig,
+    command: str,
     trained_on: Sequence[str] = (),
     device: str = "cpu",
 ) -> Manifest:
@@ -161,17 +169,18 @@ def evaluate_probe(
     )
     if store.already_published("evaluation", version, settings, inputs):
         return store.manifest("evaluation", version)
-    leaks = leaks_of(store, learned, partial(marks_in, data, (), datasets))
-    results = {
-        name: [
-            probe(encoder, one, data, config, leaked=among(leaks[name], one.title))
+    leaks, results = Leaks(store, learned), dict[str, list[ProbeResult]]()
+    for name, encoder in opened_encoders(store, encoders, device=device):
+        see = seeing(encoder, data, batch_size=config.batch_size)
+        leaked = leaks.of(name, partial(marks_seen, see, datasets))
+        results[name] = [
+            probe(encoder, one, data, config, see=see, leaked=among(leaked, one.title))
             for one in datasets
         ]
-        for name, encoder in opened_encoders(store, encoders, device=device)
-    }
     numbers = {name: [plain_probe(one) for one in found] for name, found in results.items()}
     counts = {name: measures_of(found) for name, found in results.items()}
-    files = {TABLE_FILE: probe_text(results, learned), JSON_FILE: json.dumps(numbers, indent=1)}
+    text = f"{probe_text(results, learned)}\n{made_by(command)}\n"
+    files = {TABLE_FILE: text, JSON_FILE: json.dumps(numbers, indent=1)}
     return published_as(store, version, settings, inputs, files=files, counts=counts)
 
 
@@ -191,7 +200,7 @@ def probe_text(results: Mapping[str, Sequence[ProbeResult]], learned: Mapping[st
     shares = [share for found in results.values() for one in found for share in one.shares]
     notes = [NOTE, *(NOTES[method] for method in dict.fromkeys(one.method for one in shares))]
     parts = ["# Probing", probe_table(results), " ".join(notes), probe_detail_table(results)]
-    parts += [said_of(learned)]
+    parts += [REPEATED, said_of(learned)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -232,7 +241,8 @@ def probe_detail_table(results: Mapping[str, Sequence[ProbeResult]]) -> str:
     head = ["set", "encoder", "learned from", "measure", "%", "deviation", "95 % interval", "n"]
     rows = [
         [
-            *(*head, "unreadable", "leaked", "% without", "chosen", "not converged", "learned"),
+            *(*head, "unreadable", "leaked", "repeated", "% without", "chosen", "not converged"),
+            "learned",
             "pictures",
         ]
     ]
@@ -270,7 +280,8 @@ def plain_probe(result: ProbeResult) -> dict[str, Any]:
         for share in result.shares
     ]
     named = {"set": result.dataset.model_dump(mode="json"), "encoder": result.encoder}
-    return named | parts | {"num_leaked": result.num_leaked, "shares": shares}
+    known = {"num_leaked": result.num_leaked, "num_repeated": result.num_repeated}
+    return named | parts | known | {"shares": shares}
 
 
 def _headed(dataset: Dataset, share: ShareResult) -> str:
@@ -292,7 +303,7 @@ def _share_rows(result: ProbeResult, share: ShareResult) -> list[list[str]]:
     sizes = sorted({fit.num_train for fit in share.fits})
     facts = [f"{len(result.test.labels):,}", f"{result.train.num_unreadable}"]
     facts[1] += f" + {result.test.num_unreadable}"
-    facts += [leaked_cell(result.num_leaked)]
+    facts += [leaked_cell(result.num_leaked), f"{result.num_repeated:,}"]
     short = sum(not fit.is_converged for fit in share.fits)
     rows = []
     for name, value in share.values.items():

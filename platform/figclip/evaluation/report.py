@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import NonNegativeInt, PositiveInt
 
 from figclip.config import Config
-from figclip.embedding.vectors import Embeddings, num_rows, read_table, split_files
+from figclip.embedding.vectors import Embeddings
 from figclip.evaluation.approximate import ApproximateRecall, Graph, approximate_recall
 from figclip.evaluation.beside import (
     Line,
@@ -22,13 +22,33 @@ from figclip.evaluation.beside import (
     pairs_of,
     percent,
 )
-from figclip.evaluation.grid import GridRow, draw_grid
-from figclip.evaluation.leakage import Learned, leaks_of, learned_by, marks_of_pairs
+from figclip.evaluation.compare import hits_of
+from figclip.evaluation.grid import draw_grid
+from figclip.evaluation.grid_rows import grid_ranking, grid_row, split_captions, split_images
+from figclip.evaluation.leakage import (
+    Leaked,
+    Leaks,
+    Learned,
+    among,
+    learned_by,
+    marks_of_pairs,
+)
+from figclip.evaluation.marks import Marks
+from figclip.evaluation.measures import Measure, of_hits
 from figclip.evaluation.ranking import SIDE, rank_both_ways
-from figclip.evaluation.retrieval import Rank, RetrievalResult, caption_groups, recall
+from figclip.evaluation.retrieval import (
+    Rank,
+    RetrievalResult,
+    caption_groups,
+    check_vectors,
+    recall,
+    result_of,
+)
+from figclip.evaluation.sources import made_by, pairs_digest
+from figclip.evaluation.whole_report import detail_table
 from figclip.schema import Split
 from figclip.statistics.wording import markdown
-from figclip.store import Folder, Manifest, Store
+from figclip.store import Manifest, Store
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +69,8 @@ class EvaluationConfig(Config):
     """Figures in a row of the grid."""
     seed: NonNegativeInt = 0
     """Chooses the grid's captions."""
+    num_resamples: PositiveInt = 2_000
+    """Of the pairs, for the 95 % intervals."""
     with_graph: bool = False
     """Search a graph of near neighbours as well, and say what that loses."""
     graph: Graph = Graph()
@@ -61,6 +83,7 @@ def evaluate(
     pairs_version: str,
     version: str,
     config: EvaluationConfig,
+    command: str,
     beside: Sequence[str] = (),
     trained_on: Sequence[str] = (),
     device: str = "cpu",
@@ -70,56 +93,135 @@ def evaluate(
 
     `beside` are versions of other embeddings, of other encoders or of other pairs, whose recall on
     the same split stands in a second table; `rank` searches. The split's pictures are looked for in
-    the pairs that the encoder has learned from: `trained_on`, else those of its manifest.
-    `UsageError` where the split holds no pair, or the embeddings are of other pairs.
+    the pairs that each encoder has learned from: `trained_on` of the first, else those of its
+    manifest. `UsageError` where the split holds no pair, or the embeddings are of other pairs.
     """
-    others = [f"embeddings@{other}" for other in beside]
-    encoder = encoder_of(store, embeddings_version)
-    learned = learned_by(store, (encoder,), trained_on)
-    looked_in = [one for one in learned[encoder].pairs if one != pairs_version]
+    versions = (embeddings_version, *beside)
+    encoders = [*dict.fromkeys(encoder_of(store, one) for one in versions)]
+    learned = learned_by(store, encoders, trained_on)
+    looked_in = dict.fromkeys(pairs for one in learned.values() for pairs in one.pairs)
+    others = [f"embeddings@{one}" for one in beside]
+    others += [f"pairs@{one}" for one in looked_in if one != pairs_version]
     inputs = (f"embeddings@{embeddings_version}", f"pairs@{pairs_version}", *others)
-    inputs += tuple(f"pairs@{one}" for one in looked_in)
-    settings = config.model_dump(mode="json") | {"trained_on": [*learned[encoder].pairs]}
+    settings = config.model_dump(mode="json") | {"trained_on": [*learned[encoders[0]].pairs]}
     if store.already_published("evaluation", version, settings, inputs):
         return store.manifest("evaluation", version)
     found = held_out(store, embeddings_version, pairs_version, config.split)
     pairs = store.open("pairs", pairs_version)
     captions = split_captions(pairs, config.split)
     ranked_by = partial(recall, ks=config.ks, tile=config.tile, device=device, rank=rank)
-    results = {
-        name: ranked_by(found.images, found.texts, groups=right)
-        for name, right in (("of_pairs", None), ("of_captions", caption_groups(captions)))
-    }
-    leaks = leaks_of(store, learned, lambda: {"": marks_of_pairs(pairs, config.split)})[encoder]
-    num_leaked = None if leaks is None else len(leaks[""])
-    lines = [line_of(store, embeddings_version, results["of_pairs"])]
-    for other in beside:
-        theirs = held_out(store, other, pairs_of(store, other), config.split)
-        lines.append(line_of(store, other, ranked_by(theirs.images, theirs.texts)))
-    short = None
-    if config.with_graph:
-        own, exact = np.arange(len(found.pair_ids)), results["of_pairs"]
-        short = approximate_recall(found.images, found.texts, exact, groups=own, graph=config.graph)
+    of_captions = ranked_by(found.images, found.texts, groups=caption_groups(captions))
+    searched = partial(_searched, store, config=config, device=device, rank=rank)
+    leaks = Leaks(store, learned)
+    marks = partial(_marks, store, {pairs_of(store, one) for one in versions}, config.split)
+    lines, measures = [], list[Measure]()
+    for one in versions:
+        leaked = leaks.of(encoder_of(store, one), marks)
+        line, numbers = searched(one, found if one == embeddings_version else None, leaked)
+        lines.append(line)
+        measures += numbers
+    own, exact = np.arange(len(found.pair_ids)), lines[0].result
+    short = (
+        approximate_recall(found.images, found.texts, exact, groups=own, graph=config.graph)
+        if config.with_graph
+        else None
+    )
+    ranked = grid_ranking(
+        found,
+        captions,
+        num_queries=config.num_queries,
+        num_shown=config.num_shown,
+        seed=config.seed,
+    )
+    images = split_images(pairs, config.split, {n for row in ranked for n in row.shown})
+    report = Report(exact, of_captions, short, lines, measures, learned[encoders[0]], command)
     with store.publishing("evaluation", version, config=settings, inputs=inputs) as publication:
-        text = report_text(results["of_pairs"], results["of_captions"], split=config.split)
-        text += "" if short is None else f"\n{approximate_text(short)}\n"
-        text += f"\n{leakage_text(num_leaked, learned[encoder])}\n"
-        if beside:
-            text += f"\nRecall@k beside other encoders and pairs:\n\n{beside_table(lines)}\n"
-        publication.folder.write(TABLE_FILE, text.encode())
-        numbers: dict[str, Any] = {name: asdict(result) for name, result in results.items()}
-        numbers["approximate"] = None if short is None else asdict(short)
-        numbers["num_leaked"] = num_leaked
-        numbers["beside"] = [asdict(line) for line in lines]
-        publication.folder.write(JSON_FILE, json.dumps(numbers, indent=1).encode())
-        ranked = grid_ranking(found, captions, config)
-        images = split_images(pairs, config.split, {n for row in ranked for n in row.shown})
-        rows = [_grid_row(row, captions, images) for row in ranked]
+        publication.folder.write(TABLE_FILE, whole_text(report, config.split).encode())
+        publication.folder.write(JSON_FILE, json.dumps(_plain(report), indent=1).encode())
+        rows = [grid_row(row, captions, images) for row in ranked]
         publication.folder.write(GRID_FILE, draw_grid(rows))
-        publication.counts.update(_counts(results["of_pairs"]))
+        publication.counts.update(_counts(exact))
         if beside:
             publication.counts["beside"] = [_line_counts(line) for line in lines]
     return store.manifest("evaluation", version)
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that an evaluation found."""
+
+    of_pairs: RetrievalResult
+    of_captions: RetrievalResult
+    approximate: ApproximateRecall | None
+    lines: Sequence[Line]
+    """Of all embeddings, the first of which it is about."""
+    measures: Sequence[Measure]
+    """Of all of them, number by number."""
+    learned: Learned
+    """What is known of the pictures that the first encoder has learned from."""
+    command: str
+
+
+def _marks(store: Store, versions: Collection[str], split: Split) -> dict[str, Marks]:
+    """Of the pairs that are searched, by their versions."""
+    return {one: marks_of_pairs(store.open("pairs", one), split) for one in sorted(versions)}
+
+
+def _searched(
+    store: Store,
+    version: str,
+    held: Embeddings | None,
+    leaked: Leaked | None,
+    *,
+    config: EvaluationConfig,
+    device: str,
+    rank: Rank,
+) -> tuple[Line, list[Measure]]:
+    """What some embeddings find among their own pairs; `held` are they, where they are read."""
+    place, encoder = pairs_of(store, version), encoder_of(store, version)
+    held = held or held_out(store, version, place, config.split)
+    check_vectors(held.images, held.texts)
+    own = np.arange(len(held.pair_ids))
+    forth, back = rank(held.images, held.texts, groups=own, tile=config.tile, device=device)
+    line = line_of(store, version, result_of(forth, back, groups=own, ks=config.ks))
+    measures = of_hits(
+        hits_of(forth, back, ks=config.ks),
+        title=f"{place}, {config.split}",
+        names=held.pair_ids,
+        of=version,
+        encoder=f"encoder@{encoder}",
+        checksum=pairs_digest(store.open("pairs", place), config.split),
+        num_resamples=config.num_resamples,
+        leaked=among(leaked, place),
+    )
+    return line, [*measures]
+
+
+def whole_text(report: Report, split: str) -> str:
+    """As Markdown: recall, what ties and a graph make of it, and all that each number depends
+    on."""
+    parts = [report_text(report.of_pairs, report.of_captions, split=split)]
+    parts += [f"{approximate_text(report.approximate)}\n"] if report.approximate else []
+    parts += [f"{leakage_text(report.measures[0].num_leaked, report.learned)}\n"]
+    parts += [f"{detail_table(report.measures).as_markdown()}\n"]
+    if len(report.lines) > 1:
+        table = beside_table(report.lines)
+        parts += [f"Recall@k beside other encoders and pairs:\n\n{table}\n"]
+    return "\n".join([*parts, f"{made_by(report.command)}\n"])
+
+
+def _plain(report: Report) -> dict[str, Any]:
+    """As JSON has it."""
+    short = report.approximate
+    return {
+        "of_pairs": asdict(report.of_pairs),
+        "of_captions": asdict(report.of_captions),
+        "approximate": None if short is None else asdict(short),
+        "num_leaked": report.measures[0].num_leaked,
+        "beside": [asdict(line) for line in report.lines],
+        "measures": [one.model_dump(mode="json") for one in report.measures],
+        "command": report.command,
+    }
 
 
 def recall_table(result: RetrievalResult) -> str:
@@ -172,69 +274,6 @@ def leakage_text(num_leaked: int | None, learned: Learned) -> str:
     if num_leaked is None:
         return f"Pictures were {learned.in_words}."
     return f"The encoder has learned from {num_leaked:,} of these pictures ({learned.in_words})."
-
-
-@dataclass(frozen=True)
-class RankedQuery:
-    """A caption, by its number, and the numbers of the figures nearest to it."""
-
-    query: int
-    shown: tuple[int, ...]
-    scores: tuple[float, ...]
-    rank: int
-    """Place of its own figure, from 1; of equal scores the lower number comes first."""
-
-
-def grid_ranking(
-    found: Embeddings, captions: Sequence[str], config: EvaluationConfig
-) -> list[RankedQuery]:
-    """Some captions, no two alike, drawn by the seed, and the figures nearest to each."""
-    _, distinct = np.unique(captions, return_index=True)
-    num = min(config.num_queries, len(distinct))
-    chosen = np.random.default_rng(config.seed).choice(np.sort(distinct), num, replace=False)
-    ranked = []
-    for query in map(int, chosen):
-        scores = found.images.astype(np.float64) @ found.texts[query].astype(np.float64)
-        order = np.argsort(-scores, kind="stable")
-        shown = order[: config.num_shown]
-        rank = int(np.flatnonzero(order == query)[0]) + 1
-        ranked.append(
-            RankedQuery(query, tuple(shown.tolist()), tuple(scores[shown].tolist()), rank)
-        )
-    return ranked
-
-
-def split_captions(pairs: Folder, split: str) -> list[str]:
-    """Every caption of a split, in the order of its pairs."""
-    names = split_files(pairs, [split])
-    return [text for name in names for text in read_table(pairs, name, ["caption"])[0].to_pylist()]
-
-
-def split_images(pairs: Folder, split: str, numbers: set[int]) -> dict[int, bytes]:
-    """The images of some pairs of a split, by their numbers; other files are not read."""
-    images: dict[int, bytes] = {}
-    start = 0
-    for name in split_files(pairs, [split]):
-        end = start + num_rows(pairs, name)
-        here = sorted(number for number in numbers if start <= number < end)
-        if here:
-            column = read_table(pairs, name, ["image"])[0]
-            images |= {number: column[number - start].as_py() for number in here}
-        start = end
-    return images
-
-
-def _grid_row(row: RankedQuery, captions: Sequence[str], images: Mapping[int, bytes]) -> GridRow:
-    """A figure whose caption reads the same is right as well."""
-    caption = captions[row.query]
-    return GridRow(
-        caption=caption,
-        images=tuple(images[number] for number in row.shown),
-        scores=row.scores,
-        is_right=tuple(captions[number] == caption for number in row.shown),
-        rank=row.rank,
-        num_candidates=len(captions),
-    )
 
 
 def _counts(result: RetrievalResult) -> dict[str, Any]:

@@ -61,14 +61,21 @@ def recall(
     is `tile * tile` scores; `rank` does the work. `ValueError` where the
     vectors are no unit vectors or do not pair up.
     """
-    _check(images, texts)
+    check_vectors(images, texts)
     own = np.arange(len(images)) if groups is None else groups
     forth, back = rank(images, texts, groups=own, tile=tile, device=device)
+    return result_of(forth, back, groups=own, ks=ks)
+
+
+def result_of(
+    forth: Ranking, back: Ranking, *, groups: Int[np.ndarray, " n"], ks: Sequence[int]
+) -> RetrievalResult:
+    """Of the rankings of images among texts, and of texts among images."""
     return RetrievalResult(
-        num_pairs=len(images),
+        num_pairs=len(groups),
         image_to_text=summary(forth, ks),
         text_to_image=summary(back, ks),
-        chance={k: chance_recall(own, k) for k in ks},
+        chance={k: chance_recall(groups, k) for k in ks},
     )
 
 
@@ -134,7 +141,8 @@ def chance_recall(groups: Int[np.ndarray, " n"], k: int) -> float:
     return float(hit_probability(np.full(len(groups), k), total, num_right).mean())
 
 
-def _check(images: np.ndarray, texts: np.ndarray) -> None:
+def check_vectors(images: np.ndarray, texts: np.ndarray) -> None:
+    """`ValueError` where there are none, or one is no unit vector."""
     if len(images) == 0:
         raise ValueError("there are no pairs to rank: is the split empty?")
     for name, vectors in (("images", images), ("texts", texts)):

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.opening import folder_digest
-from figclip.evaluation.leakage import Marks, marks_in
 from figclip.evaluation.proxy.private import PrivateSet
 from figclip.evaluation.sources import captions_digest
 from figclip.evaluation.vqa.questions import VqaSet
@@ -45,7 +44,3 @@ class Sets:
                 one.name: folder_digest(Path(self.data, one.place)) for one in self.private
             },
         }
-
-    def marks(self) -> dict[str, Marks]:
-        """By what the pictures of each set are known again; private ones are not looked at."""
-        return marks_in(self.data, self.captioned, self.labelled, self.asked)

@@ -1,14 +1,22 @@
 """What an evaluation is made from: encoders by any name, sets by the state of their files."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from figclip.config import Config
 from figclip.embedding.encoder import Encoder
+from figclip.embedding.vectors import read_batches, split_files
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.opening import files_digest, folder_digest
 from figclip.store import Folder, Manifest, Store
+from figclip.store.artifacts import code_revision
+
+PAIR_SAID = ("pair_id", "image_sha256", "caption")
+"""What a pair is known by."""
+ROWS_AT_ONCE = 1 << 12
 
 
 def published(encoders: Sequence[str]) -> tuple[str, ...]:
@@ -79,3 +87,18 @@ def opened_encoders(
 def source_of(store: Store, one: str) -> Folder | str:
     """What opens an encoder: its folder in the store, or itself."""
     return store.open("encoder", one) if published([one]) else one
+
+
+def pairs_digest(pairs: Folder, split: str) -> str:
+    """SHA-256 of ids, picture files and captions of the pairs of a split, in order."""
+    seen = hashlib.sha256()
+    for name in split_files(pairs, [split]):
+        for batch in read_batches(pairs, name, PAIR_SAID, num_rows=ROWS_AT_ONCE):
+            for row in batch.to_pylist():
+                seen.update(f"{json.dumps(row, sort_keys=True)}\n".encode())
+    return seen.hexdigest()
+
+
+def made_by(command: str) -> str:
+    """The last line of a report, as Markdown."""
+    return f"Made by `{command}`, code {code_revision()}."

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 from figclip.embedding.taxonomy import TAXONOMY
-from figclip.evaluation.sources import published_as
+from figclip.evaluation.sources import made_by, published_as
 from figclip.statistics.tables import Table
 from figclip.statistics.themes import DARK, LIGHT, Theme, drawing, png_of
 from figclip.statistics.wording import percent, scale
@@ -20,7 +20,7 @@ NOTE = (
 )
 
 
-def report_types(store: Store, *, types_version: str, version: str) -> Manifest:
+def report_types(store: Store, *, types_version: str, version: str, command: str) -> Manifest:
     """Publish `evaluation/{version}` from the counts of `image_types/{types_version}`."""
     inputs = (f"image_types@{types_version}",)
     if store.already_published("evaluation", version, {}, inputs):
@@ -29,7 +29,8 @@ def report_types(store: Store, *, types_version: str, version: str) -> Manifest:
     counts: dict[str, int] = told.counts["types"]
     origin = ", ".join(told.inputs)
     files: dict[str, str | bytes] = {
-        TABLE_FILE: f"# Image types of {origin}\n\n{types_table(counts).as_markdown()}\n",
+        TABLE_FILE: f"# Image types of {origin}\n\n{types_table(counts).as_markdown()}\n\n"
+        f"{made_by(command)}\n",
         JSON_FILE: json.dumps({"inputs": told.inputs, "types": counts}, indent=1),
     }
     files |= {name: draw_types(counts, theme) for name, theme in PLOTS.items()}

@@ -3,7 +3,8 @@ visual question answering."""
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from pydantic import Field
@@ -12,16 +13,16 @@ from figclip.config import Config, UsageError
 from figclip.embedding.encoder import Encoder
 from figclip.evaluation.beside import encoder_of, held_out, pairs_of
 from figclip.evaluation.datasets.captioned import CaptionedSet, embed_captioned
-from figclip.evaluation.embedded import seeing
+from figclip.evaluation.embedded import See, marks_seen, seeing
 from figclip.evaluation.leakage import (
     Leaked,
-    Marks,
+    Leaks,
     among,
-    leaks_of,
     learned_by,
     marks_of_pairs,
     versions_of,
 )
+from figclip.evaluation.marks import Marks
 from figclip.evaluation.measures import (
     Comparison,
     EvaluationReport,
@@ -36,9 +37,10 @@ from figclip.evaluation.measures import (
 from figclip.evaluation.probe_report import ProbeConfig, probe
 from figclip.evaluation.proxy.analysis import ProxyConfig, analysed
 from figclip.evaluation.sets import Part, Sets
-from figclip.evaluation.sources import begun, opened_encoders, published_as
+from figclip.evaluation.sources import begun, opened_encoders, pairs_digest, published_as
 from figclip.evaluation.vqa.asking import VqaConfig, ask, run_of
 from figclip.evaluation.vqa.learning import Learn
+from figclip.evaluation.vqa.reading import marks_asked
 from figclip.evaluation.whole_report import JSON_FILE, report_files
 from figclip.evaluation.zero_shot import zero_shot
 from figclip.evaluation.zero_shot_report import ZeroShotConfig
@@ -103,22 +105,33 @@ def evaluate_whole(
         found = EvaluationReport.from_json(store.open("evaluation", version).read(JSON_FILE))
         compared = [] if stored is None else against(found, stored)
         return store.manifest("evaluation", version), compared
-    leaks = leaks_of(store, learned, partial(_marks, store, sets, embeddings, config))
-    measures: list[Measure] = []
+    first, measures = encoders[0], list[Measure]()
+    searched_here = None
     if embeddings is not None:
-        measures += searched(store, encoders[0], embeddings, config, leaks[encoders[0]])
-        for private in sets.private:
-            told = analysed(store, embeddings, private, sets.data, config.proxy, device=device)
-            measures += of_proxy(told, of=encoders[0])
+        refuse_anothers(store, first, embeddings)
+        searched_here = embeddings if "retrieval" in config.parts else None
+        known = learned[first].pairs
+        for one in sets.private:
+            private = analysed(
+                store, embeddings, one, sets.data, config.proxy, trained_on=known, device=device
+            )
+            measures += of_proxy(private, of=first)
     elif sets.private:
         log.warning("private sets are left out: name the encoder's own --embeddings for them")
+    leaks, leaked = Leaks(store, learned), dict[str, Leaked | None]()
     for name, encoder in opened_encoders(store, encoders, device=device):
-        measures += measured(encoder, name, sets, config, leaks[name])
+        seen = Seen.by(encoder, sets, config)
+        mine = searched_here if name == first else None
+        marks = partial(_marks, store, seen, sets, searched_here, config)
+        leaked[name] = leaks.of(name, marks)
+        if mine is not None:
+            measures += searched(store, name, mine, config, leaked[name], device=device)
+        measures += measured(encoder, name, seen, sets, config, leaked[name])
     for name in encoders:
-        measures += answered(store, name, sets, version, config.vqa, learn, leaks[name])
+        measures += answered(store, name, sets, version, config.vqa, learn, leaked[name])
     report = EvaluationReport(
         command=command,
-        encoder=encoders[0],
+        encoder=first,
         revision=code_revision(),
         compared_with={name: one.in_words for name, one in learned.items()},
         measures=tuple(measures),
@@ -131,11 +144,34 @@ def evaluate_whole(
     return manifest, compared
 
 
+@dataclass(frozen=True)
+class Seen:
+    """The sets of a folder as one encoder sees them; every picture is decoded once."""
+
+    captioned: tuple[CaptionedSet, ...]
+    see: See
+
+    @classmethod
+    def by(cls, encoder: Encoder, sets: Sets, config: WholeConfig) -> "Seen":
+        size = config.zero_shot.batch_size
+        found = []
+        for one in sets.captioned:
+            log.info("%s: retrieval on %s", encoder.name, one)
+            found.append(embed_captioned(encoder, sets.data, one, batch_size=size))
+        return cls(tuple(found), seeing(encoder, sets.data, batch_size=size))
+
+    def marks(self, sets: Sets) -> dict[str, Marks]:
+        """By what the pictures that are judged by are known again, by the titles of their sets."""
+        found = {one.name: one.marks for one in self.captioned if one.marks is not None}
+        return found | marks_seen(self.see, sets.labelled)
+
+
 def _marks(
-    store: Store, sets: Sets, embeddings: str | None, config: WholeConfig
-) -> dict[str, Marks]:
-    """By what all pictures that are judged by are known again, by the titles of their sets."""
-    found = sets.marks()
+    store: Store, seen: Seen, sets: Sets, embeddings: str | None, config: WholeConfig
+) -> Mapping[str, Marks]:
+    """Of all pictures; those that are asked about are opened for it, for they are few."""
+    found = seen.marks(sets)
+    found |= marks_asked(sets.asked, sets.data)
     if embeddings is not None:
         pairs = pairs_of(store, embeddings)
         found[pairs_title(pairs, config)] = marks_of_pairs(store.open("pairs", pairs), config.split)
@@ -146,22 +182,29 @@ def pairs_title(pairs: str, config: WholeConfig) -> str:
     return f"{pairs}, {config.split}"
 
 
+def refuse_anothers(store: Store, encoder: str, embeddings: str) -> None:
+    """`UsageError` where another encoder made these embeddings."""
+    theirs = encoder_of(store, embeddings)
+    if theirs != encoder:
+        raise UsageError(
+            f"embeddings@{embeddings} are of encoder {theirs}, not of {encoder}: name its own"
+        )
+
+
 def searched(
     store: Store,
     encoder: str,
     embeddings: str,
     config: WholeConfig,
     leaked: Leaked | None = None,
+    *,
+    device: str = "cpu",
 ) -> list[Measure]:
     """Recall among the pairs of a split; `UsageError` where another encoder embedded them."""
-    theirs = encoder_of(store, embeddings)
-    if theirs != encoder:
-        raise UsageError(
-            f"embeddings@{embeddings} are of encoder {theirs}, not of {encoder}: name its own"
-        )
+    refuse_anothers(store, encoder, embeddings)
     pairs = pairs_of(store, embeddings)
     held = held_out(store, embeddings, pairs, config.split)
-    checksum = hashlib.sha256("\n".join(held.pair_ids).encode()).hexdigest()
+    checksum = pairs_digest(store.open("pairs", pairs), config.split)
     title, names = pairs_title(pairs, config), tuple(held.pair_ids)
     found = CaptionedSet(title, held.images, held.texts, 0, 0, checksum, names)
     return [
@@ -171,6 +214,7 @@ def searched(
             encoder=f"encoder@{encoder}",
             num_resamples=config.zero_shot.num_resamples,
             leaked=among(leaked, title),
+            device=device,
         )
     ]
 
@@ -178,22 +222,21 @@ def searched(
 def measured(
     encoder: Encoder,
     name: str,
+    seen: Seen,
     sets: Sets,
     config: WholeConfig,
     leaked: Leaked | None,
 ) -> Iterator[Measure]:
     """Every number of one encoder, part by part; it has learned from the pictures that `leaked`."""
     how, data = config.zero_shot, sets.data
-    see = seeing(encoder, data, batch_size=how.batch_size)
-    for one in sets.captioned:
-        log.info("%s: retrieval on %s", name, one)
-        found = embed_captioned(encoder, data, one, batch_size=how.batch_size)
+    for one in seen.captioned:
         yield from of_retrieval(
-            found,
+            one,
             of=name,
             encoder=encoder.name,
             num_resamples=how.num_resamples,
-            leaked=among(leaked, one),
+            leaked=among(leaked, one.name),
+            device=str(encoder.device),
         )
     for dataset in sets.labelled if "zero_shot" in config.parts else ():
         log.info("%s: zero-shot on %s", name, dataset.title)
@@ -204,14 +247,14 @@ def measured(
             batch_size=how.batch_size,
             num_resamples=how.num_resamples,
             seed=how.seed,
-            see=see,
+            see=seen.see,
             leaked=among(leaked, dataset.title),
         )
         yield from of_zero_shot(told, of=name)
     for dataset in sets.labelled if "probe" in config.parts else ():
         if dataset.train is not None:
             here = among(leaked, dataset.title)
-            found_here = probe(encoder, dataset, data, config.probe, see=see, leaked=here)
+            found_here = probe(encoder, dataset, data, config.probe, see=seen.see, leaked=here)
             yield from of_probe(found_here, of=name)
 
 

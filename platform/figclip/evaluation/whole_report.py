@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from figclip.evaluation.bootstrap import Interval
 from figclip.evaluation.classification import METRIC_WORDS
 from figclip.evaluation.compare import signed
-from figclip.evaluation.leakage import LEAKED, leaked_cell
+from figclip.evaluation.leakage import LEAKED, REPEATED, leaked_cell
 from figclip.evaluation.measures import Comparison, EvaluationReport, Measure
 from figclip.evaluation.quoted import SOURCE, quoted_for
 from figclip.statistics.report_page import Picture, report_page
@@ -140,16 +140,19 @@ def part_table(part: str, report: EvaluationReport) -> Table:
     return Table(rows, f"{NOTES[part]} {MARKED}" if is_marked else NOTES[part])
 
 
-def detail_table(report: EvaluationReport) -> Table:
+def detail_table(measures: Sequence[Measure]) -> Table:
+    """A line for every number, with all that it depends on."""
     head = ["task", "set", "measure", "encoder", "version", "%", "95 % interval", "n"]
-    rows = [[*head, "unreadable", "leaked", "% without", "cut texts", "pictures"]]
-    for one in report.measures:
+    head += ["unreadable", "leaked", "repeated", "% without"]
+    rows = [[*head, "cut texts", "pictures"]]
+    for one in measures:
         named = [TITLES[one.task], one.set, words(one.measure), one.of, one.encoder]
         sums = " + ".join(part[:12] for part in one.checksum.split("+"))
         numbers = [cell(one), interval(one), f"{one.n:,}", f"{one.num_unreadable:,}"]
-        known = [leaked_cell(one.num_leaked), per_cent(one.unleaked)]
+        again = "–" if one.num_repeated is None else f"{one.num_repeated:,}"
+        known = [leaked_cell(one.num_leaked), again, per_cent(one.unleaked)]
         rows.append([*named, *numbers, *known, f"{one.num_cut:,}", sums])
-    return Table(rows, f"{LEAKED} {BESIDES}")
+    return Table(rows, f"{LEAKED} {REPEATED} {BESIDES}")
 
 
 def compared_table(compared: Sequence[Comparison]) -> Table:
@@ -184,7 +187,7 @@ def other_tables(
         for part in parts_of(report)
         if (table := quoted_table(part)) is not None
     ]
-    return [*first, *quoted, ("Every number", detail_table(report))]
+    return [*first, *quoted, ("Every number", detail_table(report.measures))]
 
 
 def origin(report: EvaluationReport) -> list[tuple[str, str]]:

@@ -12,17 +12,17 @@ from figclip.evaluation.bootstrap import Interval
 from figclip.evaluation.classification import METRIC_WORDS
 from figclip.evaluation.datasets.declaration import Dataset
 from figclip.evaluation.datasets.published import BIOMEDCLIP_224, PAPER
+from figclip.evaluation.embedded import marks_seen, seeing
 from figclip.evaluation.leakage import (
+    Leaks,
     Learned,
     among,
     leaked_cell,
-    leaks_of,
     learned_by,
-    marks_in,
     said_of,
     versions_of,
 )
-from figclip.evaluation.sources import begun, opened_encoders, published_as
+from figclip.evaluation.sources import begun, made_by, opened_encoders, published_as
 from figclip.evaluation.zero_shot import ZeroShotResult, measures_of, zero_shot
 from figclip.statistics.wording import markdown, per_cent
 from figclip.store import Manifest, Store
@@ -49,6 +49,7 @@ def evaluate_zero_shot(
     datasets: Sequence[Dataset],
     version: str,
     config: ZeroShotConfig,
+    command: str,
     trained_on: Sequence[str] = (),
     device: str = "cpu",
 ) -> Manifest:
@@ -65,25 +66,26 @@ def evaluate_zero_shot(
     )
     if store.already_published("evaluation", version, settings, inputs):
         return store.manifest("evaluation", version)
-    leaks = leaks_of(store, learned, partial(marks_in, data, (), datasets))
-    results = {
-        name: [
+    leaks, results = Leaks(store, learned), dict[str, list[ZeroShotResult]]()
+    for name, encoder in opened_encoders(store, encoders, device=device):
+        see = seeing(encoder, data, batch_size=config.batch_size)
+        leaked = leaks.of(name, partial(marks_seen, see, datasets))
+        results[name] = [
             zero_shot(
                 encoder,
                 dataset,
                 data,
-                batch_size=config.batch_size,
                 num_resamples=config.num_resamples,
                 seed=config.seed,
-                leaked=among(leaks[name], dataset.title),
+                see=see,
+                leaked=among(leaked, dataset.title),
             )
             for dataset in datasets
         ]
-        for name, encoder in opened_encoders(store, encoders, device=device)
-    }
     numbers = {name: [plain_result(one) for one in found] for name, found in results.items()}
     counts = {name: measures_of(found) for name, found in results.items()}
-    files = {TABLE_FILE: zero_shot_text(results, learned), JSON_FILE: json.dumps(numbers, indent=1)}
+    text = f"{zero_shot_text(results, learned)}\n{made_by(command)}\n"
+    files = {TABLE_FILE: text, JSON_FILE: json.dumps(numbers, indent=1)}
     return published_as(store, version, settings, inputs, files=files, counts=counts)
 
 

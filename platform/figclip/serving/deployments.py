@@ -1,11 +1,13 @@
-"""The live service on Ray Serve: a replica that embeds, and the two gateways that speak HTTP."""
+"""The live service on Ray Serve: replicas that embed texts or images, and gateways that speak HTTP.
 
-import asyncio
+A gateway makes few calls of many items (`figclip.serving.asking`), a replica few passes of many
+calls (`figclip.serving.towers`); pictures are decoded beside the replica, in processes of their own
+(`figclip.serving.decoding`).
+"""
+
 import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,22 +20,37 @@ from ray.serve.handle import DeploymentHandle
 
 from figclip.embedding.index.opened import open_index
 from figclip.serving.api import (
-    EmbedImages,
-    EmbedTexts,
-    embedding_probe,
+    Intake,
+    Model,
+    Models,
+    Probe,
     embeddings_router,
     health_router,
     json_app,
+    models_probe,
 )
+from figclip.serving.asking import Asking, AskingConfig, Call, ModelGone
+from figclip.serving.comparing import comparing_router
+from figclip.serving.decoding import DecodingConfig
+from figclip.serving.door import DoorConfig
+from figclip.serving.fetching import FetchConfig
 from figclip.serving.holder import IndexHolder
-from figclip.serving.limits import ImageFault, Limits, decode_image
+from figclip.serving.keys import KeyRing
+from figclip.serving.limits import Limits
+from figclip.serving.listening import refuse_exposed_here
+from figclip.serving.meter import Meter
+from figclip.serving.once import VectorCache
 from figclip.serving.page import search_app
-from figclip.serving.protocol import ApiError, ModelCard, Refusal, Vector
+from figclip.serving.protocol import ModelCard
+from figclip.serving.ray_meter import RayMeter
 from figclip.serving.search import FigureSearch
-from figclip.store import Folder, Store
+from figclip.serving.served import Served, model_card, open_images, open_texts
+from figclip.serving.towers import BatchConfig
+from figclip.serving.transit import Answers, Pictures
+from figclip.store import Store
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from figclip.serving.towers import ImageModel, TextModel
 
 log = logging.getLogger(__name__)
 
@@ -45,90 +62,93 @@ log = logging.getLogger(__name__)
 class Machines:
     """What the replicas of a service take of the cluster."""
 
-    encoder_replicas: int
-    encoder_cpus: float
-    """Of each replica; its whole part is also the number of threads that torch takes."""
-    encoder_gpus: float
-    """Of each replica; above 0 the model runs on CUDA."""
+    text_replicas: int
+    """Of each model."""
+    image_replicas: int
+    cpus: float
+    """Of each replica that embeds."""
+    threads: int
+    """Of torch in it."""
+    gpus: float
+    """Of each; above 0 the model runs on CUDA."""
     gateway_replicas: int
     gateway_cpus: float
-    max_batch_size: int
-    """Texts, or images, that the model embeds at once."""
-    batch_wait_s: float
-    """How long the first of a batch waits for others."""
-    max_queued_requests: int
-    """Requests that wait for a replica; those beyond are answered 429."""
+    batches: BatchConfig
+    decoding: DecodingConfig
+    asking: AskingConfig
 
 
-class EncoderReplica:
-    """Embeds texts and images; requests that come together share a batch of the model.
+@dataclass(frozen=True)
+class Access:
+    """Who may ask for how much."""
 
-    Torch runs in one thread of its own and pictures are decoded in another, so that the replica
-    answers all the while. A picture is decoded before it joins a batch: one that is broken becomes
-    a `Refusal` and harms no other.
-    """
+    keys: str | None
+    """The file of keys; without it everybody may ask, who is on this machine."""
+    door: DoorConfig
+    fetch: FetchConfig
+    limits: Limits
 
-    def __init__(self, store_url: str, version: str, machines: Machines, limits: Limits) -> None:
-        import torch
+    def ring(self) -> KeyRing | None:
+        """`UsageError` where the file is none, or there is none and other machines reach us."""
+        refuse_exposed_here(has_keys=self.keys is not None)
+        return None if self.keys is None else KeyRing(Path(self.keys))
 
-        from figclip.embedding.encoder import Encoder
 
-        torch.set_num_threads(max(1, int(machines.encoder_cpus)))
-        device = "cuda" if machines.encoder_gpus else "cpu"
-        self._encoder = Encoder.open(encoder_source(Store(store_url), version), device=device)
-        self._limits = limits
-        self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
-        self._decode_thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
-        batched: Any
-        for batched in (self._embed_text, self._embed_view):
-            batched.set_max_batch_size(machines.max_batch_size)
-            batched.set_batch_wait_timeout_s(machines.batch_wait_s)
+class TextReplica:
+    """Embeds the texts of one model."""
+
+    def __init__(self, served: Served, machines: Machines) -> None:
+        self._model: TextModel = open_texts(
+            served,
+            machines.batches,
+            threads=machines.threads,
+            on_gpu=machines.gpus > 0,
+            meter=RayMeter(),
+        )
 
     async def check_health(self) -> None:
-        """Ray replaces a replica whose model thread does not answer any more."""
-        await asyncio.get_running_loop().run_in_executor(self._model_thread, int)
+        """Ray replaces a replica whose model does not answer any more."""
+        await self._model.check()
 
-    async def embed_texts(self, texts: list[str]) -> list[Vector]:
-        return list(await asyncio.gather(*map(self._embed_text, texts)))
+    async def embed(self, texts: list[str], left_s: list[float]) -> Answers:
+        return await self._model.embed(texts, left_s)
 
-    async def embed_images(self, images: list[bytes]) -> list[Vector | Refusal]:
-        return list(await asyncio.gather(*map(self._embed_image, images)))
 
-    async def _embed_image(self, data: bytes) -> Vector | Refusal:
-        loop = asyncio.get_running_loop()
-        try:
-            view = await loop.run_in_executor(self._decode_thread, self._view, data)
-        except ImageFault as error:
-            return Refusal(str(error))
-        return await self._embed_view(view)
+class ImageReplica:
+    """Embeds the images of one model."""
 
-    def _view(self, data: bytes) -> "Tensor":
-        return self._encoder.pixels_of([decode_image(data, limits=self._limits)])
+    def __init__(self, served: Served, machines: Machines, limits: Limits) -> None:
+        self._model: ImageModel = open_images(
+            served,
+            machines.batches,
+            machines.decoding,
+            limits,
+            threads=machines.threads,
+            on_gpu=machines.gpus > 0,
+            meter=RayMeter(),
+        )
 
-    @serve.batch
-    async def _embed_text(self, texts: list[str]) -> list[Vector]:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._model_thread, self._texts_now, texts)
+    async def check_health(self) -> None:
+        await self._model.check()
 
-    @serve.batch
-    async def _embed_view(self, views: "list[Tensor]") -> list[Vector]:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._model_thread, self._views_now, views)
+    async def embed(self, pictures: Pictures, left_s: list[float]) -> Answers:
+        return await self._model.embed(pictures.files(), left_s)
 
-    def _texts_now(self, texts: list[str]) -> list[Vector]:
-        found = self._encoder.encode_texts(texts)
-        read = found.num_tokens.clip(max=self._encoder.context_length)
-        rows = zip(found.vectors, read, found.truncated, strict=True)
-        return [Vector(vector, int(tokens), bool(cut)) for vector, tokens, cut in rows]
+    def __del__(self) -> None:
+        self._model.decoders.close()
 
-    def _views_now(self, views: "list[Tensor]") -> list[Vector]:
-        import torch
 
-        return [Vector(vector) for vector in self._encoder.encode_pixels(torch.cat(views))]
+@dataclass(frozen=True)
+class Bound:
+    """A model and the handles of its replicas, as a gateway gets them."""
+
+    card: ModelCard
+    texts: DeploymentHandle
+    images: DeploymentHandle
 
 
 class _Gateway:
-    """Speaks HTTP and asks the encoder; its application is made where it runs."""
+    """Speaks HTTP and asks the models; its application is made where it runs."""
 
     routes: FastAPI
 
@@ -137,12 +157,20 @@ class _Gateway:
 
 
 class EmbeddingsGateway(_Gateway):
-    def __init__(self, encoder: DeploymentHandle, model: ModelCard, limits: Limits) -> None:
-        embed_texts, embed_images = calls_of(encoder)
+    def __init__(self, bound: Sequence[Bound], access: Access, machines: Machines) -> None:
+        meter = RayMeter()
+        asking = asking_of(bound, machines, meter)
+        models = Models(Model(card, one.embed_texts, one.embed_images) for card, one in asking)
+        intake = Intake(access.limits, access.fetch)
         self.routes = json_app(
-            embeddings_router(model, embed_texts, embed_images, limits=limits),
-            health_router(embedding_probe(embed_texts, embed_images)),
+            embeddings_router(models, intake=intake),
+            comparing_router(models, intake=intake),
+            health_router(fresh_probe(asking)),
             title="figclip embeddings",
+            scope="embed",
+            config=access.door,
+            keys=access.ring(),
+            meter=meter,
         )
 
 
@@ -151,121 +179,136 @@ class SearchGateway(_Gateway):
 
     def __init__(
         self,
-        encoder: DeploymentHandle,
+        bound: Bound,
         store_url: str,
         index_version: str,
-        limits: Limits,
+        access: Access,
+        machines: Machines,
         about: str,
         num_results: int,
     ) -> None:
-        embed_texts, embed_images = calls_of(encoder)
+        meter = RayMeter()
+        [(card, one)] = asking_of([bound], machines, meter)
         store = Store(store_url)
         holder = IndexHolder(lambda version: open_index(store, version), index_version)
+        refuse_exposed_here(has_keys=access.keys is not None)
         self.routes = search_app(
-            FigureSearch(holder, embed_texts, embed_images, limits),
-            health_router(embedding_probe(embed_texts, embed_images)),
+            FigureSearch(holder, one.embed_texts, one.embed_images, access.limits),
+            health_router(fresh_probe([(card, one)])),
             about=about,
             num_results=num_results,
         )
 
 
-def calls_of(encoder: DeploymentHandle) -> tuple[EmbedTexts, EmbedImages]:
-    """The encoder's two methods; `ApiError` 429 where its queue is full, 503 where it is gone."""
-
-    async def embed_texts(texts: list[str]) -> list[Vector]:
-        return await _answer(encoder.embed_texts, texts)
-
-    async def embed_images(images: list[bytes]) -> list[Vector | Refusal]:
-        return await _answer(encoder.embed_images, images)
-
-    return embed_texts, embed_images
+def fresh_probe(asking: Sequence[tuple[ModelCard, Asking]]) -> Probe:
+    """Of every model; nothing that was kept is taken for an answer."""
+    return models_probe(
+        Models(Model(card, one.embed_texts_anew, one.embed_images_anew) for card, one in asking)
+    )
 
 
-async def _answer(method: Any, items: Sequence[str | bytes]) -> Any:
+def asking_of(
+    bound: Sequence[Bound], machines: Machines, meter: Meter
+) -> list[tuple[ModelCard, Asking]]:
+    """Each model with its way in; all share one cache."""
+    config = machines.asking
+    cache = VectorCache(config.cache_bytes) if config.cache_bytes else None
+    return [
+        (
+            one.card,
+            Asking(
+                text_call(one.texts),
+                image_call(one.images),
+                config,
+                model=f"{one.card.id}@{one.card.created}",
+                text_replicas=machines.text_replicas,
+                image_replicas=machines.image_replicas,
+                cache=cache,
+                meter=meter,
+            ),
+        )
+        for one in bound
+    ]
+
+
+def text_call(replicas: DeploymentHandle) -> Call[str]:
+    async def call(texts: list[str], left_s: list[float]) -> Answers:
+        return await _answer(replicas.embed, texts, left_s)
+
+    return call
+
+
+def image_call(replicas: DeploymentHandle) -> Call[bytes]:
+    async def call(images: list[bytes], left_s: list[float]) -> Answers:
+        return await _answer(replicas.embed, Pictures.of(images), left_s)
+
+    return call
+
+
+async def _answer(method: Any, items: Any, left_s: list[float]) -> Answers:
+    """`ModelGone` where the replica ended with the call under way, or none is there."""
     try:
-        return await method.remote(items)
-    except BackPressureError as error:
-        raise ApiError(429, "too many requests: try again", retry_after_s=1) from error
-    except (RayActorError, DeploymentUnavailableError) as error:
-        raise ApiError(503, "no encoder is running: try again", retry_after_s=5) from error
+        return await method.remote(items, left_s)
+    except (RayActorError, DeploymentUnavailableError, BackPressureError) as error:
+        raise ModelGone(repr(error)) from error
 
 
 def embeddings_application(
-    store: Store, *, encoder_version: str, machines: Machines, limits: Limits
+    models: Sequence[Served], *, machines: Machines, access: Access
 ) -> Application:
-    """`/v1/embeddings` of a published encoder, or of any other by a source with a slash.
-
-    `UsageError` where it is not published, or the source is none.
-    """
-    return _gateway(EmbeddingsGateway, machines).bind(
-        _encoder(store, encoder_version, machines, limits),
-        model_card(store, encoder_version),
-        limits,
-    )
+    """`/v1/embeddings` of these models; `UsageError` where one is not to be opened."""
+    access.ring()
+    bound = [_bound(served, machines, access.limits) for served in models]
+    return _gateway(EmbeddingsGateway, machines).bind(bound, access, machines)
 
 
 def search_application(
     store: Store,
+    model: Served,
     *,
     index_version: str,
-    encoder_version: str,
     machines: Machines,
-    limits: Limits,
+    access: Access,
     num_results: int,
 ) -> Application:
     """The search page and `/api/search`; `UsageError` where an artifact is not published."""
     store.open("index", index_version)
     num_figures = store.manifest("index", index_version).counts["num_figures"]
-    about = f"{num_figures:,} figures · index {index_version} · encoder {encoder_version}"
+    about = f"{num_figures:,} figures · index {index_version} · {model.name}"
     return _gateway(SearchGateway, machines).bind(
-        _encoder(store, encoder_version, machines, limits),
+        _bound(model, machines, access.limits),
         store.url,
         index_version,
-        limits,
+        access,
+        machines,
         about,
         num_results,
     )
 
 
-def encoder_source(store: Store, encoder: str) -> Folder | str:
-    """The folder of a published version; what has a slash is a source for `open_model`."""
-    if "/" not in encoder:
-        return store.open("encoder", encoder)
-    return str(Path(encoder).absolute()) if Path(encoder).is_dir() else encoder
-
-
-def model_card(store: Store, encoder: str) -> ModelCard:
-    """How `/v1/models` shows an encoder; one that is not published is opened for it."""
-    from figclip.models.clip import ClipConfig
-    from figclip.models.opening import open_model
-    from figclip.models.weights import CONFIG_FILE
-
-    source = encoder_source(store, encoder)
-    if isinstance(source, str):
-        name, created, config = encoder, datetime.now(UTC), open_model(source).config
-    else:
-        name, config = f"encoder@{encoder}", ClipConfig.from_json(source.read(CONFIG_FILE))
-        created = datetime.fromisoformat(store.manifest("encoder", encoder).created)
-    return ModelCard(
-        id=name,
-        created=int(created.timestamp()),
-        dim=config.embed_dim,
-        context_length=config.text.context_length,
+def _bound(served: Served, machines: Machines, limits: Limits) -> Any:
+    """A `Bound` whose handles Serve fills in where it runs."""
+    texts = _replicas(TextReplica, "Texts", served, machines, machines.text_replicas)
+    images = _replicas(ImageReplica, "Images", served, machines, machines.image_replicas)
+    return Bound(
+        model_card(served),
+        texts.bind(served, machines),  # type: ignore[arg-type]
+        images.bind(served, machines, limits),  # type: ignore[arg-type]
     )
 
 
-def _encoder(store: Store, version: str, machines: Machines, limits: Limits) -> Application:
-    source = encoder_source(store, version)
-    deployed = serve.deployment(
-        name="Encoder",
-        num_replicas=machines.encoder_replicas,
-        ray_actor_options={"num_cpus": machines.encoder_cpus, "num_gpus": machines.encoder_gpus},
-        max_ongoing_requests=4 * machines.max_batch_size,
-        max_queued_requests=machines.max_queued_requests,
-    )(EncoderReplica)
-    return deployed.bind(
-        store.url, source if isinstance(source, str) else version, machines, limits
-    )
+def _replicas(
+    kind: type, name: str, served: Served, machines: Machines, num_replicas: int
+) -> Deployment:
+    """What waits for a replica waits in the gateways: each sends it a few calls at once."""
+    calls = machines.asking.calls_under_way * machines.gateway_replicas
+    return serve.deployment(
+        name=f"{name}{served.suffix}",
+        num_replicas=num_replicas,
+        ray_actor_options={"num_cpus": machines.cpus, "num_gpus": machines.gpus},
+        max_ongoing_requests=max(16, 2 * calls),
+        graceful_shutdown_timeout_s=30.0,
+    )(kind)
 
 
 def _gateway(kind: type[_Gateway], machines: Machines) -> Deployment:
@@ -273,5 +316,6 @@ def _gateway(kind: type[_Gateway], machines: Machines) -> Deployment:
         name="Gateway",
         num_replicas=machines.gateway_replicas,
         ray_actor_options={"num_cpus": machines.gateway_cpus},
-        max_ongoing_requests=machines.max_queued_requests + 4 * machines.max_batch_size,
+        max_ongoing_requests=4 * machines.asking.queued_items,
+        graceful_shutdown_timeout_s=30.0,
     )(serve.ingress()(kind))

@@ -1,10 +1,15 @@
 """Which figures stand for private pictures, judged by plain loops."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from tiny import unit_vectors
+from tiny import publish_tiny_embeddings, publish_tiny_pairs, unit_vectors
 
+from figclip.config import UsageError
+from figclip.evaluation.proxy.analysis import ProxyConfig, pool_of
 from figclip.evaluation.proxy.pool import best, most_consistent, nearest, nearness
+from figclip.store import Store
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
@@ -48,3 +53,17 @@ def test_a_small_share_keeps_one_figure():
     images = unit_vectors(3, 4)
     assert most_consistent(images, images, share=0.001).tolist() == [0]
     assert nearest(images[:0], images).tolist() == []
+
+
+@pytest.mark.parametrize("column", ["images", "texts"])
+def test_a_figure_whose_vector_is_not_of_numbers_is_named_and_never_a_proxy(
+    column: str, tmp_path: Path
+):
+    store = Store(tmp_path)
+    publish_tiny_pairs(store, "p", 30)
+    sides = {"images": unit_vectors(30, 8), "texts": unit_vectors(30, 8, seed=1)}
+    sides[column][0, 2] = np.nan
+    publish_tiny_embeddings(store, "e", "p", sides["images"], sides["texts"])
+    config = ProxyConfig(num_candidates=30)
+    with pytest.raises(UsageError, match=r"a vector of pair PMC9000000\.1/F1/g0\.png is not of"):
+        pool_of(store.open("embeddings", "e"), unit_vectors(2, 8, seed=2), config)

@@ -1,10 +1,14 @@
 """The whole proxy analysis on drawn radiographs: shut off, judged by a plain walk, and silent."""
 
+import hashlib
+import io
 import json
 import logging
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from tiny import publish_tiny_embeddings, publish_tiny_encoder, publish_tiny_pairs, unit_vectors
@@ -19,7 +23,8 @@ from figclip.evaluation.proxy.private import private_in
 from figclip.evaluation.proxy.proxy_report import PLOTTED
 from figclip.evaluation.proxy.rules import Rules
 from figclip.evaluation.proxy.stand_in import write_ward
-from figclip.schema import SPLITS
+from figclip.pictures.fingerprint import fingerprint
+from figclip.schema import PAIR_SCHEMA, SPLITS
 from figclip.store import Store
 from jobs.evaluate import AllJob, ProxyJob, main
 
@@ -88,9 +93,6 @@ def walked(store: Store, data: Path) -> np.ndarray:
 
 def speaking(store: Store) -> None:
     """Captions of the pairs that tell findings, put in place of those of shapes."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     folder = store.folder("pairs", "p")
     said = ("The heart is enlarged.", "A pacemaker and an opacity.", "No opacity.")
     manifest = json.loads(folder.read("_manifest.json"))
@@ -153,6 +155,63 @@ def test_the_analysis_finds_what_a_plain_walk_finds_and_tells_nothing_of_any_pic
     for name in PLOTTED:
         assert folder.read(f"ward_drawn{name}.png").startswith(b"\x89PNG")
     assert main(job) == manifest
+
+
+@pytest.mark.timeout(300)
+def test_private_pictures_are_looked_for_in_what_the_encoder_has_learned_from(
+    store: Store, data: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Two of twelve, one as the very file and one as a small JPEG, and no name comes out."""
+    paths = sorted((data / "ward_drawn" / "images").glob(f"{CANARY}*"))
+    again = io.BytesIO()
+    with Image.open(paths[5]) as image:
+        image.resize((80, 80)).save(again, "JPEG", quality=80)
+    publish_learned(store, "q", [paths[2].read_bytes(), again.getvalue()])
+    speaking(store)
+    like_the_ward(store, data)
+    job = ProxyJob(store=store.url, embeddings="near", data=str(data), trained_on=("q",))
+    manifest = main(job.with_overrides(QUICK | {"version": "v"}))
+    assert "pairs@q" in manifest.inputs
+    (plain,) = json.loads(store.open("evaluation", "v").read("proxy.json"))["near"]
+    assert plain["num_leaked"] == 2
+    told, others = walked(store, data), np.isin(np.arange(12), [2, 5], invert=True)
+    hearts = np.arange(12) % 2 == 1
+    both = told[:, FINDINGS.index("Cardiomegaly")] & hearts
+    expected = both[others].sum() / hearts[others].sum()
+    assert plain["unleaked"]["recall: Cardiomegaly"] == pytest.approx(expected)
+    said = capsys.readouterr().out
+    assert "leaked | % without" in said
+    assert "- tiny: compared with pairs@q" in said
+    assert "Made by `python -m jobs.evaluate proxy" in said
+    assert CANARY not in said + json.dumps(plain)
+
+    whole = AllJob(store=store.url, encoder="tiny", data=str(data), embeddings="near")
+    whole = whole.with_overrides({"parts": ("proxy",), "trained_on": ("q",), "version": "w"})
+    quick = {f"proxy.{name}": value for name, value in QUICK.items()}
+    folder = store.open("evaluation", main(whole.with_overrides(quick)).version)
+    report = EvaluationReport.from_json(folder.read("report.json"))
+    assert {one.task for one in report.measures} == {"proxy"}, "no other part was asked for"
+    assert {one.num_leaked for one in report.measures} == {2}
+    alone = {one.measure: one.unleaked for one in report.measures}
+    assert alone["recall: Cardiomegaly"] == pytest.approx(expected)
+
+
+def publish_learned(store: Store, version: str, pictures: list[bytes]) -> None:
+    """Training pairs of these pictures."""
+    rows = [
+        dict.fromkeys(PAIR_SCHEMA.names)
+        | {
+            "pair_id": str(number),
+            "split": "train",
+            "image_sha256": hashlib.sha256(picture).hexdigest(),
+            "image_fingerprint": fingerprint(Image.open(io.BytesIO(picture))),
+        }
+        for number, picture in enumerate(pictures)
+    ]
+    with store.publishing("pairs", version, config={}) as publication:
+        path = Path(publication.folder.path, "train", "00000.parquet")
+        path.parent.mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist(rows, PAIR_SCHEMA), path)
 
 
 @pytest.mark.timeout(200)

@@ -5,6 +5,8 @@ import json
 from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from foreign_models import OfOpenClip
 from lessons import CONFIG, lesson, material_of
@@ -17,11 +19,18 @@ from figclip.evaluation.vqa.alone import learn_alone
 from figclip.evaluation.vqa.answers import IN_VOCABULARY
 from figclip.evaluation.vqa.asking import VqaConfig, VqaResult, ask, run_of
 from figclip.evaluation.vqa.learning import Learned, Lesson
-from figclip.evaluation.vqa.reading import asked_pictures, read_questions, sets_to_ask
+from figclip.evaluation.vqa.reading import (
+    asked_pictures,
+    marks_asked,
+    read_questions,
+    sets_to_ask,
+)
 from figclip.evaluation.vqa.stand_ins import write_question_stand_ins
 from figclip.evaluation.vqa.vqa_report import evaluate_vqa
 from figclip.evaluation.vqa.workers import learn_with_workers
 from figclip.evaluation.whole import WholeConfig, answered, evaluate_whole
+from figclip.pictures.fingerprint import PLAIN
+from figclip.schema import PAIR_SCHEMA
 from figclip.store import Store
 from jobs.labelled_sets import all_sets
 
@@ -78,6 +87,7 @@ def test_encoders_are_taught_and_stand_side_by_side_with_every_answer(
         sets=sets_to_ask(data, ()),
         version="vqa",
         config=QUICK,
+        command="c",
     )
     manifest = asked(learn=learn_alone)
     folder = store.open("evaluation", "vqa")
@@ -198,10 +208,63 @@ def test_questions_about_pictures_that_were_learned_from_are_counted_and_left_ou
     assert all(one.num_leaked == found.num_leaked for one in of_vqa(found, of="mine"))
 
 
+def test_asked_alone_leaked_and_repeated_pictures_stand_beside_every_number(
+    drawn: tuple[Store, str],
+):
+    store, data = drawn
+    sets = sets_to_ask(data, ())
+    (_, slake) = sets
+    asked = asked_pictures(slake, data)
+    assert asked.paths is not None
+    rows = [
+        dict.fromkeys(PAIR_SCHEMA.names)
+        | {
+            "pair_id": path.name,
+            "split": "train",
+            "image_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "image_fingerprint": PLAIN,
+        }
+        for path in asked.paths[:1]
+    ]
+    with store.publishing("pairs", "p", config={}) as publication:
+        path = Path(publication.folder.path, "train", "00000.parquet")
+        path.parent.mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist(rows, PAIR_SCHEMA), path)
+    manifest = evaluate_vqa(
+        store,
+        encoders=["tiny"],
+        data=data,
+        sets=sets,
+        version="leaks",
+        config=QUICK,
+        command="python -m jobs.evaluate vqa",
+        learn=learn_alone,
+        trained_on=("p",),
+    )
+    assert "pairs@p" in manifest.inputs
+    folder = store.open("evaluation", "leaks")
+    of_rad, of_slake = json.loads(folder.read("vqa.json"))["tiny"]
+    about = [one["picture"] == asked.names[0] for one in of_slake["answers"]]
+    assert of_slake["num_leaked"] == sum(about) > 0
+    right = [
+        one["answer"] == one["truth"]
+        for one, is_leaked in zip(of_slake["answers"], about, strict=True)
+        if not is_leaked
+    ]
+    assert of_slake["unleaked"]["accuracy, overall"] == pytest.approx(sum(right) / len(right))
+    assert (of_rad["num_leaked"], of_rad["unleaked"]) == (0, {})
+    assert of_rad["num_repeated"] == of_rad["num_questions"], "VQA-RAD asks about the same ones"
+    assert of_slake["num_repeated"] == 0
+    text = folder.read("vqa.md").decode()
+    assert "- tiny: compared with pairs@p" in text
+    assert "leaked | repeated | % without" in text
+    assert "Made by `python -m jobs.evaluate vqa`, code " in text
+
+
 def test_pictures_that_are_asked_about_are_known_again(drawn: tuple[Store, str]):
     _, data = drawn
     (rad,) = sets_to_ask(data, ["vqa_rad_drawn"])
-    found = all_sets(data, ["vqa_rad_drawn"]).marks()[rad.title]
+    found = marks_asked([rad], data)[rad.title]
     questions = read_questions(rad, data)
     named = {one.picture for one in questions.test}
     assert {*found.names} < named  # one of the drawn ones is broken, one lacks

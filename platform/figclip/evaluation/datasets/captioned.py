@@ -17,6 +17,7 @@ from figclip.embedding.encoder import Encoder
 from figclip.evaluation.datasets.drawn import drawing
 from figclip.evaluation.datasets.opening import Pictures, files_below
 from figclip.evaluation.embedded import embed_pictures, refuse_no_numbers
+from figclip.evaluation.marks import Marks
 from figclip.sources.synthetic.kinds import KINDS
 from figclip.sources.synthetic.scenes import Scene, invent_scene
 
@@ -39,6 +40,8 @@ class CaptionedSet:
     """SHA-256 of captions and pixels, in order."""
     names: tuple[str, ...]
     """Of the pictures."""
+    marks: Marks | None = None
+    """By what the pictures are known again; None of embedded pairs, whose own columns have them."""
 
 
 def captioned_in(data: str) -> tuple[str, ...]:
@@ -73,7 +76,8 @@ def embed_captioned(encoder: Encoder, data: str, name: str, *, batch_size: int) 
         num_unreadable=len(found.faults),
         num_cut=int(texts.truncated.sum()),
         checksum=found.checksum,
-        names=tuple(pictures.names[place] for place in found.kept),
+        names=found.marks.names,
+        marks=found.marks,
     )
 
 

@@ -86,6 +86,24 @@ def agreements(
     )
 
 
+def values_without(
+    truth: Bool[np.ndarray, "n 13"],
+    told: Bool[np.ndarray, "n 13"],
+    left_out: Bool[np.ndarray, " n"],
+) -> dict[str, float]:
+    """`recall: Edema`, `F1: Edema` and so on of the others, what can be said of; empty where none
+    are left out, or none are left."""
+    if not left_out.any() or left_out.all():
+        return {}
+    others = agreements(truth[~left_out], told[~left_out], num_resamples=1, seed=0)
+    return {
+        f"{name}: {one.finding}": share.value
+        for one in others
+        for name, share in (("recall", one.recall), ("F1", one.f1))
+        if share is not None
+    }
+
+
 def _measured(
     counts: Float[np.ndarray, "rows 39"], is_there: Bool[np.ndarray, " 13"]
 ) -> Float[np.ndarray, "rows 28"]:

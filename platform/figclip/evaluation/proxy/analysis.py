@@ -8,13 +8,21 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from figclip.config import Config, UsageError
 from figclip.embedding.encoder import Encoder
-from figclip.embedding.vectors import matrix, read_table, split_files, vector_blocks
-from figclip.evaluation.proxy.agreement import Agreement, agreements
+from figclip.embedding.vectors import (
+    matrix,
+    read_table,
+    refuse_no_numbers,
+    split_files,
+    vector_blocks,
+)
+from figclip.evaluation.leakage import leaked
+from figclip.evaluation.marks import Marks
+from figclip.evaluation.proxy.agreement import Agreement, agreements, values_without
 from figclip.evaluation.proxy.chexbert import CheXbert
 from figclip.evaluation.proxy.findings import Labeller, positive
 from figclip.evaluation.proxy.pool import best, most_consistent, nearest, nearness
@@ -56,6 +64,8 @@ class ProxyTask(Config):
     """Version; its manifest names encoder and pairs."""
     data: str
     private: PrivateSet
+    trained_on: tuple[str, ...]
+    """Versions of the pairs that the encoder has learned from; empty where none are known."""
     device: str
     isolation: Isolation
     config: ProxyConfig
@@ -81,6 +91,11 @@ class ProxyResult(Config):
     num_unreadable: int
     unreadable_lines: tuple[int, ...]
     """Of the table; the first of them."""
+    num_leaked: int | None = None
+    """Of the pictures, those that the encoder has learned from; None where that is not known."""
+    unleaked: dict[str, float] = Field(default_factory=dict)
+    """`recall: Edema`, `F1: Edema` and so on without them, where there are some and others are
+    left."""
     checksum: str
     """SHA-256 of the private pictures, their findings and the seeds."""
     agreements: tuple[Agreement, ...]
@@ -107,10 +122,12 @@ def analysed(
     data: str,
     config: ProxyConfig,
     *,
+    trained_on: Sequence[str] = (),
     device: str = "cpu",
     isolation: Isolation | None = None,
 ) -> ProxyResult:
-    """Judge the proxies of a private set below the folder `data`, in a process without a network.
+    """Judge the proxies of a private set below the folder `data`, in a process without a network,
+    where they are looked for in the pairs `trained_on`, too.
 
     `UsageError` where the store is not on this machine, files are missing, or another encoder made
     the embeddings than the store has.
@@ -125,6 +142,7 @@ def analysed(
         embeddings=embeddings,
         data=str(Path(data).absolute()),
         private=private,
+        trained_on=tuple(trained_on),
         device=device,
         isolation=isolation or best_isolation(),
         config=config,
@@ -154,6 +172,7 @@ def analysis(task: ProxyTask) -> ProxyResult:
     captions = captions_of(store.open("pairs", inputs["pairs"]), pool, chosen.tolist())
     told = positive(labeller.label(captions))[of_each]
     truth = pictures.truth[mine.kept]
+    is_leaked = learned_of(store, task.trained_on, mine.marks)
     lost = [pictures.lines[n] for n in sorted({*range(len(pictures.paths))} - {*mine.kept})]
     seen = f"{mine.checksum} {seeds.checksum} {truth.astype(int).tolist()}"
     return ProxyResult(
@@ -170,9 +189,18 @@ def analysis(task: ProxyTask) -> ProxyResult:
         num_images=len(mine.kept),
         num_unreadable=len(lost),
         unreadable_lines=tuple(lost[:20]),
+        num_leaked=None if is_leaked is None else int(is_leaked.sum()),
+        unleaked={} if is_leaked is None else values_without(truth, told, is_leaked),
         checksum=hashlib.sha256(seen.encode()).hexdigest(),
         agreements=agreements(truth, told, num_resamples=config.num_resamples, seed=config.seed),
     )
+
+
+def learned_of(
+    store: Store, versions: Sequence[str], marks: Marks
+) -> Bool[np.ndarray, " n"] | None:
+    """Whether each picture is among training pairs; None where none are known."""
+    return leaked(marks, [store.open("pairs", one) for one in versions]) if versions else None
 
 
 def open_labeller(name: str, *, device: str) -> Labeller:
@@ -199,6 +227,8 @@ def pool_of(embeddings: Folder, seeds: Float[np.ndarray, "s dim"], config: Proxy
             images.append(matrix(table["image_embedding"]))
             texts.append(matrix(table["text_embedding"]))
             ids += table["pair_id"].to_pylist()
+            origin = f"{embeddings.path}/{name}"
+            refuse_no_numbers(texts[-1], ids[-len(rows) :], origin=origin)
             places += [(name, int(row)) for row in rows]
     both = np.concatenate(images), np.concatenate(texts)
     kept = most_consistent(*both, share=config.share_kept)

@@ -29,6 +29,7 @@ from figclip.config import Config, UsageError
 from figclip.embedding.encoder import Encoder
 from figclip.evaluation.datasets.pictures import SUFFIXES, picture
 from figclip.evaluation.embedded import refuse_no_numbers
+from figclip.evaluation.marks import Marking, Marks
 from figclip.evaluation.proxy.findings import (
     BLANK,
     FINDINGS,
@@ -180,13 +181,15 @@ class PrivateVectors:
     """Their places among all."""
     checksum: str
     """SHA-256 of their pixels, in order."""
+    marks: Marks
+    """By what they are known again, by the number of their place: names stay out of it."""
 
 
 def embed_private(
     encoder: Encoder, paths: Sequence[Path], *, what: str, batch_size: int
 ) -> PrivateVectors:
     """`UsageError` where none can be read, or the encoder gives no numbers; no picture is named."""
-    parts, kept, seen = [], [], hashlib.sha256()
+    parts, kept, seen, marking = [], [], hashlib.sha256(), Marking()
     for start in range(0, len(paths), batch_size):
         batch: list[Image.Image] = []
         for number, image in _readable(paths, range(start, min(start + batch_size, len(paths)))):
@@ -194,13 +197,14 @@ def embed_private(
             kept.append(number)
             seen.update(f"{image.size}".encode())
             seen.update(image.tobytes())
+            marking.add(str(number), image, paths[number])
         if batch:
             vectors = encoder.encode_images(batch, batch_size=batch_size)
             refuse_no_numbers(encoder, vectors, [f"one of {what}"] * len(batch))
             parts.append(vectors)
     if not parts:
         raise UsageError(f"none of {len(paths)} pictures of {what} can be read")
-    return PrivateVectors(np.concatenate(parts), kept, seen.hexdigest())
+    return PrivateVectors(np.concatenate(parts), kept, seen.hexdigest(), marking.marks)
 
 
 def _readable(paths: Sequence[Path], numbers: range) -> Iterator[tuple[int, Image.Image]]:

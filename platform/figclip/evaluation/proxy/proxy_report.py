@@ -7,6 +7,13 @@ from pathlib import Path
 from figclip.config import UsageError
 from figclip.evaluation.beside import encoder_of
 from figclip.evaluation.datasets.opening import folder_digest
+from figclip.evaluation.leakage import (
+    Learned,
+    leaked_cell,
+    learned_by,
+    said_of,
+    versions_of,
+)
 from figclip.evaluation.proxy.agreement import MEAN, PAPER_RECALL, Share
 from figclip.evaluation.proxy.agreement_plot import draw_agreement
 from figclip.evaluation.proxy.analysis import (
@@ -17,9 +24,10 @@ from figclip.evaluation.proxy.analysis import (
 )
 from figclip.evaluation.proxy.private import PrivateSet
 from figclip.evaluation.proxy.seclusion import Isolation
-from figclip.evaluation.sources import published_as
+from figclip.evaluation.sources import made_by, published_as
 from figclip.statistics.tables import Table
 from figclip.statistics.themes import DARK, LIGHT
+from figclip.statistics.wording import per_cent
 from figclip.store import Manifest, Store
 
 TABLE_FILE, JSON_FILE = "proxy.md", "proxy.json"
@@ -42,7 +50,9 @@ def evaluate_proxy(
     private: Sequence[PrivateSet],
     version: str,
     config: ProxyConfig,
+    command: str,
     encoder: str | None = None,
+    trained_on: Sequence[str] = (),
     device: str = "cpu",
     isolation: Isolation | None = None,
 ) -> Manifest:
@@ -63,12 +73,26 @@ def evaluate_proxy(
     }
     if config.labeller != RULES:
         settings["labeller_files"] = folder_digest(Path(config.labeller))
+    encoders = {one: encoder_of(store, one) for one in embeddings}
+    learned = learned_by(store, [*dict.fromkeys(encoders.values())], trained_on)
+    settings["trained_on"] = {name: list(one) for name, one in versions_of(learned).items()}
+    looked_in = dict.fromkeys(pairs for one in learned.values() for pairs in one.pairs)
     inputs = tuple(f"embeddings@{one}" for one in embeddings)
+    inputs += tuple(f"pairs@{one}" for one in looked_in)
     if store.already_published("evaluation", version, settings, inputs):
         return store.manifest("evaluation", version)
     results: Results = {
         name: [
-            analysed(store, name, one, data, config, device=device, isolation=isolation)
+            analysed(
+                store,
+                name,
+                one,
+                data,
+                config,
+                trained_on=learned[encoders[name]].pairs,
+                device=device,
+                isolation=isolation,
+            )
             for one in private
         ]
         for name in embeddings
@@ -77,7 +101,7 @@ def evaluate_proxy(
         name: [one.model_dump(mode="json") for one in found] for name, found in results.items()
     }
     files: dict[str, str | bytes] = {
-        TABLE_FILE: proxy_text(results),
+        TABLE_FILE: f"{proxy_text(results, learned)}\n{made_by(command)}\n",
         JSON_FILE: json.dumps(plain, indent=1),
     }
     for place, one in enumerate(private):
@@ -96,7 +120,7 @@ def evaluate_proxy(
     return published_as(store, version, settings, inputs, files=files, counts=counts)
 
 
-def proxy_text(results: Results) -> str:
+def proxy_text(results: Results, learned: Mapping[str, Learned]) -> str:
     """For each set how proxies were had, and what they tell."""
     parts = ["# Public figures in place of private pictures"]
     for place in range(len(next(iter(results.values())))):
@@ -105,6 +129,7 @@ def proxy_text(results: Results) -> str:
         parts += [f"## {first.title}, captions read by {first.labeller}", isolation_text(first)]
         parts += [steps_table(these).as_markdown(), agreement_table(these).as_markdown()]
         parts += [detail_table(these).as_markdown()]
+    parts += [said_of(learned)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -153,7 +178,7 @@ def agreement_table(results: Mapping[str, ProxyResult]) -> Table:
 def detail_table(results: Mapping[str, ProxyResult]) -> Table:
     """A line for every number."""
     rows = [["encoder", "labels by", "finding", "measure", "%", "95 % interval"]]
-    rows[0] += ["true", "told", "both", "n", "checksum"]
+    rows[0] += ["true", "told", "both", "n", "leaked", "% without", "checksum"]
     for result in results.values():
         for one in result.agreements:
             numbers = [f"{number:,}" for number in (one.num_true, one.num_told, one.num_both)]
@@ -161,7 +186,9 @@ def detail_table(results: Mapping[str, ProxyResult]) -> Table:
                 [
                     *(result.encoder, result.labeller, one.finding, name),
                     *(_cell(share), share.interval, *numbers),
-                    *(f"{result.num_images:,}", result.checksum[:12]),
+                    *(f"{result.num_images:,}", leaked_cell(result.num_leaked)),
+                    per_cent(result.unleaked.get(f"{name}: {one.finding}")),
+                    result.checksum[:12],
                 ]
                 for name, share in (("recall", one.recall), ("F1", one.f1))
                 if share is not None

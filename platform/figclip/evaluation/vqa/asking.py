@@ -59,6 +59,8 @@ class VqaResult:
     """Questions about pictures that the encoder has learned from; None where that is not known."""
     unleaked: Mapping[str, float]
     """The values without them, where there are some and others are left."""
+    num_repeated: int
+    """Questions about pictures that the training part asks about as well."""
     num_train: int
     """Questions learned from."""
     num_classes: int
@@ -161,6 +163,7 @@ def judged(
         intervals=scores.intervals,
         num_leaked=None if leaked is None else int(is_leaked.sum()),
         unleaked=of(np.flatnonzero(~is_leaked), 1).values if some else {},
+        num_repeated=sum(one.picture in found.repeated for one in found.test),
         num_train=len(found.material.train.answer),
         num_classes=len(found.answers),
         num_unreadable=found.num_unreadable,

@@ -15,6 +15,7 @@ from torch import Tensor
 from figclip.config import UsageError
 from figclip.evaluation.datasets.pictures import picture
 from figclip.evaluation.embedded import NUM_NAMED
+from figclip.evaluation.marks import Marking, Marks, repeated
 from figclip.evaluation.vqa.questions import Question, Questions, Vocabulary, answers_of
 from figclip.inputs.pixels import PixelConfig, UnreadableImage, eval_crop
 from figclip.inputs.tokens import Tokenizer
@@ -81,6 +82,8 @@ class Prepared:
     """Questions longer than what is read of them."""
     checksum: str
     """SHA-256 of questions, answers and pixels, of what is learned from + of what judges."""
+    repeated: frozenset[str]
+    """Pictures of the test part that those learned from have as well, by these or other names."""
 
 
 def prepared(
@@ -94,7 +97,7 @@ def prepared(
     """`UsageError` where no question of a part has a picture that can be read."""
     parts = questions.learned_from(vocabulary), questions.test
     names = list(dict.fromkeys(one.picture for part in parts for one in part))
-    crops, sums, faults = _crops(questions.root, names, pixels)
+    crops, sums, marks, faults = _crops(questions.root, names, pixels)
     kept = [tuple(one for one in part if one.picture not in faults) for part in parts]
     declared = questions.declared
     if not all(kept):
@@ -118,6 +121,7 @@ def prepared(
         unreadable=dict(list(faults.items())[:NUM_NAMED]),
         num_cut=sum(num_cut for _, num_cut in made),
         checksum="+".join(_checksum(part, sums) for part in kept),
+        repeated=_repeated(marks, *kept),
     )
 
 
@@ -142,11 +146,12 @@ def _part(
 
 def _crops(
     root: Path, names: Sequence[str], pixels: PixelConfig
-) -> tuple[dict[str, Tensor], dict[str, str], dict[str, str]]:
-    """Of each picture its pixels and its checksum, or what is wrong with it."""
+) -> tuple[dict[str, Tensor], dict[str, str], Marks, dict[str, str]]:
+    """Of each picture its pixels, its checksum and its marks, or what is wrong with it."""
     crops: dict[str, Tensor] = {}
     sums: dict[str, str] = {}
     faults: dict[str, str] = {}
+    marking = Marking()
     for name in names:
         try:
             image = picture((root / name).read_bytes())
@@ -160,7 +165,19 @@ def _crops(
         seen = hashlib.sha256(np.array(image.size).tobytes())
         seen.update(image.tobytes())
         sums[name] = seen.hexdigest()
-    return crops, sums, faults
+        marking.add(name, image, root / name)
+    return crops, sums, marking.marks, faults
+
+
+def _repeated(marks: Marks, train: Sequence[Question], test: Sequence[Question]) -> frozenset[str]:
+    places = {name: place for place, name in enumerate(marks.names)}
+    known, asked = (
+        marks.only(np.array([places[name] for name in dict.fromkeys(one.picture for one in part)]))
+        for part in (train, test)
+    )
+    return frozenset(
+        name for name, is_there in zip(asked.names, repeated(asked, known), strict=True) if is_there
+    )
 
 
 def _checksum(questions: Sequence[Question], sums: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from figclip.config import UsageError
 from figclip.evaluation.datasets.opening import Pictures, files_below, folder_digest
+from figclip.evaluation.marks import Marks, marks_of
 from figclip.evaluation.vqa.questions import (
     PARTS,
     PUBLIC,
@@ -84,6 +85,11 @@ def asked_pictures(declared: VqaSet, data: str) -> Pictures:
     """Those of the test part, each once, in their order."""
     found = read_questions(declared, data)
     return files_below(found.root, tuple(dict.fromkeys(one.picture for one in found.test)))
+
+
+def marks_asked(sets: Sequence[VqaSet], data: str) -> dict[str, Marks]:
+    """By what the pictures that are asked about are known again, by the titles of their sets."""
+    return {one.title: marks_of(asked_pictures(one, data)) for one in sets}
 
 
 def questions_digest(declared: VqaSet, data: str) -> str:

@@ -2,16 +2,27 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from figclip.evaluation.datasets.pictures import picture
-from figclip.evaluation.sources import begun, published_as
+from figclip.evaluation.leakage import (
+    REPEATED,
+    Leaks,
+    Learned,
+    among,
+    leaked_cell,
+    learned_by,
+    said_of,
+    versions_of,
+)
+from figclip.evaluation.sources import begun, made_by, published_as
 from figclip.evaluation.vqa.answers import IN_VOCABULARY, KINDS
 from figclip.evaluation.vqa.asking import VqaConfig, VqaResult, ask, run_of
 from figclip.evaluation.vqa.learning import Learn
 from figclip.evaluation.vqa.questions import VqaSet
-from figclip.evaluation.vqa.reading import questions_digest
+from figclip.evaluation.vqa.reading import marks_asked, questions_digest
 from figclip.evaluation.vqa.showing import Shown, chosen, draw_answers
 from figclip.statistics.themes import DARK, LIGHT
 from figclip.statistics.wording import markdown
@@ -37,7 +48,9 @@ def evaluate_vqa(
     sets: Sequence[VqaSet],
     version: str,
     config: VqaConfig,
+    command: str,
     learn: Learn,
+    trained_on: Sequence[str] = (),
 ) -> Manifest:
     """Publish `evaluation/{version}`: `vqa.md`, `vqa.json`, and of each set a picture of questions
     and answers in both themes.
@@ -45,21 +58,31 @@ def evaluate_vqa(
     Killed and called again with the same words, it goes on from the last epoch. `UsageError` where
     sets or encoders are not whole.
     """
-    settings, inputs = begun(store, encoders, (), data, config)
+    learned = learned_by(store, encoders, trained_on)
+    settings, inputs = begun(store, encoders, (), data, config, trained_on=versions_of(learned))
     settings["questions"] = {one.name: questions_digest(one, data) for one in sets}
     if store.already_published("evaluation", version, settings, inputs):
         run_of(store, version).clear()
         return store.manifest("evaluation", version)
-    results = {
-        name: [
-            ask(store, name, one, data, config, run_of(store, version, name, one), learn)
+    leaks, results = Leaks(store, learned), dict[str, list[VqaResult]]()
+    for name in encoders:
+        leaked = leaks.of(name, partial(marks_asked, sets, data))
+        results[name] = [
+            ask(
+                store,
+                name,
+                one,
+                data,
+                config,
+                run_of(store, version, name, one),
+                learn,
+                leaked=among(leaked, one.title),
+            )
             for one in sets
         ]
-        for name in encoders
-    }
     numbers = {name: [plain_result(one) for one in found] for name, found in results.items()}
     files: dict[str, str | bytes] = {
-        TABLE_FILE: vqa_text(results),
+        TABLE_FILE: f"{vqa_text(results, learned)}\n{made_by(command)}\n",
         JSON_FILE: json.dumps(numbers, indent=1),
         **pictures_of(results, data),
     }
@@ -78,9 +101,10 @@ def measures_of(results: Sequence[VqaResult]) -> dict[str, float]:
     }
 
 
-def vqa_text(results: Mapping[str, Sequence[VqaResult]]) -> str:
+def vqa_text(results: Mapping[str, Sequence[VqaResult]], learned: Mapping[str, Learned]) -> str:
     """The paper's figure as a table, what stands behind each number, and answers to look at."""
     parts = ["# Visual question answering", summary_table(results), NOTE, detail_table(results)]
+    parts += [REPEATED, said_of(learned)]
     for found in next(iter(results.values())):
         title = found.declared.title
         parts += [f"## {title}", f"![questions and answers]({found.declared.name}.png)"]
@@ -102,12 +126,23 @@ def summary_table(results: Mapping[str, Sequence[VqaResult]]) -> str:
 
 def detail_table(results: Mapping[str, Sequence[VqaResult]]) -> str:
     """A line for each measure of each set and encoder, with all that it depends on."""
-    head = ["set", "encoder", "measure", "%", "95 % interval", "n", "learned from", "classes"]
+    head = [
+        "set",
+        "encoder",
+        "measure",
+        "%",
+        "95 % interval",
+        "n",
+        "leaked",
+        "repeated",
+        "% without",
+    ]
+    head += ["learned from", "classes"]
     head += ["outside the vocabulary (%)", "unreadable", "cut", "F1 of"]
     rows = [[*head, "learned", "asked"]]
     for name, found in results.items():
         for one in found:
-            facts = [f"{len(one.questions):,}", f"{one.num_train:,}", f"{one.num_classes:,}"]
+            facts = [f"{one.num_train:,}", f"{one.num_classes:,}"]
             facts += [_per_cent(1 - one.values[IN_VOCABULARY])]
             facts += [str(one.num_unreadable), str(one.num_cut), one.tokenizer]
             facts += [part[:12] for part in one.checksum.split("+")]
@@ -118,6 +153,10 @@ def detail_table(results: Mapping[str, Sequence[VqaResult]]) -> str:
                     measure,
                     _per_cent(value),
                     one.intervals[measure].in_per_cent,
+                    f"{len(one.questions):,}",
+                    leaked_cell(one.num_leaked),
+                    f"{one.num_repeated:,}",
+                    _per_cent(one.unleaked.get(measure)),
                     *facts,
                 ]
                 for measure, value in one.values.items()
@@ -156,6 +195,9 @@ def plain_result(result: VqaResult) -> dict[str, Any]:
         "num_questions": len(result.questions),
         "num_unreadable": result.num_unreadable,
         "unreadable": dict(result.unreadable),
+        "num_leaked": result.num_leaked,
+        "num_repeated": result.num_repeated,
+        "unleaked": dict(result.unleaked),
         "num_cut": result.num_cut,
         "checksum": result.checksum,
         "tokenizer": result.tokenizer,
