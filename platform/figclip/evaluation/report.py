@@ -58,6 +58,8 @@ from figclip.store import Manifest, Store
 log = logging.getLogger(__name__)
 
 TABLE_FILE, JSON_FILE, GRID_FILE = "recall.md", "recall.json", "grid.png"
+DETAILS = "## Every number"
+"""What follows it in the table's file is all that each number depends on."""
 
 
 class EvaluationConfig(Config):
@@ -203,11 +205,11 @@ def whole_text(report: Report, split: str) -> str:
     parts = [report_text(report.of_pairs, report.of_captions, split=split)]
     parts += [f"{approximate_text(report.approximate)}\n"] if report.approximate else []
     parts += [f"{leakage_text(report.measures[0].num_leaked, report.learned)}\n"]
-    parts += [f"{detail_table(report.measures).as_markdown()}\n"]
     if len(report.lines) > 1:
         table = beside_table(report.lines)
         parts += [f"Recall@k beside other encoders and pairs:\n\n{table}\n"]
-    return "\n".join([*parts, f"{made_by(report.command)}\n"])
+    details = detail_table(report.measures).as_markdown()
+    return "\n".join([*parts, f"{DETAILS}\n\n{details}\n\n{made_by(report.command)}\n"])
 
 
 def _plain(report: Report) -> dict[str, Any]:

@@ -160,7 +160,7 @@ def detail_table(measures: Sequence[Measure]) -> Table:
     for one in measures:
         named = [SHORT[one.task], one.set, words(one.measure), one.of, one.encoder]
         sums = " + ".join(part[:12] for part in one.checksum.split("+"))
-        numbers = [cell(one), interval(one), f"{one.n:,}", f"{one.num_unreadable:,}"]
+        numbers = [number(one), interval(one), f"{one.n:,}", f"{one.num_unreadable:,}"]
         again = "–" if one.num_repeated is None else f"{one.num_repeated:,}"
         known = [leaked_cell(one.num_leaked), again, per_cent(one.unleaked)]
         rows.append([*named, *numbers, *known, f"{one.num_cut:,}", sums])
@@ -259,10 +259,13 @@ def words(measure: str) -> str:
 
 
 def cell(one: Measure | None) -> str:
-    if one is None:
-        return "–"
+    """Marked where pictures have leaked."""
+    return "–" if one is None else f"{number(one)}{' †' if one.num_leaked else ''}"
+
+
+def number(one: Measure) -> str:
     spread = "" if one.deviation is None else f" ± {100 * one.deviation:.2f}"
-    return f"{100 * one.value:.2f}{spread}{' †' if one.num_leaked else ''}"
+    return f"{100 * one.value:.2f}{spread}"
 
 
 def interval(one: Measure) -> str:
