@@ -11,6 +11,7 @@ from figclip.statistics.report_page import Picture, report_page
 from figclip.statistics.tables import Table
 from figclip.statistics.themes import DARK, LIGHT
 from figclip.tuning.effects import sentences, value_words
+from figclip.tuning.gains import gain, gain_sentence
 from figclip.tuning.plots import pictures
 from figclip.tuning.ranking import importance
 from figclip.tuning.record import SweepRecord
@@ -85,7 +86,8 @@ def answer(record: SweepRecord) -> list[str]:
     if not any(trial.state == "complete" for trial in record.trials):
         begun = "" if record.trials else " None has begun."
         return [f"No trial is complete yet, so there is nothing to compare.{begun}"]
-    return sentences(record) or [_best(record)]
+    told = gain(record)
+    return sentences(record) or [*([gain_sentence(told)] if told else []), _best(record)]
 
 
 def caption(name: str, record: SweepRecord) -> str:
