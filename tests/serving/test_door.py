@@ -13,8 +13,9 @@ import httpx
 import pytest
 from serving_fakes import MODEL, FakeEncoder
 
-from figclip.serving.api import Intake, Model, Models, embeddings_router, json_app
-from figclip.serving.door import DoorConfig, secret_of
+from figclip.serving.api import embeddings_router, json_app
+from figclip.serving.door import DoorConfig, Entrance, secret_of
+from figclip.serving.intake import Intake, Model, Models
 from figclip.serving.keys import KeyFile, KeyRing, new_key, write_keys
 from figclip.serving.limits import Limits
 from figclip.serving.meter import PlainMeter
@@ -49,7 +50,9 @@ class Slow(FakeEncoder):
 async def asking(encoder: FakeEncoder, *, limits: Limits | None = None, **words: Any):
     models = Models([Model(MODEL, encoder.embed_texts, encoder.embed_images)])
     app = json_app(
-        embeddings_router(models, intake=Intake(limits or Limits())), title="test", **words
+        embeddings_router(models, intake=Intake(limits or Limits())),
+        title="test",
+        entrance=Entrance(**words),
     )
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://a") as client:
