@@ -134,6 +134,22 @@ def test_each_key_has_a_rate_of_its_own(tmp_path: Path):
     asyncio.run(run())
 
 
+def test_one_of_two_gateways_counts_by_half(tmp_path: Path):
+    key, text = new_key(
+        "a", scopes=["embed"], now=datetime.now(UTC), rates=Rates(requests_per_minute=4)
+    )
+    write_keys(tmp_path / "keys.json", KeyFile(keys=(key,)))
+
+    async def run() -> None:
+        keys = KeyRing(tmp_path / "keys.json")
+        async with asking(FakeEncoder(), keys=keys, share=0.5) as ask:
+            headers = {"Authorization": f"Bearer {text}"}
+            got = [(await ask("a", **headers)).status_code for _ in range(3)]
+            assert got == [200, 200, 429]
+
+    asyncio.run(run())
+
+
 def test_a_refused_caller_costs_the_model_nothing(tmp_path: Path):
     path = tmp_path / "keys.json"
     write_keys(path, KeyFile())

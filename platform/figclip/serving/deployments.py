@@ -19,6 +19,7 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from figclip.embedding.index.opened import open_index
+from figclip.log import configure_logging
 from figclip.serving.api import embeddings_router, json_app
 from figclip.serving.asking import Asking, AskingConfig, Call, ModelGone
 from figclip.serving.comparing import comparing_router
@@ -86,9 +87,9 @@ class Access:
         refuse_exposed_here(has_keys=self.keys is not None)
         return None if self.keys is None else KeyRing(Path(self.keys))
 
-    def entrance(self, scope: Scope, meter: Meter) -> Entrance:
+    def entrance(self, scope: Scope, meter: Meter, *, gateways: int) -> Entrance:
         """As `ring` is refused."""
-        return Entrance(scope, self.ring(), self.door, meter)
+        return Entrance(scope, self.ring(), self.door, meter, share=1 / gateways)
 
 
 class TextReplica:
@@ -149,12 +150,16 @@ class _Gateway:
 
     routes: FastAPI
 
+    def __init__(self) -> None:
+        configure_logging("json")  # a line for each request, without what was sent
+
     def __serve_build_asgi_app__(self) -> FastAPI:
         return self.routes
 
 
 class EmbeddingsGateway(_Gateway):
     def __init__(self, bound: Sequence[Bound], access: Access, machines: Machines) -> None:
+        super().__init__()
         meter = RayMeter()
         asking = asking_of(bound, machines, meter)
         models = Models(Model(card, one.embed_texts, one.embed_images) for card, one in asking)
@@ -164,7 +169,7 @@ class EmbeddingsGateway(_Gateway):
             comparing_router(models, intake=intake),
             health_router(fresh_probe(asking)),
             title="figclip embeddings",
-            entrance=access.entrance("embed", meter),
+            entrance=access.entrance("embed", meter, gateways=machines.gateway_replicas),
         )
 
 
@@ -181,6 +186,7 @@ class SearchGateway(_Gateway):
         about: str,
         num_results: int,
     ) -> None:
+        super().__init__()
         meter = RayMeter()
         [(card, one)] = asking_of([bound], machines, meter)
         store = Store(store_url)
@@ -190,7 +196,7 @@ class SearchGateway(_Gateway):
             health_router(fresh_probe([(card, one)])),
             about=about,
             num_results=num_results,
-            entrance=access.entrance("search", meter),
+            entrance=access.entrance("search", meter, gateways=machines.gateway_replicas),
         )
 
 

@@ -68,6 +68,8 @@ class Entrance:
     """None: everybody may come in."""
     config: DoorConfig = field(default_factory=DoorConfig)
     meter: Meter = field(default_factory=NoMeter)
+    share: float = 1.0
+    """Of every rate: where n gateways share the requests, each counts by 1/n."""
 
 
 class Door:
@@ -79,6 +81,7 @@ class Door:
         self.meter = entrance.meter
         self._scope: Scope = entrance.scope
         self._keys = entrance.keys
+        self._share = entrance.share
         self._meters: dict[tuple[str, Rates], Meters] = {}
         self._num_running = 0
         self._held_bytes = 0
@@ -169,7 +172,7 @@ class Door:
         rates = key.rates if key.rates != Rates() else self.config.rates
         place = (key.id, rates)
         if place not in self._meters:
-            self._meters[place] = Meters(rates, time.monotonic())
+            self._meters[place] = Meters(rates.divided(self._share), time.monotonic())
         return self._meters[place]
 
     def _timeout_s(self, wished: str | None) -> float:
