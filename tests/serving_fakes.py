@@ -30,6 +30,10 @@ class FakeEncoder:
 
     calls: list[int] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        """What decoding imports is imported now, and not within the time of a request."""
+        decode_image(image_bytes(), limits=Limits())
+
     async def embed_texts(self, texts: list[str]) -> list[Vector]:
         self.calls.append(len(texts))
         return [

@@ -14,6 +14,7 @@ from serving_fakes import DIM, MODEL, FakeEncoder, image_bytes, unit
 
 from figclip.client import Client, ServiceError
 from figclip.serving.api import embeddings_router, json_app
+from figclip.serving.intake import Intake, Model, Models
 from figclip.serving.limits import Limits, decode_image
 from jobs.served_here import served_here
 
@@ -27,7 +28,8 @@ def encoder() -> FakeEncoder:
 
 @pytest.fixture(scope="module")
 def url(encoder: FakeEncoder) -> Iterator[str]:
-    router = embeddings_router(MODEL, encoder.embed_texts, encoder.embed_images, limits=LIMITS)
+    models = Models([Model(MODEL, encoder.embed_texts, encoder.embed_images)])
+    router = embeddings_router(models, intake=Intake(LIMITS))
     with served_here(json_app(router, title="test")) as address:
         yield address
 

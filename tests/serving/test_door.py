@@ -13,8 +13,9 @@ import httpx
 import pytest
 from serving_fakes import MODEL, FakeEncoder
 
-from figclip.serving.api import Intake, Model, Models, embeddings_router, json_app
-from figclip.serving.door import DoorConfig, secret_of
+from figclip.serving.api import embeddings_router, json_app
+from figclip.serving.door import DoorConfig, Entrance, secret_of
+from figclip.serving.intake import Intake, Model, Models
 from figclip.serving.keys import KeyFile, KeyRing, new_key, write_keys
 from figclip.serving.limits import Limits
 from figclip.serving.meter import PlainMeter
@@ -49,7 +50,9 @@ class Slow(FakeEncoder):
 async def asking(encoder: FakeEncoder, *, limits: Limits | None = None, **words: Any):
     models = Models([Model(MODEL, encoder.embed_texts, encoder.embed_images)])
     app = json_app(
-        embeddings_router(models, intake=Intake(limits or Limits())), title="test", **words
+        embeddings_router(models, intake=Intake(limits or Limits())),
+        title="test",
+        entrance=Entrance(**words),
     )
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://a") as client:
@@ -127,6 +130,22 @@ def test_each_key_has_a_rate_of_its_own(tmp_path: Path):
             others = {"Authorization": f"Bearer {usual_text}"}
             got = [(await ask("a", **others)).status_code for _ in range(4)]
             assert got == [200, 200, 200, 429]
+
+    asyncio.run(run())
+
+
+def test_one_of_two_gateways_counts_by_half(tmp_path: Path):
+    key, text = new_key(
+        "a", scopes=["embed"], now=datetime.now(UTC), rates=Rates(requests_per_minute=4)
+    )
+    write_keys(tmp_path / "keys.json", KeyFile(keys=(key,)))
+
+    async def run() -> None:
+        keys = KeyRing(tmp_path / "keys.json")
+        async with asking(FakeEncoder(), keys=keys, share=0.5) as ask:
+            headers = {"Authorization": f"Bearer {text}"}
+            got = [(await ask("a", **headers)).status_code for _ in range(3)]
+            assert got == [200, 200, 429]
 
     asyncio.run(run())
 

@@ -12,16 +12,11 @@ from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
 from serving_fakes import MODEL, FakeEncoder, image_bytes
 
-from figclip.serving.api import (
-    Intake,
-    Model,
-    Models,
-    embedding_probe,
-    embeddings_router,
-    health_router,
-    json_app,
-)
+from figclip.serving.api import embeddings_router, json_app
 from figclip.serving.comparing import comparing_router
+from figclip.serving.door import Entrance
+from figclip.serving.health import embedding_probe, health_router
+from figclip.serving.intake import Intake, Model, Models
 from figclip.serving.keys import KeyFile, KeyRing, new_key, write_keys
 
 PICTURES = [
@@ -66,7 +61,7 @@ def operations(key: tuple[Path, dict[str, str]]) -> dict[str, Any]:
         comparing_router(models, intake=Intake()),
         health_router(embedding_probe(encoder.embed_texts, encoder.embed_images)),
         title="figclip embeddings",
-        keys=KeyRing(key[0]),
+        entrance=Entrance(keys=KeyRing(key[0])),
     )
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
     found = [result.ok() for result in schema.get_all_operations()]

@@ -17,9 +17,6 @@ from figclip.serving.answers import (
 )
 from figclip.serving.api import (
     BODY_ERRORS,
-    Intake,
-    Model,
-    Models,
     body_schema,
     embed_items,
     embed_request,
@@ -28,6 +25,7 @@ from figclip.serving.api import (
 )
 from figclip.serving.dialects import SimilarityRequest, ZeroShotRequest
 from figclip.serving.errors import errors_of
+from figclip.serving.intake import Intake, Model, Models
 from figclip.serving.limits import Limits, checked_text, too_many
 from figclip.serving.protocol import Vector
 from figclip.serving.ticket import ticket_of

@@ -32,6 +32,7 @@ from figclip.serving.asked import (
     query_of,
     vector_text,
 )
+from figclip.serving.door import Entrance
 from figclip.serving.exporting import csv_file, json_file
 from figclip.serving.limits import Limits, checked_file
 from figclip.serving.protocol import ApiError
@@ -66,19 +67,26 @@ NOT_KEPT = {"Cache-Control": "no-store"}
 """Of answers that hold a private picture's preview: not even the browser is to keep them."""
 
 
-def search_app(search: FigureSearch, *routers: APIRouter, about: str, num_results: int) -> FastAPI:
+def search_app(
+    search: FigureSearch,
+    *routers: APIRouter,
+    about: str,
+    num_results: int,
+    entrance: Entrance | None = None,
+) -> FastAPI:
     """The page, `/api/search`, the images, and `routers`; safe headers on every answer.
 
     `about` is the line at the foot of the page; `num_results` is how many figures a search
     answers with that names no number.
     """
     page = Page(search, limits=search.limits, about=about, size=num_results)
-    return page_app(page, search_router(search, num_results=num_results), *routers)
+    routers = (search_router(search, num_results=num_results), *routers)
+    return page_app(page, *routers, entrance=entrance)
 
 
-def page_app(page: "Page", *routers: APIRouter) -> FastAPI:
+def page_app(page: "Page", *routers: APIRouter, entrance: Entrance | None = None) -> FastAPI:
     """The page and `routers`."""
-    app = json_app(page_router(page), *routers, title="figclip search")
+    app = json_app(page_router(page), *routers, title="figclip search", entrance=entrance)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     for kind in (ApiError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, page.for_people(app.exception_handlers[kind]))

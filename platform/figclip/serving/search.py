@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from figclip.config import UsageError
 from figclip.embedding.index.opened import FigureIndex
 from figclip.serving.answering import DEPTHS, answer, found_of
-from figclip.serving.api import EmbedImages, EmbedTexts, embed_items
+from figclip.serving.api import embed_items
+from figclip.serving.intake import EmbedImages, EmbedTexts
 from figclip.serving.limits import Limits, checked_text, decode_image
 from figclip.serving.protocol import ApiError
 from figclip.serving.queries import Found, Query, Results, Weights
