@@ -6,14 +6,16 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import numpy as np
 import openai
+import psutil
 import pytest
 from foreign_models import OfOpenClip, OfTransformers
-from tiny import drawn, publish_tiny_embeddings, publish_tiny_encoder, publish_tiny_pairs
+from tiny import SHAPES, drawn, publish_tiny_embeddings, publish_tiny_encoder, publish_tiny_pairs
 
 from figclip.embedding.encoder import Encoder
 from figclip.embedding.index.build import build_index
@@ -74,7 +76,8 @@ def url(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    small = {"store": store.url, "cpus": 0.3, "gateway_cpus": 0.2}
+    small = {"store": store.url, "cpus": 0.2, "gateway_cpus": 0.2}
+    several = embeddings.EmbeddingsArgs(models=(ENCODER, *map(str, foreign)), **small)
     others = {
         folder.name: embeddings.app(embeddings.EmbeddingsArgs(encoder=str(folder), **small))
         for folder in foreign
@@ -85,6 +88,7 @@ def url(
             [
                 serve.RunTarget(embeddings.app(embeddings.EmbeddingsArgs(**small)), "embeddings"),
                 serve.RunTarget(search.app(search.SearchArgs(**small)), "search", "/search"),
+                serve.RunTarget(embeddings.app(several), "several", "/several"),
                 *(serve.RunTarget(app, name, f"/{name}") for name, app in others.items()),
             ]
         )
@@ -246,3 +250,74 @@ def test_a_browser_shows_the_pictures_of_the_page(url: str, tmp_path: Path):
 def num_like(pixels: np.ndarray, color: tuple[int, int, int]) -> int:
     """Pixels within 12 of a colour, for JPEG's sake."""
     return int((np.abs(pixels - np.array(color)).max(axis=-1) <= 12).sum())
+
+
+def processes_of_ray(words: str) -> list[psutil.Process]:
+    """Of this session's own Ray, those whose title has these words."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if words in " ".join(process.cmdline()):
+                found.append(process)
+    return found
+
+
+def test_a_service_of_several_models_answers_with_the_one_that_is_meant(
+    url: str, store: Store, foreign: dict[Path, OfOpenClip | OfTransformers]
+):
+    text = "A red disc of 10 µm on the left."
+    shown = httpx.get(f"{url}/several/v1/models", timeout=30).json()["data"]
+    assert [model["id"] for model in shown] == ["encoder@none", *map(str, foreign)]
+    for model in shown:
+        body = {"model": model["id"], "input": [text]}
+        several = httpx.post(f"{url}/several/v1/embeddings", json=body, timeout=60).json()
+        alone = "" if model["id"] == "encoder@none" else f"/{Path(model['id']).name}"
+        one = httpx.post(f"{url}{alone}/v1/embeddings", json=body, timeout=60).json()
+        np.testing.assert_allclose(
+            several["data"][0]["embedding"], one["data"][0]["embedding"], atol=1e-5
+        )
+
+
+def test_decoders_that_are_killed_are_replaced_and_no_picture_is_lost(url: str, encoder: Encoder):
+    decoders = processes_of_ray("figclip.serving.decoding_child")
+    assert decoders
+    pictures = [drawn(color, shape, "left") for color in ("red", "blue") for shape in SHAPES]
+
+    def ask(picture: bytes) -> httpx.Response:
+        body = {"model": "encoder@none", "input": [uri(picture)]}
+        return httpx.post(f"{url}/v1/embeddings", json=body, timeout=60)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = pool.map(ask, pictures * 4)
+        for process in decoders:
+            process.kill()
+        got = [answer.json()["data"][0]["embedding"] for answer in answers]
+    np.testing.assert_allclose(got, np.tile(encoder.encode_images(pictures), (4, 1)), atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["Texts", "Images"])
+def test_a_replica_that_is_killed_under_load_loses_no_accepted_request(
+    url: str, encoder: Encoder, kind: str
+):
+    texts = [f"A disc of {n} µm." for n in range(60)]
+    picture = drawn("red", "bar", "left")
+    expected = encoder.encode_texts(texts).vectors
+    if kind == "Images":
+        expected = np.tile(encoder.encode_images([picture]), (len(texts), 1))
+
+    def ask(text: str) -> list[float]:
+        body = {"model": "encoder@none", "input": text if kind == "Texts" else uri(picture)}
+        headers = {"X-Timeout-S": "120"}
+        answer = httpx.post(f"{url}/v1/embeddings", json=body, headers=headers, timeout=130)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["data"][0]["embedding"]
+
+    [replica] = processes_of_ray(f"ServeReplica:embeddings:{kind}")
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(ask, text) for text in texts]
+        answers[10].result()
+        replica.kill()
+        got = [answer.result() for answer in answers]
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+    assert httpx.get(f"{url}/readyz", timeout=60).status_code == 200
