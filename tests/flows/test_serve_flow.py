@@ -69,27 +69,21 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, OfOpenClip |
 def url(
     ray_cluster: None, store: Store, foreign: dict[Path, OfOpenClip | OfTransformers]
 ) -> Iterator[str]:
-    """All applications behind one port: embeddings at /, the search at /search, and embeddings by
-    the models of other libraries below the names of these."""
+    """Both applications behind one port: the search at /search, and at / the embeddings of our own
+    encoder and of the models of other libraries."""
     from ray import serve
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    small = {"store": store.url, "cpus": 0.2, "gateway_cpus": 0.2}
+    small = {"store": store.url, "cpus": 0.25, "gateway_cpus": 0.25}
     several = embeddings.EmbeddingsArgs(models=(ENCODER, *map(str, foreign)), **small)
-    others = {
-        folder.name: embeddings.app(embeddings.EmbeddingsArgs(encoder=str(folder), **small))
-        for folder in foreign
-    }
     serve.start(http_options={"host": "127.0.0.1", "port": port})
     try:
         serve.run_many(
             [
-                serve.RunTarget(embeddings.app(embeddings.EmbeddingsArgs(**small)), "embeddings"),
+                serve.RunTarget(embeddings.app(several), "embeddings"),
                 serve.RunTarget(search.app(search.SearchArgs(**small)), "search", "/search"),
-                serve.RunTarget(embeddings.app(several), "several", "/several"),
-                *(serve.RunTarget(app, name, f"/{name}") for name, app in others.items()),
             ]
         )
         yield f"http://127.0.0.1:{port}"
@@ -120,11 +114,12 @@ def test_the_openai_client_gets_the_vectors_that_the_encoder_gives(
 
 
 def test_models_of_other_libraries_answer_as_those_libraries_do(
-    url: str, foreign: dict[Path, OfOpenClip | OfTransformers]
+    client: openai.OpenAI, foreign: dict[Path, OfOpenClip | OfTransformers]
 ):
+    shown = [model.id for model in client.models.list()]
+    assert shown == ["encoder@none", *map(str, foreign)]
     text, picture = "A red disc of 10 µm on the left.", drawn("blue", "ring", "right")
     for folder, model in foreign.items():
-        client = openai.OpenAI(base_url=f"{url}/{folder.name}/v1", api_key="none", max_retries=0)
         answer = client.embeddings.create(model=str(folder), input=[text, uri(picture)])
         for item, expected in zip(answer.data, model.embed(text, picture), strict=True):
             np.testing.assert_allclose(item.embedding, expected.numpy(), atol=1e-5)
@@ -262,22 +257,6 @@ def processes_of_ray(words: str) -> list[psutil.Process]:
     return found
 
 
-def test_a_service_of_several_models_answers_with_the_one_that_is_meant(
-    url: str, store: Store, foreign: dict[Path, OfOpenClip | OfTransformers]
-):
-    text = "A red disc of 10 µm on the left."
-    shown = httpx.get(f"{url}/several/v1/models", timeout=30).json()["data"]
-    assert [model["id"] for model in shown] == ["encoder@none", *map(str, foreign)]
-    for model in shown:
-        body = {"model": model["id"], "input": [text]}
-        several = httpx.post(f"{url}/several/v1/embeddings", json=body, timeout=60).json()
-        alone = "" if model["id"] == "encoder@none" else f"/{Path(model['id']).name}"
-        one = httpx.post(f"{url}{alone}/v1/embeddings", json=body, timeout=60).json()
-        np.testing.assert_allclose(
-            several["data"][0]["embedding"], one["data"][0]["embedding"], atol=1e-5
-        )
-
-
 def test_decoders_that_are_killed_are_replaced_and_no_picture_is_lost(url: str, encoder: Encoder):
     decoders = processes_of_ray("figclip.serving.decoding_child")
     assert decoders
@@ -313,7 +292,7 @@ def test_a_replica_that_is_killed_under_load_loses_no_accepted_request(
         assert answer.status_code == 200, answer.text
         return answer.json()["data"][0]["embedding"]
 
-    [replica] = processes_of_ray(f"ServeReplica:embeddings:{kind}")
+    [replica] = processes_of_ray(f"ServeReplica:embeddings:{kind}-0-")
     with ThreadPoolExecutor(8) as pool:
         answers = [pool.submit(ask, text) for text in texts]
         answers[10].result()
