@@ -4,9 +4,10 @@ The export is by torch's tracing exporter, which needs no further library; texts
 a graph has no loop over their lengths.
 """
 
-import io
 import logging
+import tempfile
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,12 +32,14 @@ class OnnxTower(nn.Module):
 
     def __init__(self, tower: nn.Module) -> None:
         super().__init__()
-        graph, self._inputs = _exported(tower)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3
         providers = ["CPUExecutionProvider"]
-        self._session = onnxruntime.InferenceSession(graph, options, providers=providers)
+        with tempfile.TemporaryDirectory(prefix="figclip-") as folder:
+            graph = Path(folder, "tower.onnx")
+            self._inputs = _export(tower, graph)
+            self._session = onnxruntime.InferenceSession(graph, options, providers=providers)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         given = {name: x.numpy() for name, x in zip(self._inputs, inputs, strict=True)}
@@ -60,7 +63,8 @@ class PaddedGpt(nn.Module):
             attention = block.attn
             split = (-1, (3, attention.num_heads, attention.head_dim))
             qkv = attention.qkv(block.norm1(x)).unflatten(*split).permute(2, 0, 3, 1, 4)
-            attended = F.scaled_dot_product_attention(*qkv.unbind(0), is_causal=True)
+            query, key, value = qkv.unbind(0)
+            attended = F.scaled_dot_product_attention(query, key, value, is_causal=True)
             x = x + attention.proj(attended.transpose(1, 2).flatten(2))
             x = x + block.mlp(block.norm2(x))
         ends = (mask.sum(dim=1) - 1)[:, None, None].expand(-1, 1, x.shape[-1])
@@ -97,8 +101,9 @@ class PaddedBert(nn.Module):
         return found
 
 
-def _exported(tower: nn.Module) -> tuple[bytes, tuple[str, ...]]:
-    """The graph, and the names of what it takes."""
+def _export(tower: nn.Module, path: Path) -> tuple[str, ...]:
+    """The names of what the graph takes."""
+    module: nn.Module
     inputs: dict[str, Tensor]
     match tower:
         case GptTower():
@@ -114,14 +119,13 @@ def _exported(tower: nn.Module) -> tuple[bytes, tuple[str, ...]]:
     axes = {
         name: {0: "items", **({1: "length"} if x.ndim == 2 else {})} for name, x in inputs.items()
     }
-    graph = io.BytesIO()
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # tracing warns of every size that it reads
             torch.onnx.export(
                 module.eval(),
                 tuple(inputs.values()),
-                graph,
+                path,
                 dynamo=False,
                 input_names=list(inputs),
                 output_names=["features"],
@@ -133,7 +137,7 @@ def _exported(tower: nn.Module) -> tuple[bytes, tuple[str, ...]]:
             f"backend=onnx: {type(tower).__name__} could not be exported ({error}): "
             f"take backend=fp32"
         ) from error
-    return graph.getvalue(), tuple(inputs)
+    return tuple(inputs)
 
 
 def _tokens() -> dict[str, Tensor]:
