@@ -38,6 +38,7 @@ def haproxy_environment(folder: Path) -> dict[str, str]:
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_memory_monitor_refresh_ms": "0",  # it would end us for what others take
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
         "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(min(first, 64_000)),
         "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(min(first, 64_000) + 500),
         **{f"RAY_SERVE_HAPROXY_{name}": str(value) for name, value in place.items()},
