@@ -16,7 +16,7 @@ PACKAGE = ROOT / "platform" / "figclip"
 
 FLOORS = [
     {"jobs", "serve_apps"},
-    {"evaluation", "serving", "tuning"},
+    {"evaluation", "serving", "tuning", "client"},
     {"training", "embedding", "statistics", "exports"},
     {"models", "inputs", "corpus", "panels"},
     {"sources", "jats", "pictures"},

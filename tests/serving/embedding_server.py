@@ -76,18 +76,12 @@ async def serve(folder: Path, settings: dict[str, Any]) -> None:
 
     from figclip.embedding.encoder import Encoder
     from figclip.log import configure_logging
-    from figclip.serving.api import (
-        Intake,
-        Model,
-        Models,
-        embeddings_router,
-        health_router,
-        json_app,
-        models_probe,
-    )
+    from figclip.serving.api import embeddings_router, json_app
     from figclip.serving.comparing import comparing_router
-    from figclip.serving.door import DoorConfig
+    from figclip.serving.door import DoorConfig, Entrance
     from figclip.serving.fetching import FetchConfig
+    from figclip.serving.health import health_router, models_probe
+    from figclip.serving.intake import Intake, Model, Models
     from figclip.serving.keys import KeyRing
     from figclip.serving.limits import ImageFault, Limits, decode_image
     from figclip.serving.protocol import ModelCard, Refusal, Vector
@@ -122,8 +116,10 @@ async def serve(folder: Path, settings: dict[str, Any]) -> None:
         comparing_router(models, intake=intake),
         health_router(models_probe(models)),
         title="figclip embeddings",
-        config=DoorConfig.from_json(json.dumps(settings.get("door", {}))),
-        keys=KeyRing(Path(settings["keys"])) if "keys" in settings else None,
+        entrance=Entrance(
+            keys=KeyRing(Path(settings["keys"])) if "keys" in settings else None,
+            config=DoorConfig.from_json(json.dumps(settings.get("door", {}))),
+        ),
     )
     # As Ray Serve starts it.
     server = uvicorn.Server(

@@ -19,23 +19,16 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from figclip.embedding.index.opened import open_index
-from figclip.serving.api import (
-    Intake,
-    Model,
-    Models,
-    Probe,
-    embeddings_router,
-    health_router,
-    json_app,
-    models_probe,
-)
+from figclip.serving.api import embeddings_router, json_app
 from figclip.serving.asking import Asking, AskingConfig, Call, ModelGone
 from figclip.serving.comparing import comparing_router
 from figclip.serving.decoding import DecodingConfig
-from figclip.serving.door import DoorConfig
+from figclip.serving.door import DoorConfig, Entrance
 from figclip.serving.fetching import FetchConfig
+from figclip.serving.health import Probe, health_router, models_probe
 from figclip.serving.holder import IndexHolder
-from figclip.serving.keys import KeyRing
+from figclip.serving.intake import Intake, Model, Models
+from figclip.serving.keys import KeyRing, Scope
 from figclip.serving.limits import Limits
 from figclip.serving.listening import refuse_exposed_here
 from figclip.serving.meter import Meter
@@ -98,6 +91,10 @@ class Access:
         """`UsageError` where the file is none, or there is none and other machines reach us."""
         refuse_exposed_here(has_keys=self.keys is not None)
         return None if self.keys is None else KeyRing(Path(self.keys))
+
+    def entrance(self, scope: Scope, meter: Meter) -> Entrance:
+        """As `ring` is refused."""
+        return Entrance(scope, self.ring(), self.door, meter)
 
 
 class TextReplica:
@@ -173,10 +170,7 @@ class EmbeddingsGateway(_Gateway):
             comparing_router(models, intake=intake),
             health_router(fresh_probe(asking)),
             title="figclip embeddings",
-            scope="embed",
-            config=access.door,
-            keys=access.ring(),
-            meter=meter,
+            entrance=access.entrance("embed", meter),
         )
 
 
@@ -197,12 +191,12 @@ class SearchGateway(_Gateway):
         [(card, one)] = asking_of([bound], machines, meter)
         store = Store(store_url)
         holder = IndexHolder(lambda version: open_index(store, version), index_version)
-        refuse_exposed_here(has_keys=access.keys is not None)
         self.routes = search_app(
             FigureSearch(holder, one.embed_texts, one.embed_images, access.limits),
             health_router(fresh_probe([(card, one)])),
             about=about,
             num_results=num_results,
+            entrance=access.entrance("search", meter),
         )
 
 

@@ -10,20 +10,19 @@ import logging
 import time
 import traceback
 from binascii import Error as BadBase64
-from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from pydantic import PositiveFloat, PositiveInt
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from figclip.config import Config
-from figclip.serving.errors import error_response
 from figclip.serving.keys import Key, KeyRing, Scope
 from figclip.serving.meter import Meter, NoMeter
+from figclip.serving.passing import Answer, Body
 from figclip.serving.protocol import ApiError
 from figclip.serving.rates import Meters, Rates
 from figclip.serving.ticket import PLACE, Ticket, request_id, request_span
@@ -33,10 +32,7 @@ log = logging.getLogger(__name__)
 OPEN_PATHS = ("/healthz", "/readyz", "/openapi.json")
 """For everybody, without a key and however busy the server is."""
 
-LINGER_S = 1.0
-LINGER_BYTES = 8 * 2**20
-"""What is still read, and forgotten, of the body of a request that was refused: a client that is
-cut off while it sends would never see the answer."""
+MIN_TIMEOUT_S = 0.1
 
 CLIENT_IS_GONE = 499
 """In the log, as nginx has it."""
@@ -62,23 +58,27 @@ class DoorConfig(Config):
     """Of each key that has none of its own."""
 
 
+@dataclass(frozen=True)
+class Entrance:
+    """Who may come in, and where it is counted."""
+
+    scope: Scope = "embed"
+    """What a key has to open."""
+    keys: KeyRing | None = None
+    """None: everybody may come in."""
+    config: DoorConfig = field(default_factory=DoorConfig)
+    meter: Meter = field(default_factory=NoMeter)
+
+
 class Door:
     """ASGI middleware."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        config: DoorConfig,
-        scope: Scope,
-        keys: KeyRing | None = None,
-        meter: Meter | None = None,
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, entrance: Entrance) -> None:
         self.app = app
-        self.config = config
-        self.meter = meter or NoMeter()
-        self._scope: Scope = scope
-        self._keys = keys
+        self.config = entrance.config
+        self.meter = entrance.meter
+        self._scope: Scope = entrance.scope
+        self._keys = entrance.keys
         self._meters: dict[tuple[str, Rates], Meters] = {}
         self._num_running = 0
         self._held_bytes = 0
@@ -90,8 +90,14 @@ class Door:
         headers = Headers(scope=scope)
         ticket = Ticket(id=request_id(headers.get("x-request-id")), meter=self.meter)
         scope[PLACE] = ticket
-        body = _Body(receive, headers, self)
-        answer = _Answer(send, body, ticket)
+        body = Body(
+            receive,
+            headers,
+            silence_s=self.config.silence_s,
+            bytes_per_s=self.config.body_bytes_per_s,
+            hold=self._hold,
+        )
+        answer = Answer(send, body, ticket)
         with request_span(headers, ticket.id) as name_span:
             try:
                 await self._let_in(scope, headers, body, answer)
@@ -106,9 +112,7 @@ class Door:
                 self._tell(scope, ticket, answer)
                 name_span(f"{scope['method']} {_route(scope)}", answer.status)
 
-    async def _let_in(
-        self, scope: AsgiScope, headers: Headers, body: "_Body", answer: "_Answer"
-    ) -> None:
+    async def _let_in(self, scope: AsgiScope, headers: Headers, body: Body, answer: Answer) -> None:
         if route_path(scope) in OPEN_PATHS:
             await self.app(scope, body.receive, answer.send)
             return
@@ -127,11 +131,11 @@ class Door:
             message = f"the request was not answered within {timeout_s:g} s"
             raise ApiError(408, message, code="deadline_exceeded") from error
         finally:
-            answer.at_start = _nothing
+            answer.at_start = None
             self._running(-1)
             self._held_bytes -= body.num_held
 
-    def hold(self, number: int) -> None:
+    def _hold(self, number: int) -> None:
         """Bytes of a body; a 429 `ApiError` where the bodies of all requests get too many."""
         self._held_bytes += number
         if self._held_bytes > self.config.held_bytes:
@@ -175,16 +179,16 @@ class Door:
             seconds = float(wished)
         except ValueError:
             seconds = float("nan")
-        if not 0 < seconds <= self.config.max_timeout_s:
+        if not MIN_TIMEOUT_S <= seconds <= self.config.max_timeout_s:
             raise ApiError(
                 400,
-                f"X-Timeout-S: must be a number of seconds, up to {self.config.max_timeout_s:g}",
+                f"X-Timeout-S: seconds, from {MIN_TIMEOUT_S} to {self.config.max_timeout_s:g}",
                 param="X-Timeout-S",
                 code="invalid_timeout",
             )
         return seconds
 
-    def _tell(self, scope: AsgiScope, ticket: Ticket, answer: "_Answer") -> None:
+    def _tell(self, scope: AsgiScope, ticket: Ticket, answer: Answer) -> None:
         route, status = _route(scope), answer.status
         passed = 1000 * (time.monotonic() - ticket.started)
         self.meter.count("figclip_requests", route=route, status=str(status), key=ticket.caller)
@@ -250,95 +254,3 @@ def _where(error: BaseException) -> str:
         kinds.append(f"{type(one).__name__} at {places or 'another process'}")
         one = one.__cause__ or one.__context__
     return ", caused by ".join(kinds)
-
-
-def _nothing() -> None: ...
-
-
-class _Body:
-    """The body of a request as it arrives; who stalls is a 408 `ApiError`."""
-
-    def __init__(self, receive: Receive, headers: Headers, door: Door) -> None:
-        self._receive = receive
-        self._door = door
-        self._start = time.monotonic()
-        self.num_held = 0
-        length = headers.get("content-length", "0")
-        self.is_whole = length.strip("0") == "" and "transfer-encoding" not in headers
-
-    async def receive(self) -> Message:
-        if self.is_whole:
-            return await self._receive()
-        try:
-            async with asyncio.timeout(self._patience_s()):
-                message = await self._receive()
-        except TimeoutError as error:
-            raise ApiError(
-                408, "the body of the request comes too slowly", code="slow_body"
-            ) from error
-        if message["type"] == "http.request":
-            self.is_whole = not message.get("more_body", False)
-            number = len(message.get("body", b""))
-            self.num_held += number
-            self._door.hold(number)
-        return message
-
-    def _patience_s(self) -> float:
-        config = self._door.config
-        due = self._start + config.silence_s + self.num_held / config.body_bytes_per_s
-        return max(0.0, min(config.silence_s, due - time.monotonic()))
-
-    async def linger(self) -> None:
-        """Read on for a little, and forget it."""
-        left = LINGER_BYTES
-        try:
-            async with asyncio.timeout(LINGER_S):
-                while left > 0:
-                    message = await self._receive()
-                    if message["type"] != "http.request" or not message.get("more_body", False):
-                        return
-                    left -= len(message.get("body", b""))
-        except TimeoutError:
-            return
-
-
-class _Answer:
-    """The answer as it leaves: with the request's id, and to the end of what the client sends."""
-
-    def __init__(self, send: Send, body: _Body, ticket: Ticket) -> None:
-        self._send = send
-        self._body = body
-        self.ticket = ticket
-        self.status = 0
-        self.code: str | None = None
-        self.at_start: Callable[[], None] = _nothing
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.at_start()
-            self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers["X-Request-ID"] = self.ticket.id
-            self.code = headers.get("X-Error-Code")
-            if not self._body.is_whole:
-                headers["Connection"] = "close"
-        elif not self._body.is_whole and not message.get("more_body", False):
-            await self._send({**message, "more_body": True})
-            await self._body.linger()
-            message = {"type": "http.response.body", "body": b"", "more_body": False}
-        await self._send(message)
-
-    async def refuse(self, fault: ApiError) -> None:
-        """Where the answer has begun there is nothing left to say."""
-        if self.status:
-            return
-        response: Response = error_response(fault)
-        for message in (
-            {
-                "type": "http.response.start",
-                "status": response.status_code,
-                "headers": response.raw_headers,
-            },
-            {"type": "http.response.body", "body": response.body},
-        ):
-            await self.send(message)

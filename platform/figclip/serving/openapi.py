@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from figclip.serving.door import MIN_TIMEOUT_S, Entrance
 from figclip.serving.errors import ErrorBody, errors_of
 
 KEY_SCHEME = {
@@ -15,12 +16,14 @@ KEY_SCHEME = {
 WITHOUT_KEY = ("/healthz", "/readyz")
 
 
-def describe(app: FastAPI, *, has_keys: bool, max_timeout_s: float) -> None:
+def describe(app: FastAPI, entrance: Entrance) -> None:
     """Let `app.openapi()` tell what the door answers, too."""
 
     def document() -> dict[str, Any]:
         if not app.openapi_schema:
-            app.openapi_schema = _document(app, has_keys, max_timeout_s)
+            app.openapi_schema = _document(
+                app, entrance.keys is not None, entrance.config.max_timeout_s
+            )
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]  # as FastAPI documents it
@@ -61,7 +64,7 @@ def _headers(max_timeout_s: float) -> list[dict[str, Any]]:
             "in": "header",
             "required": False,
             "description": "Seconds in which the answer is of use.",
-            "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": max_timeout_s},
+            "schema": {"type": "number", "minimum": MIN_TIMEOUT_S, "maximum": max_timeout_s},
         },
         {
             "name": "X-Request-ID",

@@ -138,6 +138,14 @@ class Search(Protocol):
 
     async def find(self, query: Query) -> Results: ...
 
+    async def export(self, query: Query) -> Results:
+        """All that the query finds, as far as its pages go, in one."""
+        ...
+
+    async def image_vector(self, image: bytes) -> NDArray[np.float32]:
+        """The unit vector of an image file whose header was checked."""
+        ...
+
     async def figure(self, pair_id: str) -> Found: ...
 
     async def picture(self, pair_id: str) -> bytes:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from figclip.config import UsageError
 from figclip.embedding.index.opened import FigureIndex
 from figclip.serving.answering import DEPTHS, answer, found_of
-from figclip.serving.api import EmbedImages, EmbedTexts, embed_items
+from figclip.serving.api import embed_items
+from figclip.serving.intake import EmbedImages, EmbedTexts
 from figclip.serving.limits import Limits, checked_text, decode_image
 from figclip.serving.protocol import ApiError
 from figclip.serving.queries import Found, Query, Results, Weights
@@ -80,6 +81,11 @@ class FigureSearch:
         given = await self._embedded(query)
         whole = replace(query, page=1, size=DEPTHS[-1])
         return await self._read(lambda index, version: _answer(index, version, whole, given))
+
+    async def image_vector(self, image: bytes) -> NDArray[np.float32]:
+        """The unit vector of an image file, which is embedded and forgotten."""
+        [vector] = await embed_items([image], self._embed_texts, self._embed_images, param="image")
+        return vector.values
 
     async def figure(self, pair_id: str) -> Found:
         """What is told of one figure."""
