@@ -12,8 +12,8 @@ from fake_search import FakeSearch, figure
 from serving_fakes import image_bytes
 
 from figclip.serving.limits import Limits
-from figclip.serving.page import page_app
 from figclip.serving.page import Page as SearchPage
+from figclip.serving.page import page_app
 from jobs.devtools import Browser, BrowserFault, Page, running_browser
 from jobs.screenshots import paste
 from jobs.served_here import served_here

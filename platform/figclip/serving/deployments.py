@@ -5,9 +5,11 @@ calls (`figclip.serving.towers`); pictures are decoded beside the replica, in pr
 (`figclip.serving.decoding`).
 """
 
+import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -17,7 +19,8 @@ from ray.serve import Application, Deployment
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
-from figclip.embedding.index.opened import open_index
+from figclip.config import UsageError
+from figclip.embedding.index.opened import Kind
 from figclip.serving.api import (
     Intake,
     Model,
@@ -30,7 +33,7 @@ from figclip.serving.api import (
 from figclip.serving.asking import Asking, AskingConfig, Call, ModelGone
 from figclip.serving.comparing import comparing_router
 from figclip.serving.decoding import DecodingConfig
-from figclip.serving.holder import IndexHolder
+from figclip.serving.holder import IndexHolder, follow, newest_index, opener
 from figclip.serving.limits import Limits
 from figclip.serving.once import VectorCache
 from figclip.serving.page import search_app
@@ -118,6 +121,18 @@ class Bound:
     images: DeploymentHandle
 
 
+@dataclass(frozen=True)
+class Indexed:
+    """The index that a search serves first, and how it is held."""
+
+    version: str
+    encoder: str
+    """Version of the encoder that made its vectors."""
+    kind: Kind = "lance"
+    follow_s: float = 0.0
+    """How often a newer version is looked for; 0: never."""
+
+
 class _Gateway:
     """Speaks HTTP and asks the models; its application is made where it runs."""
 
@@ -139,28 +154,45 @@ class EmbeddingsGateway(_Gateway):
 
 
 class SearchGateway(_Gateway):
-    """Holds the open index; the pictures that the page shows come from there."""
+    """Holds the open index; the pictures that the page shows come from there.
+
+    `user_config` `{"index": VERSION}` has it serve that version from then on, without a restart.
+    """
 
     def __init__(
         self,
         bound: Bound,
         store_url: str,
-        index_version: str,
+        index: Indexed,
         limits: Limits,
         machines: Machines,
-        about: str,
         num_results: int,
     ) -> None:
         models = models_of([bound], machines)
         model = models.find(bound.card.id)
         store = Store(store_url)
-        holder = IndexHolder(lambda version: open_index(store, version), index_version)
+        self._holder = IndexHolder(opener(store, index.encoder, kind=index.kind), index.version)
+        self._newest = partial(newest_index, store)
+        self._follow_s = index.follow_s
+        self._following: asyncio.Task[None] | None = None
         self.routes = search_app(
-            FigureSearch(holder, model.embed_texts, model.embed_images, limits),
+            FigureSearch(self._holder, model.embed_texts, model.embed_images, limits),
             health_router(models_probe(models)),
-            about=about,
+            about=lambda: f"{self._holder.told()} · {bound.card.id}",
             num_results=num_results,
         )
+
+    async def reconfigure(self, config: Mapping[str, Any]) -> None:
+        """A version that cannot be served is said in the log, and the current one stays: to fail
+        here would end the replica, and with it what it serves well."""
+        if self._follow_s and self._following is None:
+            following = follow(self._holder, self._newest, every_s=self._follow_s)
+            self._following = asyncio.create_task(following)
+        if version := config.get("index"):
+            try:
+                await asyncio.to_thread(self._holder.swap, str(version))
+            except UsageError as error:
+                log.error("index %s goes on being served: %s", self._holder.version, error)
 
 
 def models_of(bound: Sequence[Bound], machines: Machines) -> Models:
@@ -217,23 +249,18 @@ def search_application(
     store: Store,
     model: Served,
     *,
-    index_version: str,
+    index: Indexed,
     machines: Machines,
     limits: Limits,
     num_results: int,
 ) -> Application:
     """The search page and `/api/search`; `UsageError` where an artifact is not published."""
-    store.open("index", index_version)
-    num_figures = store.manifest("index", index_version).counts["num_figures"]
-    about = f"{num_figures:,} figures · index {index_version} · {model.name}"
-    return _gateway(SearchGateway, machines).bind(
-        _bound(model, machines, limits),
-        store.url,
-        index_version,
-        limits,
-        machines,
-        about,
-        num_results,
+    store.open("index", index.version)
+    bound = _bound(model, machines, limits)
+    return (
+        _gateway(SearchGateway, machines)
+        .options(user_config={"index": index.version})
+        .bind(bound, store.url, index, limits, machines, num_results)
     )
 
 

@@ -8,6 +8,7 @@ more words, filters, pages and exports need neither the picture again nor anythi
 import asyncio
 import base64
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -62,11 +63,15 @@ SAFE_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+About = Callable[[], str]
+"""The line at the foot of the page, where it changes."""
 NOT_KEPT = {"Cache-Control": "no-store"}
 """Of answers that hold a private picture's preview: not even the browser is to keep them."""
 
 
-def search_app(search: FigureSearch, *routers: APIRouter, about: str, num_results: int) -> FastAPI:
+def search_app(
+    search: FigureSearch, *routers: APIRouter, about: str | About, num_results: int
+) -> FastAPI:
     """The page, `/api/search`, the images, and `routers`; safe headers on every answer.
 
     `about` is the line at the foot of the page; `num_results` is how many figures a search
@@ -95,7 +100,7 @@ def page_app(page: "Page", *routers: APIRouter) -> FastAPI:
 class Page:
     """Questions → HTML."""
 
-    def __init__(self, search: Search, *, limits: Limits, about: str, size: int) -> None:
+    def __init__(self, search: Search, *, limits: Limits, about: str | About, size: int) -> None:
         """`about` is the line at its foot, `size` how many figures it shows."""
         self._search = search
         self._limits = limits
@@ -178,7 +183,7 @@ class Page:
     def _show(self, request: Request, status: int = 200, **facts: Any) -> HTMLResponse:
         values = {
             "root": request.scope.get("root_path", ""),
-            "about": self._about,
+            "about": self._about if isinstance(self._about, str) else self._about(),
             "examples": EXAMPLES,
             "results": None,
             "error": "",
