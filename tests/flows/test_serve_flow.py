@@ -4,6 +4,7 @@ import base64
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -84,7 +85,9 @@ def url(
         serve.run_many(
             [
                 serve.RunTarget(embeddings.app(embeddings.EmbeddingsArgs(**small)), "embeddings"),
-                serve.RunTarget(search.app(search.SearchArgs(**small)), "search", "/search"),
+                serve.RunTarget(
+                    search.app(search.SearchArgs(follow_s=0.5, **small)), "search", "/search"
+                ),
                 *(serve.RunTarget(app, name, f"/{name}") for name, app in others.items()),
             ]
         )
@@ -246,3 +249,23 @@ def test_a_browser_shows_the_pictures_of_the_page(url: str, tmp_path: Path):
 def num_like(pixels: np.ndarray, color: tuple[int, int, int]) -> int:
     """Pixels within 12 of a colour, for JPEG's sake."""
     return int((np.abs(pixels - np.array(color)).max(axis=-1) <= 12).sum())
+
+
+def test_a_newer_index_is_served_without_a_request_lost(url: str, store: Store):
+    build_index(
+        store,
+        embeddings_version="tiny",
+        pairs_version="tiny",
+        version="newer",
+        base_version="tiny",
+        config=IndexConfig(),
+    )
+    served, deadline = [], time.monotonic() + 60
+    while served[-3:] != ["newer"] * 3 and time.monotonic() < deadline:
+        answer = httpx.get(f"{url}/search/api/search", params={"q": "a disc"}, timeout=30)
+        assert answer.status_code == 200
+        assert len(answer.json()["results"]) == 12
+        served.append(answer.json()["index"])
+    assert served == sorted(served, reverse=True)
+    assert set(served) == {"tiny", "newer"} or set(served) == {"newer"}
+    assert "40 figures · index newer" in httpx.get(f"{url}/search/", timeout=30).text
