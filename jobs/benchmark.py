@@ -18,6 +18,7 @@ from figclip.panels.layout.figures import split_figure
 from figclip.training.step import Precision
 from jobs.benchmarks.embed import embed
 from jobs.benchmarks.figures import Figures, table
+from jobs.benchmarks.index import index
 from jobs.benchmarks.ingest import PARTS, ingest
 from jobs.benchmarks.loader import loader
 from jobs.benchmarks.loss import loss
@@ -81,6 +82,11 @@ def _panel_pictures(folder: Path, config: BenchmarkJob) -> Figures:
     return panel_pictures(Path(config.shared), split_figure, drawings=folder)
 
 
+def _index(folder: Path, config: BenchmarkJob) -> Figures:
+    shared = Path(config.shared)
+    return index(folder, shared if shared.is_dir() else None)
+
+
 def _train_step(folder: Path, config: BenchmarkJob) -> Figures:
     shared = Path(config.shared)
     if config.device == "cpu":
@@ -113,6 +119,7 @@ BENCHMARKS: dict[str, Callable[[Path, BenchmarkJob], Figures]] = {
     "embed": lambda folder, _: embed(folder),
     "loss": lambda _, config: loss(config.device),
     "ingest": _ingest,
+    "index": _index,
     "panels": _panels,
     "panel_pictures": _panel_pictures,
     "panel_borders": lambda _, config: panel_borders(Path(config.shared)),

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from tiny import unit_vectors
 
 from figclip.embedding.index.filters import Filters
 from figclip.embedding.index.probe import (
+    REFINES,
     Group,
     Settings,
     brute_force,
@@ -53,12 +55,21 @@ def test_figures_of_equal_score_may_stand_for_each_other():
     check_exact([("a", 0.9), ("c", 0.8)], [("a", 0.9), ("b", 0.8)])
 
 
-def test_the_ladder_begins_cheap_and_ends_with_every_partition():
-    rungs = ladder(100)
-    costs = [rung.nprobes * rung.refine for rung in rungs]
-    assert costs == sorted(costs)
-    assert rungs[-1].nprobes == 100
-    assert ladder(1)[0].nprobes == 1
+def test_the_ladder_begins_cheap_and_ends_with_everything():
+    rungs = ladder(100, 1_000)
+    assert rungs[0] == Settings(4, min(REFINES))
+    assert rungs[-1] == Settings(100, max(REFINES))
+    cheaper = [(one, other) for one, other in combinations(rungs, 2) if one.refine == other.refine]
+    assert all(one.nprobes < other.nprobes for one, other in cheaper)
+    assert ladder(1, 1_000)[0].nprobes == 1
+
+
+def test_large_partitions_make_refining_the_cheaper_way():
+    def place(size: int) -> int:
+        rungs = ladder(100, size)
+        return rungs.index(Settings(4, 160)) - rungs.index(Settings(64, 5))
+
+    assert place(10) > 0 > place(100_000)
 
 
 def group(name: str, num_queries: int = 1) -> Group:
@@ -70,7 +81,9 @@ def test_the_cheapest_settings_that_suffice_are_chosen(enough, expected):
     def search(_query, _filters, settings: Settings):
         return [("a", 1.0)] if settings.nprobes >= enough else []
 
-    choice = choose_settings(search, [group("one")], num_partitions=100, min_recall=0.9)
+    choice = choose_settings(
+        search, [group("one")], num_partitions=100, rows_per_partition=9, min_recall=0.9
+    )
     if enough <= 100:
         assert choice.settings == Settings(expected, 5)
         assert choice.recall == 1
@@ -85,6 +98,8 @@ def test_the_settings_must_suffice_for_the_hardest_kind_of_query():
     def search(query, _filters, settings: Settings):
         return [("a", 1.0)] if settings.nprobes >= (32 if query.any() else 4) else []
 
-    choice = choose_settings(search, [easy, hard], num_partitions=100, min_recall=0.9)
+    choice = choose_settings(
+        search, [easy, hard], num_partitions=100, rows_per_partition=9, min_recall=0.9
+    )
     assert choice.settings.nprobes == 32
     assert choice.as_counts()["recalls"] == {"easy": 1.0, "hard": 1.0}

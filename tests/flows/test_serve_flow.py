@@ -4,6 +4,7 @@ import base64
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -83,7 +84,9 @@ def url(
         serve.run_many(
             [
                 serve.RunTarget(embeddings.app(several), "embeddings"),
-                serve.RunTarget(search.app(search.SearchArgs(**small)), "search", "/search"),
+                serve.RunTarget(
+                    search.app(search.SearchArgs(follow_s=0.5, **small)), "search", "/search"
+                ),
             ]
         )
         yield f"http://127.0.0.1:{port}"
@@ -300,3 +303,23 @@ def test_a_replica_that_is_killed_under_load_loses_no_accepted_request(
         got = [answer.result() for answer in answers]
     np.testing.assert_allclose(got, expected, atol=1e-5)
     assert httpx.get(f"{url}/readyz", timeout=60).status_code == 200
+
+
+def test_a_newer_index_is_served_without_a_request_lost(url: str, store: Store):
+    build_index(
+        store,
+        embeddings_version="tiny",
+        pairs_version="tiny",
+        version="newer",
+        base_version="tiny",
+        config=IndexConfig(),
+    )
+    served, deadline = [], time.monotonic() + 60
+    while served[-3:] != ["newer"] * 3 and time.monotonic() < deadline:
+        answer = httpx.get(f"{url}/search/api/search", params={"q": "a disc"}, timeout=30)
+        assert answer.status_code == 200
+        assert len(answer.json()["results"]) == 12
+        served.append(answer.json()["index"])
+    assert served == sorted(served, reverse=True)
+    assert set(served) == {"tiny", "newer"} or set(served) == {"newer"}
+    assert "40 figures · index newer" in httpx.get(f"{url}/search/", timeout=30).text

@@ -8,6 +8,7 @@ more words, filters, pages and exports need neither the picture again nor anythi
 import asyncio
 import base64
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -63,6 +64,8 @@ SAFE_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+About = Callable[[], str]
+"""The line at the foot of the page, where it changes."""
 NOT_KEPT = {"Cache-Control": "no-store"}
 """Of answers that hold a private picture's preview: not even the browser is to keep them."""
 
@@ -70,7 +73,7 @@ NOT_KEPT = {"Cache-Control": "no-store"}
 def search_app(
     search: FigureSearch,
     *routers: APIRouter,
-    about: str,
+    about: str | About,
     num_results: int,
     entrance: Entrance | None = None,
 ) -> FastAPI:
@@ -103,7 +106,7 @@ def page_app(page: "Page", *routers: APIRouter, entrance: Entrance | None = None
 class Page:
     """Questions → HTML."""
 
-    def __init__(self, search: Search, *, limits: Limits, about: str, size: int) -> None:
+    def __init__(self, search: Search, *, limits: Limits, about: str | About, size: int) -> None:
         """`about` is the line at its foot, `size` how many figures it shows."""
         self._search = search
         self._limits = limits
@@ -186,7 +189,7 @@ class Page:
     def _show(self, request: Request, status: int = 200, **facts: Any) -> HTMLResponse:
         values = {
             "root": request.scope.get("root_path", ""),
-            "about": self._about,
+            "about": self._about if isinstance(self._about, str) else self._about(),
             "examples": EXAMPLES,
             "results": None,
             "error": "",

@@ -47,6 +47,10 @@ class IndexConfig(Config):
     """Mean size of an IVF partition."""
     dims_per_code: PositiveInt = 8
     """Dimensions that one byte of the product quantiser stands for; divides the vectors' length."""
+    trained_per_partition: PositiveInt = 256
+    """Vectors by which each partition, and each value of a byte of the quantiser, is found."""
+    training_rounds: PositiveInt = 10
+    """Of k-means; what more of them would still move is less than what refining makes good."""
     max_unindexed: NonNegativeInt = 10_000
     """Appended rows that every search scans beside the index; with more it is trained anew."""
     min_recall: PositiveFloat = 0.99
@@ -93,6 +97,8 @@ def _train(table: "Table", column: str, config: IndexConfig) -> None:
         distance_type="cosine",
         num_partitions=_num_partitions(table, config),
         num_sub_vectors=dim // config.dims_per_code,
+        sample_rate=config.trained_per_partition,
+        max_iterations=config.training_rounds,
     )
     table.create_index(column, config=pq)
 
@@ -128,7 +134,11 @@ def _chosen(
 
     def choice(some: list[Group]) -> Choice:
         return choose_settings(
-            search, some, num_partitions=num_partitions, min_recall=config.min_recall
+            search,
+            some,
+            num_partitions=num_partitions,
+            rows_per_partition=config.rows_per_partition,
+            min_recall=config.min_recall,
         )
 
     everything = choice([group for group in groups if group.filters == EVERYTHING])
