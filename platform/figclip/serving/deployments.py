@@ -191,12 +191,14 @@ class SearchGateway(_Gateway):
         [(card, one)] = asking_of([bound], machines, meter)
         store = Store(store_url)
         holder = IndexHolder(lambda version: open_index(store, version), index_version)
-        refuse_exposed_here(has_keys=access.keys is not None)
         self.routes = search_app(
             FigureSearch(holder, one.embed_texts, one.embed_images, access.limits),
             health_router(fresh_probe([(card, one)])),
             about=about,
             num_results=num_results,
+            config=access.door,
+            keys=access.ring(),
+            meter=meter,
         )
 
 
