@@ -3,13 +3,13 @@
 serve run serve_apps.search:app store=./artifacts index=VERSION
 """
 
-from pydantic import PositiveInt
+from pydantic import NonNegativeFloat, PositiveInt
 from ray.serve import Application
 
 from figclip.config import UsageError
-from figclip.serving.deployments import search_application
+from figclip.embedding.index.opened import Kind, encoder_of
+from figclip.serving.deployments import Indexed, search_application
 from figclip.serving.served import Served
-from figclip.store import Store
 from serve_apps.service import ServiceArgs, newest_version
 
 
@@ -18,6 +18,11 @@ class SearchArgs(ServiceArgs):
 
     index: str | None = None
     """Version of the index; without it the newest one."""
+    kind: Kind = "lance"
+    """`lance` searches the index where it is stored; `memory` holds its image vectors in faiss, for
+    many more searches a second (extra `evaluation`; 4 bytes a dimension of each figure)."""
+    follow_s: NonNegativeFloat = 0
+    """Look for a newer index every so many seconds, and serve it without a restart; 0: never."""
     num_results: PositiveInt = 12
     """Figures that a search answers with, unless it asks for another number."""
 
@@ -35,20 +40,8 @@ def app(args: SearchArgs) -> Application:
     return search_application(
         store,
         Served(store.url, made_by, args.usual_backend()),
-        index_version=index,
+        index=Indexed(index, made_by, args.kind, args.follow_s),
         machines=args.machines(),
         access=args.access(),
         num_results=args.num_results,
     )
-
-
-def encoder_of(store: Store, index: str) -> str:
-    """Version of the encoder that made the vectors of an index."""
-    embeddings = input_version(store, "index", index, of="embeddings")
-    return input_version(store, "embeddings", embeddings, of="encoder")
-
-
-def input_version(store: Store, name: str, version: str, *, of: str) -> str:
-    """The version of the input `of` that `name@version` was made from."""
-    inputs = dict(source.split("@", 1) for source in store.manifest(name, version).inputs)
-    return inputs[of]

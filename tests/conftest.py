@@ -1,6 +1,7 @@
 """One Ray cluster a session, the path of the real articles, and shape checks while tests run."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -55,6 +56,8 @@ def ray_cluster() -> Iterator[None]:
     """A local Ray of four logical CPUs, the only one of this test session."""
     import ray
 
+    # Where others use the machine as well, a proxy of Serve is not up in the 5 seconds it is given.
+    os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
     ray.init(
         address="local",  # whatever else runs on this machine
         num_cpus=4,

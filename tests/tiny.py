@@ -17,7 +17,7 @@ from figclip.models.clip import Clip, ClipConfig
 from figclip.models.text import TextConfig
 from figclip.models.vision import VisionConfig
 from figclip.models.weights import save_weights
-from figclip.schema import PAIR_SCHEMA, Pair, Split, table_of
+from figclip.schema import PAIR_SCHEMA, SPLITS, Pair, Split, table_of
 from figclip.store import Folder, Store
 
 COLORS = {"red": (200, 30, 30), "green": (30, 160, 60), "blue": (40, 60, 200), "grey": (90, 90, 90)}
@@ -165,6 +165,21 @@ def publish_tiny_embeddings(
             table = pa.Table.from_arrays(columns, schema=embedding_schema(dim))
             _write_parquet(publication.folder, name, table)
         publication.counts.update(num_pairs=start, dim=dim)
+
+
+def publish_embedded_pairs(
+    store: Store,
+    version: str,
+    pairs: list[Pair],
+    vectors: dict[str, np.ndarray],
+    *,
+    encoder: str = "none",
+) -> None:
+    """`pairs/{version}` and `embeddings/{version}`, the vectors by the ids of their pairs."""
+    publish_these_pairs(store, version, pairs)
+    in_files = [pair.pair_id for split in SPLITS for pair in pairs if pair.split == split]
+    found = np.stack([vectors[pair_id] for pair_id in in_files])
+    publish_tiny_embeddings(store, version, version, found, found, encoder=encoder)
 
 
 def _write_parquet(folder: Folder, name: str, table: pa.Table) -> None:

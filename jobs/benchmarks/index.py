@@ -251,7 +251,8 @@ def untuned_search(store: Store) -> Search:
 
 def facet_times(index: FigureIndex) -> Figures:
     """Milliseconds to count all facets, for filters that are new and for those asked before."""
-    new, again = [], []
+    new: list[float] = []
+    again: list[float] = []
     for year in range(2001, 2021):
         for times in (new, again):
             start = time.perf_counter()

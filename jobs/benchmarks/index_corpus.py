@@ -1,10 +1,11 @@
 """200,000 hard neighbours: pairs, embeddings and types that an index is measured on.
 
-Figures (drawn ones, and those of real articles where they are at hand) are embedded by a small
-encoder of random weights, all but some that are held out, and every embedding is perturbed many
-times over: the copies of a figure lie about as far from one another as figures do, so that the ten
-nearest of a query are hardly nearer than the next hundred. Captions by the text tower of such an
-encoder lie elsewhere than all images: such queries are the hardest.
+Figures (drawn ones, and those of real articles where they are at hand) and captions are embedded by
+a small encoder of random weights. Such a one sees little but brightness and length, so its
+directions are evened out: their strengths fall as 1/√k, and images and captions stay apart, as a
+trained encoder has them. All but some that are held out are then perturbed many times over, along
+the directions in which figures differ: the copies of a figure lie as far from one another as
+figures do, so that the ten nearest of a query are hardly nearer than the next hundred.
 """
 
 import io
@@ -38,8 +39,10 @@ from figclip.store import Store
 VERSION = "bench"
 DIM, ROWS_PER_FILE = 512, 10_000
 NUM_DRAWN, NUM_HELD_OUT = 400, 100
-SPREAD = 0.5
-"""Of the copies of a figure in each dimension, over that of the figures."""
+SPREAD = 1.0
+"""Of the copies of a figure, over that of the figures."""
+APART = 0.6
+"""Share of a unit vector that all images have in common, and all captions."""
 LICENSES = ("CC BY", "CC BY-NC", "CC BY-NC-ND", "CC0", "CC BY-NC-SA")
 LICENSE_SHARES = (0.5, 0.2, 0.15, 0.1, 0.05)
 ARTICLE_TYPES = ("research-article", "review-article", "case-report", "brief-report")
@@ -78,13 +81,14 @@ def publish(store: Store, num_rows: int, shared: Path | None) -> None:
     captions = [plain(plan.caption.markup) for plan in drawn]
     pictures = [draw_figure(plan) for plan in drawn] + list(real_pictures(shared))
     encoder = published_encoder(store, captions)
-    seen = Seen(encoder.encode_images(pictures), encoder.encode_texts(captions).vectors, captions)
+    images = evened(encoder.encode_images(pictures))
+    seen = Seen(images, evened(encoder.encode_texts(captions).vectors), captions)
     order = np.random.default_rng(1).permutation(len(pictures))
     held_out, kept = order[:NUM_HELD_OUT], order[NUM_HELD_OUT:]
     said, silent = np.split(np.random.default_rng(2).permutation(NUM_DRAWN), [NUM_HELD_OUT])
     np.savez(
         Path(store.url, "queries.npz"),
-        image=perturbed(seen.images, held_out, np.random.default_rng(3)),
+        image=perturbed(seen.images, held_out, np.random.default_rng(3), among=seen.images[kept]),
         text=seen.texts[said],
         words=np.array([captions[i] for i in said]),
     )
@@ -111,12 +115,29 @@ def real_pictures(shared: Path | None) -> Iterator[Image.Image]:
             yield image.convert("RGB")
 
 
-def perturbed(vectors: np.ndarray, which: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Copies of some unit vectors, each with noise of its own."""
-    spread = SPREAD * float(np.sqrt(vectors.var(axis=0).sum() / vectors.shape[1]))
-    noise = rng.standard_normal((len(which), vectors.shape[1]), dtype=np.float32)
-    copies = vectors[which] + spread * noise
-    return copies / np.linalg.norm(copies, axis=1, keepdims=True)
+def evened(vectors: np.ndarray) -> np.ndarray:
+    """Unit vectors [n, dim] whose directions' strengths fall as 1/√k, about their own mean."""
+    mean = vectors.mean(axis=0)
+    left, strengths, directions = np.linalg.svd(vectors - mean, full_matrices=False)
+    is_there = strengths > 1e-4 * strengths[0]
+    fallen = is_there / np.sqrt(np.arange(1, len(strengths) + 1))
+    own = _unit((left * fallen) @ directions)
+    return _unit(np.sqrt(1 - APART**2) * own + APART * mean / np.linalg.norm(mean))
+
+
+def perturbed(
+    vectors: np.ndarray, which: np.ndarray, rng: np.random.Generator, *, among: np.ndarray
+) -> np.ndarray:
+    """Copies of some unit vectors, each moved as far as those `among` which they are differ."""
+    differences = among - among.mean(axis=0)
+    mixture = rng.standard_normal((len(which), len(among)), dtype=np.float32)
+    moved = SPREAD / np.sqrt(len(among)) * mixture @ differences
+    return _unit(vectors[which] + moved)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / lengths).astype(np.float32)
 
 
 def _publish_rows(store: Store, seen: Seen, num_rows: int) -> None:
@@ -140,7 +161,9 @@ def _publish_rows(store: Store, seen: Seen, num_rows: int) -> None:
             _write(figures.folder.path, name, pa.Table.from_pylist(rows, PAIR_SCHEMA))
             ids = pa.array([row["pair_id"] for row in rows])
             columns = [
-                vector_column(perturbed(side, rng.integers(0, len(side), len(numbers)), rng))
+                vector_column(
+                    perturbed(side, rng.integers(0, len(side), len(numbers)), rng, among=side)
+                )
                 for side in (seen.images, seen.texts)
             ]
             split = pa.array(["train"] * len(ids))

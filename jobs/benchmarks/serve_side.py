@@ -8,6 +8,7 @@ are its own, so that several may run on a machine.
 import json
 import logging
 import os
+import pkgutil
 import socket
 import sys
 from contextlib import ExitStack
@@ -38,6 +39,7 @@ def haproxy_environment(folder: Path) -> dict[str, str]:
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_memory_monitor_refresh_ms": "0",  # it would end us for what others take
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
         "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(min(first, 64_000)),
         "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(min(first, 64_000) + 500),
         **{f"RAY_SERVE_HAPROXY_{name}": str(value) for name, value in place.items()},
@@ -49,8 +51,10 @@ def main(folder: str, words: str) -> None:
     import ray
     from ray import serve
 
-    from serve_apps.embeddings import EmbeddingsArgs, app
-
+    # As a Serve config names it: jobs and serve_apps stand on one floor.
+    app, kind = (
+        pkgutil.resolve_name(f"serve_apps.embeddings:{n}") for n in ("app", "EmbeddingsArgs")
+    )
     [port] = free_ports(1)
     ray.init(
         address="local",
@@ -64,7 +68,7 @@ def main(folder: str, words: str) -> None:
         http_options={"host": "127.0.0.1", "port": port},
         logging_config={"enable_access_log": False, "log_level": "WARNING"},
     )
-    serve.run(app(EmbeddingsArgs.model_validate(json.loads(words))), name="embeddings")
+    serve.run(app(kind.model_validate(json.loads(words))), name="embeddings")
     print(port, flush=True)
     sys.stdin.read()
     serve.shutdown()

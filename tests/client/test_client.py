@@ -1,5 +1,6 @@
 """The client against a really running service."""
 
+import base64
 import io
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,6 +16,7 @@ from serving_fakes import DIM, MODEL, FakeEncoder, image_bytes, unit
 
 from figclip.client import Client, ServiceError
 from figclip.serving.api import embeddings_router, json_app
+from figclip.serving.comparing import comparing_router
 from figclip.serving.intake import Intake, Model, Models
 from figclip.serving.limits import Limits, decode_image
 from jobs.served_here import served_here
@@ -29,8 +32,11 @@ def encoder() -> FakeEncoder:
 @pytest.fixture(scope="module")
 def url(encoder: FakeEncoder) -> Iterator[str]:
     models = Models([Model(MODEL, encoder.embed_texts, encoder.embed_images)])
-    router = embeddings_router(models, intake=Intake(LIMITS))
-    with served_here(json_app(router, title="test")) as address:
+    routers = [
+        embeddings_router(models, intake=Intake(LIMITS)),
+        comparing_router(models, intake=Intake(LIMITS)),
+    ]
+    with served_here(json_app(*routers, title="test")) as address:
         yield address
 
 
@@ -135,6 +141,22 @@ def test_similarities_are_the_cosines_of_all_with_all(client: Client):
     texts = [unit(text.encode()) for text in right]
     expected = [[one @ text for text in texts] for one in (unit(b"a"), of_picture(image_bytes()))]
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_probabilities_are_those_that_the_service_itself_tells(client: Client, url: str):
+    pictures = [image_bytes(color=colour) for colour in ((250, 0, 0), (0, 250, 0), (0, 0, 250))]
+    classes = {"red": ["a {} thing", "{}"], "green": ["a {} thing", "{}"], "else": ["nothing"]}
+    body = {
+        "model": MODEL.id,
+        "images": [f"data:image/png;base64,{base64.b64encode(one).decode()}" for one in pictures],
+        "classes": [{"name": name, "templates": told} for name, told in classes.items()],
+    }
+    answer = httpx.post(f"{url}/v1/zero-shot", json=body, timeout=30).json()
+    expected = [one["probabilities"] for one in answer["data"]]
+    np.testing.assert_allclose(client.zero_shot(pictures, classes), expected, rtol=1e-5)
+    plain = client.zero_shot(pictures, ["red", "green"], templates=["a {} thing", "{}"])
+    assert plain.shape == (3, 2)
+    np.testing.assert_allclose(plain.sum(axis=1), 1)
 
 
 def test_no_more_requests_are_under_way_than_allowed(url: str):

@@ -58,6 +58,21 @@ def test_packed_weights_give_the_plain_vectors_in_every_batch(
 
 
 @pytest.mark.parametrize("tower", TOWERS)
+@pytest.mark.parametrize("name", ["bert", "gpt"])
+def test_onnx_runtime_gives_the_plain_vectors(
+    encoders: dict[str, Encoder], name: str, tower: Tower
+):
+    cosine, difference = compared(encoders[name], "onnx", tower, 20)
+    assert cosine >= 0.999999
+    assert difference <= 1e-5
+
+
+def test_a_tower_that_onnx_does_not_know_is_refused_with_a_remedy(encoders: dict[str, Encoder]):
+    with pytest.raises(UsageError, match="does not know Linear: take backend=fp32"):
+        backends.WAYS["onnx"](nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize("tower", TOWERS)
 def test_a_plain_tower_alone_is_the_encoder(encoders: dict[str, Encoder], tower: Tower):
     encoder = encoders["bert"]
     alone = with_backend(encoder, "plain", tower=tower)

@@ -14,13 +14,13 @@ from hypothesis.stateful import (
     invariant,
     rule,
 )
-from tiny import publish_these_pairs, publish_tiny_embeddings, tiny_pairs, unit_vectors
+from tiny import publish_embedded_pairs, tiny_pairs, unit_vectors
 
 from figclip.embedding.index.build import build_index
 from figclip.embedding.index.filters import Filters
 from figclip.embedding.index.opened import FigureIndex, open_index
 from figclip.embedding.index.tuning import IndexConfig
-from figclip.schema import SPLITS, Pair
+from figclip.schema import Pair
 from figclip.store import Store
 
 DIM, NUM = 8, 24
@@ -55,10 +55,7 @@ class Life(RuleBasedStateMachine):
         self.version += 1
         name = str(self.version)
         pairs = [self.pairs[n] for n in sorted(self.pairs)]
-        publish_these_pairs(self.store, name, pairs)
-        in_files = [p.pair_id for split in SPLITS for p in pairs if p.split == split]
-        vectors = np.stack([VECTORS[pair_id] for pair_id in in_files])
-        publish_tiny_embeddings(self.store, name, name, vectors, vectors)
+        publish_embedded_pairs(self.store, name, pairs, VECTORS)
         build_index(
             self.store,
             embeddings_version=name,

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import publish_these_pairs, publish_tiny_embeddings, tiny_pairs, unit_vectors
+from tiny import publish_embedded_pairs, tiny_pairs, unit_vectors
 
 from figclip.config import UsageError
 from figclip.embedding.index.build import build_index
 from figclip.embedding.index.filters import Filters
 from figclip.embedding.index.opened import FigureIndex, open_index
 from figclip.embedding.index.tuning import IndexConfig
-from figclip.schema import SPLITS, Pair
+from figclip.schema import Pair
 from figclip.store import Manifest, Store
 
 N, DIM = 60, 16
@@ -27,11 +27,8 @@ QUERY = unit_vectors(1, DIM, seed=5)[0]
 
 
 def publish(store: Store, version: str, pairs: list[Pair], encoder: str = "x") -> None:
-    """Pairs and their embeddings; a pair has the same vector in every version."""
-    publish_these_pairs(store, version, pairs)
-    in_files = [pair.pair_id for split in SPLITS for pair in pairs if pair.split == split]
-    vectors = np.stack([VECTORS[pair_id] for pair_id in in_files])
-    publish_tiny_embeddings(store, version, version, vectors, vectors, encoder=encoder)
+    """A pair has the same vector in every version."""
+    publish_embedded_pairs(store, version, pairs, VECTORS, encoder=encoder)
 
 
 def build(
@@ -137,6 +134,15 @@ def test_vectors_of_another_encoder_or_other_columns_are_refused(store: Store):
     assert not store.is_published("index", "other")
     with pytest.raises(UsageError, match="index@none is not published"):
         build(store, "more", base="none", of="1")
+
+
+def test_other_vectors_of_the_same_pairs_are_refused(store: Store):
+    """As those of an encoder at another precision; its rows would be the old ones."""
+    others = {pair_id: np.roll(vector, 1) for pair_id, vector in VECTORS.items()}
+    publish_embedded_pairs(store, "rolled", PAIRS[:N], others, encoder="x")
+    with pytest.raises(UsageError, match="leave --base out"):
+        build(store, "rolled", base="1")
+    assert not store.is_published("index", "rolled")
 
 
 def test_many_appended_rows_train_the_index_anew_and_few_do_not(tmp_path: Path):

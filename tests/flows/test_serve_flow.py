@@ -4,16 +4,19 @@ import base64
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import numpy as np
 import openai
+import psutil
 import pytest
 from foreign_models import OfOpenClip, OfTransformers
-from tiny import drawn, publish_tiny_embeddings, publish_tiny_encoder, publish_tiny_pairs
+from tiny import SHAPES, drawn, publish_tiny_embeddings, publish_tiny_encoder, publish_tiny_pairs
 
 from figclip.embedding.encoder import Encoder
 from figclip.embedding.index.build import build_index
@@ -67,25 +70,23 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, OfOpenClip |
 def url(
     ray_cluster: None, store: Store, foreign: dict[Path, OfOpenClip | OfTransformers]
 ) -> Iterator[str]:
-    """All applications behind one port: embeddings at /, the search at /search, and embeddings by
-    the models of other libraries below the names of these."""
+    """Both applications behind one port: the search at /search, and at / the embeddings of our own
+    encoder and of the models of other libraries."""
     from ray import serve
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    small = {"store": store.url, "cpus": 0.3, "gateway_cpus": 0.2}
-    others = {
-        folder.name: embeddings.app(embeddings.EmbeddingsArgs(encoder=str(folder), **small))
-        for folder in foreign
-    }
+    small = {"store": store.url, "cpus": 0.25, "gateway_cpus": 0.25}
+    several = embeddings.EmbeddingsArgs(models=(ENCODER, *map(str, foreign)), **small)
     serve.start(http_options={"host": "127.0.0.1", "port": port})
     try:
         serve.run_many(
             [
-                serve.RunTarget(embeddings.app(embeddings.EmbeddingsArgs(**small)), "embeddings"),
-                serve.RunTarget(search.app(search.SearchArgs(**small)), "search", "/search"),
-                *(serve.RunTarget(app, name, f"/{name}") for name, app in others.items()),
+                serve.RunTarget(embeddings.app(several), "embeddings"),
+                serve.RunTarget(
+                    search.app(search.SearchArgs(follow_s=0.5, **small)), "search", "/search"
+                ),
             ]
         )
         yield f"http://127.0.0.1:{port}"
@@ -116,11 +117,12 @@ def test_the_openai_client_gets_the_vectors_that_the_encoder_gives(
 
 
 def test_models_of_other_libraries_answer_as_those_libraries_do(
-    url: str, foreign: dict[Path, OfOpenClip | OfTransformers]
+    client: openai.OpenAI, foreign: dict[Path, OfOpenClip | OfTransformers]
 ):
+    shown = [model.id for model in client.models.list()]
+    assert shown == ["encoder@none", *map(str, foreign)]
     text, picture = "A red disc of 10 µm on the left.", drawn("blue", "ring", "right")
     for folder, model in foreign.items():
-        client = openai.OpenAI(base_url=f"{url}/{folder.name}/v1", api_key="none", max_retries=0)
         answer = client.embeddings.create(model=str(folder), input=[text, uri(picture)])
         for item, expected in zip(answer.data, model.embed(text, picture), strict=True):
             np.testing.assert_allclose(item.embedding, expected.numpy(), atol=1e-5)
@@ -246,3 +248,78 @@ def test_a_browser_shows_the_pictures_of_the_page(url: str, tmp_path: Path):
 def num_like(pixels: np.ndarray, color: tuple[int, int, int]) -> int:
     """Pixels within 12 of a colour, for JPEG's sake."""
     return int((np.abs(pixels - np.array(color)).max(axis=-1) <= 12).sum())
+
+
+def processes_of_ray(words: str) -> list[psutil.Process]:
+    """Of this session's own Ray, those whose title has these words."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if words in " ".join(process.cmdline()):
+                found.append(process)
+    return found
+
+
+def test_decoders_that_are_killed_are_replaced_and_no_picture_is_lost(url: str, encoder: Encoder):
+    decoders = processes_of_ray("figclip.serving.decoding_child")
+    assert decoders
+    pictures = [drawn(color, shape, "left") for color in ("red", "blue") for shape in SHAPES]
+
+    def ask(picture: bytes) -> httpx.Response:
+        body = {"model": "encoder@none", "input": [uri(picture)]}
+        return httpx.post(f"{url}/v1/embeddings", json=body, timeout=60)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = pool.map(ask, pictures * 4)
+        for process in decoders:
+            process.kill()
+        got = [answer.json()["data"][0]["embedding"] for answer in answers]
+    np.testing.assert_allclose(got, np.tile(encoder.encode_images(pictures), (4, 1)), atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["Texts", "Images"])
+def test_a_replica_that_is_killed_under_load_loses_no_accepted_request(
+    url: str, encoder: Encoder, kind: str
+):
+    texts = [f"A disc of {n} µm." for n in range(60)]
+    picture = drawn("red", "bar", "left")
+    expected = encoder.encode_texts(texts).vectors
+    if kind == "Images":
+        expected = np.tile(encoder.encode_images([picture]), (len(texts), 1))
+
+    def ask(text: str) -> list[float]:
+        body = {"model": "encoder@none", "input": text if kind == "Texts" else uri(picture)}
+        headers = {"X-Timeout-S": "120"}
+        answer = httpx.post(f"{url}/v1/embeddings", json=body, headers=headers, timeout=130)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["data"][0]["embedding"]
+
+    [replica] = processes_of_ray(f"ServeReplica:embeddings:{kind}-0-")
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(ask, text) for text in texts]
+        answers[10].result()
+        replica.kill()
+        got = [answer.result() for answer in answers]
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+    assert httpx.get(f"{url}/readyz", timeout=60).status_code == 200
+
+
+def test_a_newer_index_is_served_without_a_request_lost(url: str, store: Store):
+    build_index(
+        store,
+        embeddings_version="tiny",
+        pairs_version="tiny",
+        version="newer",
+        base_version="tiny",
+        config=IndexConfig(),
+    )
+    served, deadline = [], time.monotonic() + 60
+    while served[-3:] != ["newer"] * 3 and time.monotonic() < deadline:
+        answer = httpx.get(f"{url}/search/api/search", params={"q": "a disc"}, timeout=30)
+        assert answer.status_code == 200
+        assert len(answer.json()["results"]) == 12
+        served.append(answer.json()["index"])
+    assert served == sorted(served, reverse=True)
+    assert set(served) == {"tiny", "newer"} or set(served) == {"newer"}
+    assert "40 figures · index newer" in httpx.get(f"{url}/search/", timeout=30).text

@@ -19,6 +19,7 @@ from figclip.client.pictures import Picture, data_uri, picture_bytes, uri_bytes
 from figclip.client.private import LocalEncoder
 from figclip.client.rows import Row, Vectors, bad_answer, field_of, place_of, renumbered, rows_of
 from figclip.client.sending import Clock, Sender
+from figclip.embedding.classes import ensemble, logits, probabilities
 
 TOO_LARGE = 413
 _NAMES = {"figure": "pair_id"}
@@ -130,6 +131,33 @@ class Client:
         )
         for rows in side_by_side(self._pool, self._embed, grouped, at_once=2 * self._concurrency):
             yield from rows
+
+    def zero_shot(
+        self,
+        pictures: Iterable[Picture],
+        classes: Sequence[str] | Mapping[str, Sequence[str]],
+        *,
+        templates: Sequence[str] = ("{}",),
+    ) -> NDArray[np.float64]:
+        """How probable each class is, `[pictures, classes]`, the sum of each row 1.
+
+        `classes` are names, or names with templates of their own; `{}` in a template
+        (`"a photo of {}."`) stands for the name. As `/v1/zero-shot` has it, but every prompt is
+        embedded once, however many pictures there are.
+        """
+        own = classes if isinstance(classes, Mapping) else dict.fromkeys(classes, templates)
+        prompts = [[one.replace("{}", name) for one in own[name]] for name in own]
+        found = iter(self.embed([text for of_class in prompts for text in of_class]).vectors)
+        vectors = [np.stack([next(found) for _ in of_class]) for of_class in prompts]
+        units = np.concatenate([ensemble(of_class[None]) for of_class in vectors])
+        return probabilities(logits(self.embed(pictures).vectors, units, self._scale()))
+
+    def _scale(self) -> float:
+        """The model's inverse temperature."""
+        if self._local is not None:
+            return self._local.scale
+        [facts] = [one for one in self.models() if one.get("id") == self.model] or [{}]
+        return float(field_of(facts, "logit_scale", (float, int)))
 
     def similarity(self, left: Iterable[Item], right: Iterable[Item]) -> NDArray[np.float32]:
         """Cosines of every left with every right item, float32 `[left, right]`."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-RETRIED = frozenset({429, 502, 503, 504})
-"""Statuses that may pass: too many requests, and servers that are starting, full or gone."""
+RETRIED = frozenset({408, 429, 502, 503, 504})
+"""Statuses that may pass: not answered in time, too many requests, servers that are starting, full
+or gone."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ class LocalEncoder:
 
         self._encoder = Encoder.open(source)
         self.name = self._encoder.name
+        self.scale = self._encoder.scale
 
     def rows(self, items: Sequence[str | bytes]) -> list[Row]:
         """Of items of one kind; `ServiceError` names the first picture that cannot be read."""

@@ -54,7 +54,8 @@ def _vector(told: str | Sequence[float]) -> Vectors:
     return vector
 
 
-def field_of(answer: Any, name: str, kind: type[T]) -> T:
+def field_of(answer: Any, name: str, kind: type[T] | tuple[type[T], ...]) -> T:
+    """A part of an answer; `ServiceError` where it is not there, or of another kind."""
     found = answer.get(name) if isinstance(answer, Mapping) else None
     if not isinstance(found, kind):
         raise bad_answer(f"it has no `{name}`")

@@ -21,6 +21,7 @@ from transformers.models.bert.modeling_bert import BertIntermediate
 
 from figclip.config import UsageError
 from figclip.embedding.encoder import Encoder
+from figclip.embedding.onnx_towers import OnnxTower
 from figclip.embedding.ways import Backend, Tower
 
 log = logging.getLogger(__name__)
@@ -135,6 +136,7 @@ WAYS: dict[Backend, Callable[[nn.Module], nn.Module]] = {
     "fp32": lambda tower: packed(tower, torch.float32),
     "bf16": lambda tower: packed(tower, torch.bfloat16),
     "compile": compiled,
+    "onnx": OnnxTower,
 }
 
 

@@ -36,7 +36,7 @@ PICTURES = "pictures"
 EVEN_MIX = 50
 MOST_PAIRS = 400
 """Of names and values in an address."""
-PREVIEW = re.compile(r"/9j/[A-Za-z0-9+/]{1,80000}={0,2}")
+PREVIEW = re.compile(r"/9j/[A-Za-z0-9+/]{1,200000}={0,2}")
 """A small JPEG in base64."""
 VECTOR = re.compile(r"[A-Za-z0-9+/]{4,87384}={0,2}")
 

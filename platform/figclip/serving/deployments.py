@@ -5,9 +5,11 @@ calls (`figclip.serving.towers`); pictures are decoded beside the replica, in pr
 (`figclip.serving.decoding`).
 """
 
+import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,8 @@ from ray.serve import Application, Deployment
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
-from figclip.embedding.index.opened import open_index
+from figclip.config import UsageError
+from figclip.embedding.index.opened import Kind
 from figclip.log import configure_logging
 from figclip.serving.api import embeddings_router, json_app
 from figclip.serving.asking import Asking, AskingConfig, Call, ModelGone
@@ -27,7 +30,7 @@ from figclip.serving.decoding import DecodingConfig
 from figclip.serving.door import DoorConfig, Entrance
 from figclip.serving.fetching import FetchConfig
 from figclip.serving.health import Probe, health_router, models_probe
-from figclip.serving.holder import IndexHolder
+from figclip.serving.holder import IndexHolder, follow, newest_index, opener
 from figclip.serving.intake import Intake, Model, Models
 from figclip.serving.keys import KeyRing, Scope
 from figclip.serving.limits import Limits
@@ -151,6 +154,18 @@ class Bound:
     images: DeploymentHandle
 
 
+@dataclass(frozen=True)
+class Indexed:
+    """The index that a search serves first, and how it is held."""
+
+    version: str
+    encoder: str
+    """Version of the encoder that made its vectors."""
+    kind: Kind = "lance"
+    follow_s: float = 0.0
+    """How often a newer version is looked for; 0: never."""
+
+
 class _Gateway:
     """Speaks HTTP and asks the models; its application is made where it runs."""
 
@@ -180,30 +195,47 @@ class EmbeddingsGateway(_Gateway):
 
 
 class SearchGateway(_Gateway):
-    """Holds the open index; the pictures that the page shows come from there."""
+    """Holds the open index; the pictures that the page shows come from there.
+
+    `user_config` `{"index": VERSION}` has it serve that version from then on, without a restart.
+    """
 
     def __init__(
         self,
         bound: Bound,
         store_url: str,
-        index_version: str,
+        index: Indexed,
         access: Access,
         machines: Machines,
-        about: str,
         num_results: int,
     ) -> None:
         super().__init__()
         meter = RayMeter()
         [(card, one)] = asking_of([bound], machines, meter)
         store = Store(store_url)
-        holder = IndexHolder(lambda version: open_index(store, version), index_version)
+        self._holder = IndexHolder(opener(store, index.encoder, kind=index.kind), index.version)
+        self._newest = partial(newest_index, store)
+        self._follow_s = index.follow_s
+        self._following: asyncio.Task[None] | None = None
         self.routes = search_app(
-            FigureSearch(holder, one.embed_texts, one.embed_images, access.limits),
+            FigureSearch(self._holder, one.embed_texts, one.embed_images, access.limits),
             health_router(fresh_probe([(card, one)])),
-            about=about,
+            about=lambda: f"{self._holder.told()} · {bound.card.id}",
             num_results=num_results,
             entrance=access.entrance("search", meter, gateways=machines.gateway_replicas),
         )
+
+    async def reconfigure(self, config: Mapping[str, Any]) -> None:
+        """A version that cannot be served is said in the log, and the current one stays: to fail
+        here would end the replica, and with it what it serves well."""
+        if self._follow_s and self._following is None:
+            following = follow(self._holder, self._newest, every_s=self._follow_s)
+            self._following = asyncio.create_task(following)
+        if version := config.get("index"):
+            try:
+                await asyncio.to_thread(self._holder.swap, str(version))
+            except UsageError as error:
+                log.error("index %s goes on being served: %s", self._holder.version, error)
 
 
 def fresh_probe(asking: Sequence[tuple[ModelCard, Asking]]) -> Probe:
@@ -272,23 +304,19 @@ def search_application(
     store: Store,
     model: Served,
     *,
-    index_version: str,
+    index: Indexed,
     machines: Machines,
     access: Access,
     num_results: int,
 ) -> Application:
     """The search page and `/api/search`; `UsageError` where an artifact is not published."""
-    store.open("index", index_version)
-    num_figures = store.manifest("index", index_version).counts["num_figures"]
-    about = f"{num_figures:,} figures · index {index_version} · {model.name}"
-    return _gateway(SearchGateway, machines).bind(
-        _bound(model, machines, access.limits),
-        store.url,
-        index_version,
-        access,
-        machines,
-        about,
-        num_results,
+    access.ring()
+    store.open("index", index.version)
+    bound = _bound(model, machines, access.limits)
+    return (
+        _gateway(SearchGateway, machines)
+        .options(user_config={"index": index.version})
+        .bind(bound, store.url, index, access, machines, num_results)
     )
 
 

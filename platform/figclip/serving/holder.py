@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from figclip.config import UsageError
-from figclip.embedding.index.opened import FigureIndex
+from figclip.embedding.index.opened import FigureIndex, Kind, encoder_of, open_index
+from figclip.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,11 @@ class IndexHolder:
         """Of the current index."""
         with self._lock:
             return self._current.version
+
+    def told(self) -> str:
+        """What is served, for people."""
+        with self.lease() as (index, version):
+            return f"{index.facts.num_figures:,} figures · index {version}"
 
     @contextmanager
     def lease(self) -> Iterator[tuple[FigureIndex, str]]:
@@ -108,6 +114,26 @@ def check(index: FigureIndex) -> None:
 
 def _first_line(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0][:300]
+
+
+def opener(store: Store, encoder: str, *, kind: Kind = "lance") -> Callable[[str], FigureIndex]:
+    """Opens versions of the index whose vectors one encoder has made; `UsageError` for others, in
+    which that encoder's queries would find nonsense."""
+
+    def open_version(version: str) -> FigureIndex:
+        if (made_by := encoder_of(store, version)) != encoder:
+            raise UsageError(
+                f"index@{version} holds vectors of encoder@{made_by}, and the service embeds by "
+                f"encoder@{encoder}: start a service of that encoder for it"
+            )
+        return open_index(store, version, kind=kind)
+
+    return open_version
+
+
+def newest_index(store: Store) -> str:
+    """The version that was published last."""
+    return store.versions("index")[-1]
 
 
 async def follow(holder: IndexHolder, newest: Callable[[], str], *, every_s: float) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 from pydantic import PositiveInt
 
 from figclip.config import Config
+from figclip.pictures.squares import UnreadableImage, decode
 from figclip.serving.dialects import Item
 from figclip.serving.protocol import ApiError
 
@@ -190,11 +191,8 @@ def check_header(data: bytes, *, limits: Limits) -> int:
 
 def decode_image(data: bytes, *, limits: Limits) -> Image.Image:
     """The first frame, fully decoded, in RGB; `ImageFault` where the file is broken."""
-    # Imported here for torch's sake, which the gateways do without.
-    from figclip.inputs.pixels import UnreadableImage, decode
-
     check_header(data, limits=limits)
     try:
-        return decode(data)
+        return decode(data, max_pixels=limits.image_pixels)
     except UnreadableImage as error:
         raise ImageFault("the image is broken or ends early") from error

@@ -8,6 +8,7 @@ more words, filters, pages and exports need neither the picture again nor anythi
 import asyncio
 import base64
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,10 +18,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData, MutableHeaders, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.middleware.base import RequestResponseEndpoint
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from figclip.serving.api import json_app, read_body
 from figclip.serving.asked import (
@@ -35,7 +36,7 @@ from figclip.serving.asked import (
 from figclip.serving.door import Entrance
 from figclip.serving.exporting import csv_file, json_file
 from figclip.serving.limits import Limits, checked_file
-from figclip.serving.protocol import ApiError
+from figclip.serving.protocol import REMEDIES, ApiError
 from figclip.serving.queries import Filters, Found, Results, Search
 from figclip.serving.refining import chips_of, groups_of, years_of
 from figclip.serving.search import FigureSearch, thumbnail
@@ -63,6 +64,10 @@ SAFE_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+About = Callable[[], str]
+"""The line at the foot of the page, where it changes."""
+PREVIEWS_AT_ONCE = 2
+"""Each decodes a whole picture, in this process."""
 NOT_KEPT = {"Cache-Control": "no-store"}
 """Of answers that hold a private picture's preview: not even the browser is to keep them."""
 
@@ -70,14 +75,14 @@ NOT_KEPT = {"Cache-Control": "no-store"}
 def search_app(
     search: FigureSearch,
     *routers: APIRouter,
-    about: str,
+    about: str | About,
     num_results: int,
     entrance: Entrance | None = None,
 ) -> FastAPI:
     """The page, `/api/search`, the images, and `routers`; safe headers on every answer.
 
     `about` is the line at the foot of the page; `num_results` is how many figures a search
-    answers with that names no number.
+    answers with that names no number; `entrance` is `json_app`'s.
     """
     page = Page(search, limits=search.limits, about=about, size=num_results)
     routers = (search_router(search, num_results=num_results), *routers)
@@ -90,25 +95,35 @@ def page_app(page: "Page", *routers: APIRouter, entrance: Entrance | None = None
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     for kind in (ApiError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, page.for_people(app.exception_handlers[kind]))
-
-    @app.middleware("http")
-    async def with_safe_headers(request: Request, call_next: RequestResponseEndpoint) -> Response:
-        response = await call_next(request)
-        response.headers.update(SAFE_HEADERS)
-        return response
-
+    app.add_middleware(SafeHeaders)
     return app
+
+
+class SafeHeaders:
+    """ASGI middleware: `SAFE_HEADERS` on every answer, whoever gives it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(SAFE_HEADERS)
+            await send(message)
+
+        await self.app(scope, receive, send_safely)
 
 
 class Page:
     """Questions → HTML."""
 
-    def __init__(self, search: Search, *, limits: Limits, about: str, size: int) -> None:
+    def __init__(self, search: Search, *, limits: Limits, about: str | About, size: int) -> None:
         """`about` is the line at its foot, `size` how many figures it shows."""
         self._search = search
         self._limits = limits
         self._about = about
         self._size = size
+        self._previewing = asyncio.Semaphore(PREVIEWS_AT_ONCE)
         self._page = Environment(
             loader=FileSystemLoader(HERE / "templates"),
             autoescape=True,
@@ -144,7 +159,8 @@ class Page:
     async def _with_picture(self, asked: Asked, data: bytes) -> Asked:
         checked_file(data, limits=self._limits, param="image")
         vector = await self._search.image_vector(data)
-        small = await asyncio.to_thread(thumbnail, data, limits=self._limits)
+        async with self._previewing:
+            small = await asyncio.to_thread(thumbnail, data, limits=self._limits)
         return replace(
             asked,
             figure="",
@@ -186,7 +202,7 @@ class Page:
     def _show(self, request: Request, status: int = 200, **facts: Any) -> HTMLResponse:
         values = {
             "root": request.scope.get("root_path", ""),
-            "about": self._about,
+            "about": self._about if isinstance(self._about, str) else self._about(),
             "examples": EXAMPLES,
             "results": None,
             "error": "",
@@ -198,6 +214,13 @@ class Page:
         return HTMLResponse(self._page.render(values), status_code=status, headers=headers)
 
 
+PEOPLES_REMEDIES = {
+    400: "Mend it, and search again.",
+    404: "It may have gone with an update: search for it by words.",
+    413: "Choose a smaller picture.",
+    429: "Many people are searching: wait a moment, then search again.",
+    503: "Wait a moment, then search again.",
+}
 _FAILED = "The server failed. Try again in a moment."
 _NOT_THERE = {404: "There is no such page here.", 405: "This page cannot be asked in that way."}
 
@@ -325,8 +348,13 @@ def _sentence(error: ApiError) -> str:
 
 
 def _remedy(error: ApiError | None) -> str:
-    words = str(getattr(error, "remedy", "") or "").rstrip(".")
-    return f"{words[:1].upper()}{words[1:]}." if words else ""
+    """What a person can do; a program's remedy speaks of fields and headers."""
+    if error is None:
+        return ""
+    words = PEOPLES_REMEDIES.get(error.status, "")
+    if error.remedy != REMEDIES.get(error.status):
+        words = error.remedy.rstrip(".") + "."
+    return f"{words[:1].upper()}{words[1:]}"
 
 
 def _asked_before(request: Request) -> Asked:

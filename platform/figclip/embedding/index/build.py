@@ -19,6 +19,7 @@ from figclip.embedding.image_types import NAME as TYPES
 from figclip.embedding.index.changes import Changes, Known, changes, drop, known_rows
 from figclip.embedding.index.opened import FORMAT
 from figclip.embedding.index.place import TABLE, built_in
+from figclip.embedding.index.probe import Contradicted
 from figclip.embedding.index.rows import Sources, has_panels, joined_rows
 from figclip.embedding.index.tuning import IndexConfig, indexed, tuned
 from figclip.embedding.vectors import check_same_pairs, split_files
@@ -72,7 +73,15 @@ def build_index(
             drop(table, known.row_ids[~found.kept])
             table.add(rows)
         indexed(table, config)
-        search = tuned(table, sources, config)
+        try:
+            search = tuned(table, sources, config)
+        except Contradicted as error:
+            if base is None:
+                raise
+            raise UsageError(
+                f"{inputs[0]} have other vectors than index@{base_version} for pairs that have not "
+                f"changed (made at another precision?): leave --base out"
+            ) from error
         publication.counts.update(
             {"format": FORMAT, "num_figures": table.count_rows(), "dim": sources.dim},
             search=search,

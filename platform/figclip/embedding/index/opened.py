@@ -186,6 +186,19 @@ def open_index(store: Store, version: str, *, kind: Kind = "lance") -> FigureInd
     return opened(table, searching_of(manifest), few_rows=few_rows, kind=kind)
 
 
+def encoder_of(store: Store, version: str) -> str:
+    """Version of the encoder that made the vectors of a published index."""
+    embeddings = _input_version(store, "index", version, of="embeddings")
+    return _input_version(store, "embeddings", embeddings, of="encoder")
+
+
+def _input_version(store: Store, name: str, version: str, *, of: str) -> str:
+    inputs = dict(source.split("@", 1) for source in store.manifest(name, version).inputs)
+    if of not in inputs:
+        raise UsageError(f"the manifest of {name}@{version} names no {of}: build it anew")
+    return inputs[of]
+
+
 def opened(
     table: "Table",
     searching: Mapping[Which, Searching],

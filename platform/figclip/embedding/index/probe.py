@@ -20,6 +20,11 @@ disk in the system's cache, two cores, LanceDB 0.40."""
 ROWS_AT_ONCE = 8_192
 """Vectors whose scores are held together."""
 
+
+class Contradicted(RuntimeError):
+    """Brute force finds something else."""
+
+
 Found = list[tuple[str, float]]
 """Pair ids and scores, the best first."""
 
@@ -106,17 +111,17 @@ def recall_of(found: Found, exact: Found) -> float:
 
 
 def check_exact(found: Found, exact: Found) -> None:
-    """`RuntimeError` where a scan that claims to be exact differs from brute force.
+    """`Contradicted` where a scan that claims to be exact differs from brute force.
 
     Scores must agree place by place, and every figure that is clearly among the nearest be there.
     """
     mine = np.array([score for _, score in found])
     truth = np.array([score for _, score in exact])
     if mine.shape != truth.shape or (np.abs(mine - truth) > NEAR).any():
-        raise RuntimeError(f"the index finds scores {mine}, brute force finds {truth}")
+        raise Contradicted(f"the index finds scores {mine}, brute force finds {truth}")
     sure = {name for name, score in exact if score > truth[-1] + NEAR}
     if missing := sure - {name for name, _ in found}:
-        raise RuntimeError(f"the index misses {sorted(missing)}, which brute force finds")
+        raise Contradicted(f"the index misses {sorted(missing)}, which brute force finds")
 
 
 Search = Callable[[np.ndarray, Filters, Settings], Found]
