@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from pydantic import PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 
 from figclip.config import UsageError
 from figclip.panels.layout.figures import split_figure
@@ -27,6 +27,8 @@ from jobs.benchmarks.panel_layouts import panel_layouts
 from jobs.benchmarks.panel_pictures import panel_pictures
 from jobs.benchmarks.panels import panels
 from jobs.benchmarks.retrieval import retrieval
+from jobs.benchmarks.serve import PARTS as SERVE_PARTS
+from jobs.benchmarks.serve import serve
 from jobs.benchmarks.sweep import sweep_overhead
 from jobs.benchmarks.train_step import train_step
 from jobs.benchmarks.train_step_gpu import train_step_on
@@ -44,7 +46,7 @@ class BenchmarkJob(Job):
     shared: str = "../shared"
     """The folder of real articles and peers; what needs it is not measured where it is missing."""
     parts: tuple[str, ...] | None = None
-    """Of `ingest` and `train_step`, the parts to run; unset: all."""
+    """Of `ingest`, `train_step` and `serve`, the parts to run; unset: all."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Of `loss`, `retrieval` and `train_step`, where they are taken; on a GPU the step is
     BiomedCLIP's own, and retrieval that of the paper's test split."""
@@ -52,6 +54,12 @@ class BenchmarkJob(Job):
     """Of `train_step` on a GPU."""
     precision: Precision = "bf16"
     """Of `train_step` on a GPU."""
+    infinity: str | None = None
+    """Of `serve`, the python of a virtual environment that has infinity; unset: ours alone."""
+    seconds: PositiveFloat = 8.0
+    """Of `serve`, how long each number of clients is measured."""
+    soak_s: PositiveFloat = 600.0
+    """Of `serve`, how long it is looked at for growing memory."""
 
 
 def _ingest(folder: Path, config: BenchmarkJob) -> Figures:
@@ -94,6 +102,17 @@ def _train_step(folder: Path, config: BenchmarkJob) -> Figures:
     )
 
 
+def _serve(folder: Path, config: BenchmarkJob) -> Figures:
+    return serve(
+        folder,
+        Path(config.shared),
+        peer=None if config.infinity is None else Path(config.infinity).absolute(),
+        parts=config.parts or SERVE_PARTS,
+        seconds=config.seconds,
+        soak_s=config.soak_s,
+    )
+
+
 BENCHMARKS: dict[str, Callable[[Path, BenchmarkJob], Figures]] = {
     "walk": lambda folder, _: walk(folder),
     "loader": lambda folder, _: loader(folder),
@@ -106,6 +125,7 @@ BENCHMARKS: dict[str, Callable[[Path, BenchmarkJob], Figures]] = {
     "panel_borders": lambda _, config: panel_borders(Path(config.shared)),
     "panel_layouts": lambda _, config: panel_layouts(Path(config.shared)),
     "retrieval": lambda _, config: retrieval(config.device),
+    "serve": _serve,
     "train_step": _train_step,
     "sweep": lambda folder, _: sweep_overhead(folder),
 }

@@ -32,5 +32,5 @@ def app(args: EmbeddingsArgs) -> Application:
     return embeddings_application(
         several(store.url, encoders, backend=args.usual_backend()),
         machines=args.machines(),
-        limits=args.limits(),
+        access=args.access(),
     )

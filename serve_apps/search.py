@@ -42,6 +42,6 @@ def app(args: SearchArgs) -> Application:
         Served(store.url, made_by, args.usual_backend()),
         index=Indexed(index, made_by, args.kind, args.follow_s),
         machines=args.machines(),
-        limits=args.limits(),
+        access=args.access(),
         num_results=args.num_results,
     )

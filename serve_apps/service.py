@@ -15,7 +15,9 @@ from figclip.config import UsageError
 from figclip.embedding.ways import Backend
 from figclip.serving.asking import AskingConfig
 from figclip.serving.decoding import DecodingConfig
-from figclip.serving.deployments import Machines
+from figclip.serving.deployments import Access, Machines
+from figclip.serving.door import DoorConfig
+from figclip.serving.fetching import FetchConfig
 from figclip.serving.limits import Limits
 from figclip.serving.towers import BatchConfig
 from figclip.store import Store
@@ -41,7 +43,9 @@ class ServiceArgs(BaseModel):
     """Instead of `replicas`."""
     image_replicas: PositiveInt | None = None
     """Instead of `replicas`."""
-    cpus: PositiveFloat = 1
+    max_replicas: PositiveInt | None = None
+    """Of texts, and of images: Serve starts more where calls wait, up to these; unset: none."""
+    cpus: PositiveFloat = 0.5
     """CPUs that Ray sets apart for each of them."""
     threads: PositiveInt | None = None
     """Of torch in each; unset: as many as whole CPUs."""
@@ -49,6 +53,8 @@ class ServiceArgs(BaseModel):
     """GPUs of each; 0 runs them on their CPUs."""
     gateways: PositiveInt = 1
     """Processes that speak HTTP."""
+    max_gateways: PositiveInt | None = None
+    """Serve starts more where requests are many, up to these; unset: none."""
     gateway_cpus: PositiveFloat = 0.5
     """CPUs of each gateway."""
     max_batch_tokens: PositiveInt = BatchConfig().tokens
@@ -71,6 +77,15 @@ class ServiceArgs(BaseModel):
     """Compute equal items that are asked at the same time once."""
     max_body_bytes: PositiveInt = Limits().body_bytes
     """Of a request."""
+    keys: str | None = None
+    """File of keys, made by `python -m serve_apps.keys`; unset: whoever reaches the port may ask,
+    and the service refuses to listen beyond this machine."""
+    timeout_s: PositiveFloat = DoorConfig().timeout_s
+    """A request that takes longer is answered 408."""
+    concurrent_requests: PositiveInt = DoorConfig().concurrent_requests
+    """That a gateway answers at once; those beyond are answered 429."""
+    image_hosts: tuple[str, ...] = ()
+    """Hosts whose images are fetched by their URLs: `*.example.org`; unset: none."""
 
     def opened_store(self) -> Store:
         """The store by an absolute name, which replicas elsewhere understand as well."""
@@ -83,7 +98,9 @@ class ServiceArgs(BaseModel):
             cpus=self.cpus,
             threads=self.threads or max(1, int(self.cpus)),
             gpus=self.gpus,
+            most_replicas=self.max_replicas,
             gateway_replicas=self.gateways,
+            most_gateways=self.max_gateways,
             gateway_cpus=self.gateway_cpus,
             batches=BatchConfig(tokens=self.max_batch_tokens, images=self.max_batch_images),
             decoding=DecodingConfig(processes=self.decoders, timeout_s=self.decode_timeout_s),
@@ -96,8 +113,13 @@ class ServiceArgs(BaseModel):
             ),
         )
 
-    def limits(self) -> Limits:
-        return Limits(body_bytes=self.max_body_bytes)
+    def access(self) -> Access:
+        return Access(
+            keys=None if self.keys is None else str(Path(self.keys).absolute()),
+            door=DoorConfig(timeout_s=self.timeout_s, concurrent_requests=self.concurrent_requests),
+            fetch=FetchConfig(hosts=self.image_hosts),
+            limits=Limits(body_bytes=self.max_body_bytes),
+        )
 
     def usual_backend(self) -> Backend:
         """A GPU has no use for what is done for CPUs, unless it is asked for by name."""

@@ -393,7 +393,6 @@ def shapes() -> Cases:
         "/v1/zero-shot": (
             {"images": [], "classes": ["a"]},
             {"images": [uri(image_bytes())], "classes": []},
-            {"images": [uri(image_bytes())], "classes": ["a", "a"]},
             {"images": [uri(image_bytes())], "classes": ["a", ""]},
             {"images": [uri(image_bytes())], "classes": ["a"] * 3, "templates": []},
             {"images": ["words"], "classes": ["a", "b"]},
@@ -404,8 +403,12 @@ def shapes() -> Cases:
         "/v1/similarity": (
             {"left": []},
             {"left": ["a"], "right": []},
-            {"left": ["a"], "right": ["b", "c"], "pairs": True},
-            {"left": ["a"], "pairs": True},
+            {"left": ["a"], "pairs": [["a", "b"]]},
+            {"pairs": [["a"]]},
+            {"pairs": [["a", "b", "c"]]},
+            {"pairs": ["a"]},
+            {"right": ["a"]},
+            {"pairs": [["a", "b"]], "right": ["a"]},
             {"left": "a", "right": [1]},
             {"left": ["a"] * 200, "right": ["b"] * 200},
         ),

@@ -2,6 +2,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from figclip.serving.api import (
     json_app,
 )
 from figclip.serving.comparing import comparing_router
+from figclip.serving.fetching import FetchConfig
 from figclip.serving.limits import Limits
 from figclip.serving.page import search_app
 from figclip.serving.protocol import ApiError, Vector
@@ -280,3 +282,152 @@ def test_a_bad_search_says_why(searching: TestClient, body: dict, status: int, c
 def test_a_count_that_is_no_number_is_refused(searching: TestClient):
     answer = searching.get("/api/search", params={"q": "a", "k": "many"})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "k")
+
+
+def part(kind: str, value: Any) -> dict[str, Any]:
+    return {"type": kind, kind: value}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"input": ["a", PICTURE, "b c"]},
+        {"input": ["a", {"image": PICTURE}, {"text": "b c"}]},
+        {"input": ["a", {"image": PICTURE.partition(",")[2]}, "b c"]},
+        {"input": [{"text": "a"}, PICTURE, {"text": "b c"}]},
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        part("text", "a"),
+                        part("image_url", {"url": PICTURE, "detail": "low"}),
+                    ],
+                },
+                {"content": "b c"},
+            ]
+        },
+        {
+            "messages": [
+                {"content": [part("text", "a"), part("image_url", PICTURE)]},
+                {"content": "b c"},
+            ]
+        },
+    ],
+)
+def test_every_dialect_means_the_same(client: TestClient, words: dict):
+    plain = embed(client, input=["a", PICTURE, "b c"]).json()
+    assert embed(client, **words).json() == plain
+
+
+@pytest.mark.parametrize("value", [PICTURE, PICTURE.partition(",")[2], [PICTURE, PICTURE]])
+def test_infinitys_modality_makes_every_item_an_image(client: TestClient, value: Any):
+    answer = embed(client, input=value, modality="image")
+    [plain] = embed(client, input=[PICTURE]).json()["data"]
+    assert [item["embedding"] for item in answer.json()["data"]] == [plain["embedding"]] * (
+        len(value) if isinstance(value, list) else 1
+    )
+
+
+def test_a_text_that_begins_like_an_image_is_settled_by_what_it_is_said_to_be(client: TestClient):
+    words = "data:image/ is how a URI begins"
+    expected = unit(words.encode())
+    for value in ({"input": words, "modality": "text"}, {"input": {"text": words}}):
+        [item] = embed(client, **value).json()["data"]
+        np.testing.assert_array_equal(np.float32(item["embedding"]), expected)
+    assert embed(client, input=words).json()["error"]["code"] == "bad_data_uri"
+
+
+def test_a_fault_is_named_in_the_words_of_the_dialect(client: TestClient):
+    for words, param in (
+        ({"input": [{"image": "x"}]}, "input[0].image"),
+        ({"input": ["a", {"text": ""}]}, "input[1].text"),
+        (
+            {"messages": [{"content": [part("image_url", {"url": "x"})]}]},
+            "messages[0].content[0].image_url.url",
+        ),
+    ):
+        assert embed(client, **words).json()["error"]["param"] == param
+
+
+def test_routes_are_there_without_v1_too(client: TestClient):
+    body = {"model": MODEL.id, "input": "a"}
+    assert client.post("/embeddings", json=body).json() == embed(client, input="a").json()
+    assert client.get("/models").json() == client.get("/v1/models").json()
+
+
+def test_a_name_without_its_version_means_the_model_that_was_made_last():
+    encoders = {version: FakeEncoder() for version in ("old", "new")}
+    cards = [
+        replace(MODEL, id=f"encoder@{version}", created=created)
+        for version, created in (("new", 20), ("old", 10))
+    ]
+    models = Models(
+        Model(card, encoder.embed_texts, encoder.embed_images)
+        for card, encoder in zip(cards, (encoders["new"], encoders["old"]), strict=True)
+    )
+    client = TestClient(json_app(embeddings_router(models, intake=Intake(LIMITS)), title="test"))
+    for name, version in (("encoder", "new"), ("encoder@old", "old"), ("encoder@new", "new")):
+        before = len(encoders[version].calls)
+        answer = client.post("/v1/embeddings", json={"model": name, "input": "a"}).json()
+        assert answer["model"] == f"encoder@{version}"
+        assert len(encoders[version].calls) == before + 1
+    listed = client.get("/v1/models").json()["data"]
+    assert [(one["id"], one["version"]) for one in listed] == [
+        ("encoder@new", "new"),
+        ("encoder@old", "old"),
+    ]
+    missing = client.get("/v1/models/encoder@none")
+    assert missing.status_code == 404
+    assert "'encoder@new', 'encoder@old'" in missing.json()["error"]["message"]
+
+
+def test_images_are_fetched_where_the_operator_allows_it_and_each_url_once(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    fetched = []
+
+    async def fetch(url: str, **words: Any) -> bytes:
+        fetched.append(url)
+        return image_bytes()
+
+    monkeypatch.setattr("figclip.serving.api.fetch_image", fetch)
+    encoder = FakeEncoder()
+    models = Models([Model(MODEL, encoder.embed_texts, encoder.embed_images)])
+    intake = Intake(LIMITS, FetchConfig(hosts=("images.example",), per_request=2))
+    client = TestClient(json_app(embeddings_router(models, intake=intake), title="test"))
+    url = "https://images.example/a.png"
+    answer = embed(client, input=["a", {"image": url}, PICTURE, {"image": url}]).json()
+    vectors = [item["embedding"] for item in answer["data"]]
+    assert vectors[1] == vectors[2] == vectors[3]
+    assert fetched == [url]
+    many = embed(client, input=[f"{url}?{n}" for n in range(3)], modality="image")
+    assert many.json()["error"]["code"] == "too_many_urls"
+    assert embed(client, input=url).json()["error"]["code"] == "url_not_fetched"
+
+
+def test_what_cannot_be_read_as_json_is_told_so(client: TestClient):
+    body = b'{"model": "encoder@tiny", "input": "a"}'
+    for headers in (
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/json; charset=latin-1"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+    ):
+        answer = client.post("/v1/embeddings", content=body, headers=headers)
+        assert answer.status_code == 415
+        assert "Content-Type: application/json" in answer.json()["error"]["remedy"]
+    for kind in ("application/json; charset=UTF-8", "application/vnd.figclip+json"):
+        answer = client.post("/v1/embeddings", content=body, headers={"Content-Type": kind})
+        assert answer.status_code == 200
+
+
+def test_a_method_that_is_not_there_names_those_that_are(client: TestClient):
+    answer = client.put("/v1/embeddings")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+
+
+def test_many_who_ask_whether_it_is_ready_cost_one_probe():
+    encoder = FakeEncoder()
+    client = client_of(encoder)
+    assert {client.get("/readyz").status_code for _ in range(5)} == {200}
+    assert encoder.calls == [1, 1]

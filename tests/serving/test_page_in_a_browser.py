@@ -1,4 +1,4 @@
-"""The page as people meet it: one Chromium, the page really served, keys pressed, pictures pasted."""
+"""The page as people meet it: one Chromium, the page served, keys pressed, pictures pasted."""
 
 import re
 from collections.abc import Iterator
@@ -288,9 +288,10 @@ FAULTS = """
       for (const thing of document.querySelectorAll("a, button, summary"))
         if (!thing.textContent.trim() && !thing.querySelector("img[alt]")) say("no name", thing);
       for (const name of ["main", "header", "footer", "h1", "[role=search]"])
-        if (document.querySelectorAll(`body > ${name}, ${name}`).length < 1) faults.push(`no ${name}`);
+        if (!document.querySelector(name)) faults.push(`no ${name}`);
       const levels = [...document.querySelectorAll("h1, h2, h3")].map((h) => +h.tagName[1]);
-      levels.forEach((level, n) => { if (level - (levels[n - 1] ?? 0) > 1) faults.push(`h${level}`); });
+      const skips = levels.filter((level, n) => level - (levels[n - 1] ?? 0) > 1);
+      faults.push(...skips.map((level) => `h${level} skips a level`));
       const ids = [...document.querySelectorAll("[id]")].map((e) => e.id);
       if (new Set(ids).size < ids.length) faults.push("an id stands twice");
       if (!document.documentElement.lang) faults.push("no language");
@@ -306,7 +307,8 @@ CONTRASTS = """
       const ground = (element) => {
         if (!element) return [255, 255, 255];
         const own = parse(getComputedStyle(element).backgroundColor);
-        return own[3] === 0 ? ground(element.parentElement) : over(own, ground(element.parentElement));
+        const under = ground(element.parentElement);
+        return own[3] === 0 ? under : over(own, under);
       };
       const light = (colour) => {
         const [r, g, b] = colour.map((value) => {

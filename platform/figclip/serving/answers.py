@@ -160,7 +160,7 @@ def similarity_body(
     return {
         "object": "similarity",
         "model": model,
-        "pairs": request.pairs,
+        "pairs": request.pairs is not None,
         "data": cosines.tolist(),
         "usage": usage_of(vectors),
     }

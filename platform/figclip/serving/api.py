@@ -74,6 +74,11 @@ class Models:
     def cards(self) -> list[ModelCard]:
         return [model.card for model in self._models.values()]
 
+    @property
+    def names(self) -> list[str]:
+        """All that `find` knows."""
+        return [*dict.fromkeys([*self._models, *self._newest])]
+
     def find(self, name: str) -> Model:
         """A 404 `ApiError` names those that are here."""
         found = self._models.get(name) or self._newest.get(name)
@@ -232,7 +237,7 @@ def embeddings_router(models: Models, *, intake: Intake) -> APIRouter:
             methods=["POST"],
             response_model=EmbeddingsAnswer,
             responses=errors_of(*BODY_ERRORS),
-            openapi_extra=body_schema(EmbeddingsRequest),
+            openapi_extra=body_schema(EmbeddingsRequest, models),
             **shown,
         )
         router.add_api_route(
@@ -390,11 +395,17 @@ def models_probe(models: Models) -> Probe:
     return probe
 
 
-def body_schema(kind: type[Body]) -> dict[str, Any]:
-    """The `requestBody` of a route that reads its body itself."""
+def body_schema(kind: type[Body], models: Models | None = None) -> dict[str, Any]:
+    """The `requestBody` of a route that reads its body itself; it names the models."""
     schema = kind.model_json_schema()
     definitions = schema.pop("$defs", {})
-    content = {"application/json": {"schema": _inlined(schema, definitions)}}
+    inlined = _inlined(schema, definitions)
+    for case in inlined.get("oneOf", [inlined]) if models else []:
+        case["properties"]["model"] = {"enum": models.names}
+        if "dimensions" in case["properties"]:
+            sizes = sorted({card.dim for card in models.cards})
+            case["properties"]["dimensions"] = {"enum": [*sizes, None]}
+    content = {"application/json": {"schema": inlined}}
     return {"requestBody": {"required": True, "content": content}}
 
 

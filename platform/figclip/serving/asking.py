@@ -13,6 +13,7 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from figclip.config import Config
 from figclip.serving.batching import Batcher, DeadlinePassed, Pending, QueueFull, Room
+from figclip.serving.meter import Meter, NoMeter
 from figclip.serving.once import Once, VectorCache
 from figclip.serving.protocol import ApiError, Refusal, Vector
 from figclip.serving.transit import Answers
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 Item = TypeVar("Item", str, bytes)
 Call = Callable[[list[Item], list[float]], Awaitable[Answers]]
 """Items, and how many seconds each has left → their answers; `ModelGone` where none came."""
+
+NO_METER: Meter = NoMeter()
 
 TRIES = 3
 """A model's replica may end with our call under way: another one takes it."""
@@ -66,6 +69,8 @@ class _Kind(Generic[Item]):
         max_cost: int,
         cache: VectorCache | None,
         clock: Callable[[], float],
+        kind: str,
+        meter: Meter,
     ) -> None:
         self._call: Call[Item] = call
         self._config = config
@@ -82,13 +87,24 @@ class _Kind(Generic[Item]):
             clock=clock,
         )
         self._once: Once[Item] = Once(
-            self._submit, model=model, cache=cache, shares=config.is_shared
+            self._submit,
+            model=model,
+            cache=cache,
+            shares=config.is_shared,
+            count=lambda outcome, number: meter.count(
+                "figclip_cache", number, kind=kind, outcome=outcome
+            ),
+        )
+        self._anew: Once[Item] = Once(self._submit, model=model, cache=None, shares=False)
+        self._tell_waiting = lambda: meter.level(
+            "figclip_queued_items", self._batcher.num_waiting, kind=kind
         )
 
-    async def embed(self, items: list[Item]) -> list[Vector | Refusal]:
+    async def embed(self, items: list[Item], *, anew: bool = False) -> list[Vector | Refusal]:
         deadline = self._clock() + self._config.max_wait_s
+        once = self._anew if anew else self._once
         try:
-            return await self._once.embed(items, deadline=deadline)
+            return await once.embed(items, deadline=deadline)
         except QueueFull as error:
             raise ApiError(
                 429,
@@ -112,6 +128,7 @@ class _Kind(Generic[Item]):
         return self._batcher.submit((item, deadline), deadline=deadline)
 
     async def _asked(self, batch: list[tuple[Item, float]]) -> list[Vector | Refusal | Exception]:
+        self._tell_waiting()
         items = [item for item, _ in batch]
         for left in reversed(range(TRIES)):
             now = self._clock()
@@ -142,6 +159,7 @@ class Asking:
         image_replicas: int = 1,
         cache: VectorCache | None = None,
         clock: Callable[[], float] = time.monotonic,
+        meter: Meter = NO_METER,
     ) -> None:
         """`model` names the version as well: what is kept of another is not taken for its own."""
         self._texts: _Kind[str] = _Kind(
@@ -153,6 +171,8 @@ class Asking:
             max_cost=config.bytes_per_call,
             cache=cache,
             clock=clock,
+            kind="text",
+            meter=meter,
         )
         self._images: _Kind[bytes] = _Kind(
             images,
@@ -163,6 +183,8 @@ class Asking:
             max_cost=config.bytes_per_call,
             cache=cache,
             clock=clock,
+            kind="image",
+            meter=meter,
         )
 
     async def embed_texts(self, texts: list[str]) -> list[Vector | Refusal]:
@@ -170,3 +192,10 @@ class Asking:
 
     async def embed_images(self, images: list[bytes]) -> list[Vector | Refusal]:
         return await self._images.embed(images)
+
+    async def embed_texts_anew(self, texts: list[str]) -> list[Vector | Refusal]:
+        """Whatever is kept of them: to see that the model answers."""
+        return await self._texts.embed(texts, anew=True)
+
+    async def embed_images_anew(self, images: list[bytes]) -> list[Vector | Refusal]:
+        return await self._images.embed(images, anew=True)

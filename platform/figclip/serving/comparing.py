@@ -29,7 +29,7 @@ from figclip.serving.api import (
 from figclip.serving.dialects import SimilarityRequest, ZeroShotRequest
 from figclip.serving.errors import errors_of
 from figclip.serving.limits import Limits, checked_text, too_many
-from figclip.serving.protocol import ApiError, Vector
+from figclip.serving.protocol import Vector
 from figclip.serving.ticket import ticket_of
 
 
@@ -42,7 +42,7 @@ def comparing_router(models: Models, *, intake: Intake) -> APIRouter:
         "/v1/zero-shot",
         response_model=ZeroShotAnswer,
         responses=errors,
-        openapi_extra=body_schema(ZeroShotRequest),
+        openapi_extra=body_schema(ZeroShotRequest, models),
     )
     async def zero_shot(request: Request) -> Response:
         wanted, num_bytes = await read_json(request, ZeroShotRequest, limits=intake.limits)
@@ -61,7 +61,7 @@ def comparing_router(models: Models, *, intake: Intake) -> APIRouter:
         "/v1/similarity",
         response_model=SimilarityAnswer,
         responses=errors,
-        openapi_extra=body_schema(SimilarityRequest),
+        openapi_extra=body_schema(SimilarityRequest, models),
     )
     async def similarity(request: Request) -> Response:
         wanted, num_bytes = await read_json(request, SimilarityRequest, limits=intake.limits)
@@ -69,11 +69,8 @@ def comparing_router(models: Models, *, intake: Intake) -> APIRouter:
         vectors = await embed_request(
             request, wanted.items(), model, intake=intake, num_bytes=num_bytes
         )
-        left = matrix(vectors[: len(wanted.left)])
-        right = matrix(vectors[len(wanted.left) :]) if wanted.right else left
-        cosines = (left * right).sum(axis=1) if wanted.pairs else left @ right.T
-        body = similarity_body(wanted, cosines.clip(-1, 1), vectors, model=model.card.id)
-        return json_response(body)
+        cosines = cosines_of(wanted, matrix(vectors)).clip(-1, 1)
+        return json_response(similarity_body(wanted, cosines, vectors, model=model.card.id))
 
     return router
 
@@ -88,9 +85,6 @@ async def _embed_prompts(request: Request, texts: list[str], model: Model) -> li
 
 def checked_prompts(request: ZeroShotRequest, *, limits: Limits) -> list[list[str]]:
     """The prompts of each class; a 400 `ApiError` where they are too many, or one is no text."""
-    names = request.names()
-    if len(set(names)) < len(names):
-        raise ApiError(400, "classes: a class is named twice", param="classes", code="same_class")
     prompts = request.prompts()
     number = sum(map(len, prompts))
     if number > limits.prompts:
@@ -109,6 +103,15 @@ def class_probabilities(
     ends = np.cumsum(sizes)[:-1]
     classes = [ensemble(of_class[None])[0] for of_class in np.split(matrix(prompts), ends)]
     return probabilities(logits(matrix(images), np.stack(classes), scale))
+
+
+def cosines_of(request: SimilarityRequest, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of the request's items as unit vectors: a row for each of the left, or a number for each
+    pair."""
+    if request.pairs:
+        return (vectors[::2] * vectors[1::2]).sum(axis=1)
+    left, right = np.split(vectors, [len(request.left or [])])
+    return left @ (right if len(right) else left).T
 
 
 def matrix(vectors: Sequence[Vector]) -> NDArray[np.float64]:

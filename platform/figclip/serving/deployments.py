@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -25,6 +26,7 @@ from figclip.serving.api import (
     Intake,
     Model,
     Models,
+    Probe,
     embeddings_router,
     health_router,
     json_app,
@@ -33,11 +35,17 @@ from figclip.serving.api import (
 from figclip.serving.asking import Asking, AskingConfig, Call, ModelGone
 from figclip.serving.comparing import comparing_router
 from figclip.serving.decoding import DecodingConfig
+from figclip.serving.door import DoorConfig
+from figclip.serving.fetching import FetchConfig
 from figclip.serving.holder import IndexHolder, follow, newest_index, opener
+from figclip.serving.keys import KeyRing
 from figclip.serving.limits import Limits
+from figclip.serving.listening import refuse_exposed_here
+from figclip.serving.meter import Meter
 from figclip.serving.once import VectorCache
 from figclip.serving.page import search_app
 from figclip.serving.protocol import ModelCard
+from figclip.serving.ray_meter import RayMeter
 from figclip.serving.search import FigureSearch
 from figclip.serving.served import Served, model_card, open_images, open_texts
 from figclip.serving.towers import BatchConfig
@@ -48,6 +56,9 @@ if TYPE_CHECKING:
     from figclip.serving.towers import ImageModel, TextModel
 
 log = logging.getLogger(__name__)
+
+GATEWAY_REQUESTS = 64.0
+"""At once in each gateway, beyond which Serve starts another."""
 
 # Torch and the models are imported where they are used: a gateway, which has no use for them, then
 # starts in a third of the time and takes 600 MB less.
@@ -60,6 +71,8 @@ class Machines:
     text_replicas: int
     """Of each model."""
     image_replicas: int
+    most_replicas: int | None
+    """Of each kind, where Serve may start more."""
     cpus: float
     """Of each replica that embeds."""
     threads: int
@@ -67,10 +80,27 @@ class Machines:
     gpus: float
     """Of each; above 0 the model runs on CUDA."""
     gateway_replicas: int
+    most_gateways: int | None
     gateway_cpus: float
     batches: BatchConfig
     decoding: DecodingConfig
     asking: AskingConfig
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may ask for how much."""
+
+    keys: str | None
+    """The file of keys; without it everybody may ask, who is on this machine."""
+    door: DoorConfig
+    fetch: FetchConfig
+    limits: Limits
+
+    def ring(self) -> KeyRing | None:
+        """`UsageError` where the file is none, or there is none and other machines reach us."""
+        refuse_exposed_here(has_keys=self.keys is not None)
+        return None if self.keys is None else KeyRing(Path(self.keys))
 
 
 class TextReplica:
@@ -78,7 +108,11 @@ class TextReplica:
 
     def __init__(self, served: Served, machines: Machines) -> None:
         self._model: TextModel = open_texts(
-            served, machines.batches, threads=machines.threads, on_gpu=machines.gpus > 0
+            served,
+            machines.batches,
+            threads=machines.threads,
+            on_gpu=machines.gpus > 0,
+            meter=RayMeter(),
         )
 
     async def check_health(self) -> None:
@@ -100,6 +134,7 @@ class ImageReplica:
             limits,
             threads=machines.threads,
             on_gpu=machines.gpus > 0,
+            meter=RayMeter(),
         )
 
     async def check_health(self) -> None:
@@ -143,13 +178,20 @@ class _Gateway:
 
 
 class EmbeddingsGateway(_Gateway):
-    def __init__(self, bound: Sequence[Bound], limits: Limits, machines: Machines) -> None:
-        models = models_of(bound, machines)
+    def __init__(self, bound: Sequence[Bound], access: Access, machines: Machines) -> None:
+        meter = RayMeter()
+        asking = asking_of(bound, machines, meter)
+        models = Models(Model(card, one.embed_texts, one.embed_images) for card, one in asking)
+        intake = Intake(access.limits, access.fetch)
         self.routes = json_app(
-            embeddings_router(models, intake=Intake(limits)),
-            comparing_router(models, intake=Intake(limits)),
-            health_router(models_probe(models)),
+            embeddings_router(models, intake=intake),
+            comparing_router(models, intake=intake),
+            health_router(fresh_probe(asking)),
             title="figclip embeddings",
+            scope="embed",
+            config=access.door,
+            keys=access.ring(),
+            meter=meter,
         )
 
 
@@ -164,21 +206,22 @@ class SearchGateway(_Gateway):
         bound: Bound,
         store_url: str,
         index: Indexed,
-        limits: Limits,
+        access: Access,
         machines: Machines,
         num_results: int,
     ) -> None:
-        models = models_of([bound], machines)
-        model = models.find(bound.card.id)
+        meter = RayMeter()
+        [(card, one)] = asking_of([bound], machines, meter)
         store = Store(store_url)
         self._holder = IndexHolder(opener(store, index.encoder, kind=index.kind), index.version)
         self._newest = partial(newest_index, store)
         self._follow_s = index.follow_s
         self._following: asyncio.Task[None] | None = None
+        refuse_exposed_here(has_keys=access.keys is not None)
         self.routes = search_app(
-            FigureSearch(self._holder, model.embed_texts, model.embed_images, limits),
-            health_router(models_probe(models)),
-            about=lambda: f"{self._holder.told()} · {bound.card.id}",
+            FigureSearch(self._holder, one.embed_texts, one.embed_images, access.limits),
+            health_router(fresh_probe([(card, one)])),
+            about=lambda: f"{self._holder.told()} · {card.id}",
             num_results=num_results,
         )
 
@@ -195,24 +238,35 @@ class SearchGateway(_Gateway):
                 log.error("index %s goes on being served: %s", self._holder.version, error)
 
 
-def models_of(bound: Sequence[Bound], machines: Machines) -> Models:
+def fresh_probe(asking: Sequence[tuple[ModelCard, Asking]]) -> Probe:
+    """Of every model; nothing that was kept is taken for an answer."""
+    return models_probe(
+        Models(Model(card, one.embed_texts_anew, one.embed_images_anew) for card, one in asking)
+    )
+
+
+def asking_of(
+    bound: Sequence[Bound], machines: Machines, meter: Meter
+) -> list[tuple[ModelCard, Asking]]:
     """Each model with its way in; all share one cache."""
     config = machines.asking
     cache = VectorCache(config.cache_bytes) if config.cache_bytes else None
-    return Models(_model(one, machines, cache) for one in bound)
-
-
-def _model(bound: Bound, machines: Machines, cache: VectorCache | None) -> Model:
-    asking = Asking(
-        text_call(bound.texts),
-        image_call(bound.images),
-        machines.asking,
-        model=f"{bound.card.id}@{bound.card.created}",
-        text_replicas=machines.text_replicas,
-        image_replicas=machines.image_replicas,
-        cache=cache,
-    )
-    return Model(bound.card, asking.embed_texts, asking.embed_images)
+    return [
+        (
+            one.card,
+            Asking(
+                text_call(one.texts),
+                image_call(one.images),
+                config,
+                model=f"{one.card.id}@{one.card.created}",
+                text_replicas=machines.most_replicas or machines.text_replicas,
+                image_replicas=machines.most_replicas or machines.image_replicas,
+                cache=cache,
+                meter=meter,
+            ),
+        )
+        for one in bound
+    ]
 
 
 def text_call(replicas: DeploymentHandle) -> Call[str]:
@@ -238,11 +292,12 @@ async def _answer(method: Any, items: Any, left_s: list[float]) -> Answers:
 
 
 def embeddings_application(
-    models: Sequence[Served], *, machines: Machines, limits: Limits
+    models: Sequence[Served], *, machines: Machines, access: Access
 ) -> Application:
     """`/v1/embeddings` of these models; `UsageError` where one is not to be opened."""
-    bound = [_bound(served, machines, limits) for served in models]
-    return _gateway(EmbeddingsGateway, machines).bind(bound, limits, machines)
+    access.ring()
+    bound = [_bound(served, machines, access.limits) for served in models]
+    return _gateway(EmbeddingsGateway, machines).bind(bound, access, machines)
 
 
 def search_application(
@@ -251,16 +306,22 @@ def search_application(
     *,
     index: Indexed,
     machines: Machines,
-    limits: Limits,
+    access: Access,
     num_results: int,
 ) -> Application:
     """The search page and `/api/search`; `UsageError` where an artifact is not published."""
     store.open("index", index.version)
-    bound = _bound(model, machines, limits)
     return (
         _gateway(SearchGateway, machines)
         .options(user_config={"index": index.version})
-        .bind(bound, store.url, index, limits, machines, num_results)
+        .bind(
+            _bound(model, machines, access.limits),
+            store.url,
+            index,
+            access,
+            machines,
+            num_results,
+        )
     )
 
 
@@ -279,20 +340,34 @@ def _replicas(
     kind: type, name: str, served: Served, machines: Machines, num_replicas: int
 ) -> Deployment:
     """What waits for a replica waits in the gateways: each sends it a few calls at once."""
-    calls = machines.asking.calls_under_way * machines.gateway_replicas
+    calls = machines.asking.calls_under_way * (machines.most_gateways or machines.gateway_replicas)
     return serve.deployment(
         name=f"{name}{served.suffix}",
-        num_replicas=num_replicas,
+        **scale(num_replicas, machines.most_replicas, target=machines.asking.calls_under_way),
         ray_actor_options={"num_cpus": machines.cpus, "num_gpus": machines.gpus},
         max_ongoing_requests=max(16, 2 * calls),
         graceful_shutdown_timeout_s=30.0,
     )(kind)
 
 
+def scale(least: int, most: int | None, *, target: float) -> dict[str, Any]:
+    """Options of a deployment: so many replicas, or as many as `target` calls at once for each
+    make, between `least` and `most`."""
+    if most is None:
+        return {"num_replicas": least}
+    return {
+        "autoscaling_config": {
+            "min_replicas": least,
+            "max_replicas": max(least, most),
+            "target_ongoing_requests": target,
+        }
+    }
+
+
 def _gateway(kind: type[_Gateway], machines: Machines) -> Deployment:
     return serve.deployment(
         name="Gateway",
-        num_replicas=machines.gateway_replicas,
+        **scale(machines.gateway_replicas, machines.most_gateways, target=GATEWAY_REQUESTS),
         ray_actor_options={"num_cpus": machines.gateway_cpus},
         max_ongoing_requests=4 * machines.asking.queued_items,
         graceful_shutdown_timeout_s=30.0,

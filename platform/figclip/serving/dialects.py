@@ -7,14 +7,63 @@
    every part of a content is an item of its own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PositiveInt, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from figclip.serving.protocol import Body, Modality
+
+TEXT = {"type": "string", "format": "text", "description": "Words; not empty, not blanks alone."}
+IMAGE = {
+    "type": "string",
+    "format": "image",
+    "description": "data:image/...;base64,..., or base64, or a URL where the server fetches it.",
+}
+EITHER = {
+    "type": "string",
+    "format": "text-or-image",
+    "description": "A text; or an image, which begins with data:image/.",
+}
+"""How the API's document tells what a string holds."""
+
+Text = Annotated[str, WithJsonSchema(TEXT)]
+Image = Annotated[str, WithJsonSchema(IMAGE)]
+
+
+def _one_of(**names: Sequence[str]) -> ConfigDict:
+    """Of these fields exactly one is set, each with others that make no sense without it: JSON
+    Schema has to spell out each case."""
+    absent = {
+        name: {"type": "null"} for first, others in names.items() for name in (first, *others)
+    }
+
+    def spell_out(schema: dict[str, Any]) -> None:
+        fields = schema["properties"]
+        cases = []
+        for name, others in names.items():
+            present = {other: fields[other] for other in others}
+            kinds = [kind for kind in fields[name]["anyOf"] if kind != {"type": "null"}]
+            cases.append(
+                {
+                    **schema,
+                    "properties": {**fields, **absent, **present, name: {"anyOf": kinds}},
+                    "required": [*schema.get("required", []), name],
+                }
+            )
+        schema.clear()
+        schema["oneOf"] = cases
+
+    return ConfigDict(json_schema_extra=spell_out)
 
 
 @dataclass(frozen=True)
@@ -31,36 +80,41 @@ class Item:
 class TextItem(Body):
     """Jina's text."""
 
-    text: str
+    text: Text
 
 
 class ImageItem(Body):
     """Jina's image."""
 
-    image: str
-    """A data: URI, or base64, or a URL where this server fetches from its host."""
+    image: Image
 
 
 class TextPart(Body):
     """A text of a message."""
 
     type: Literal["text"]
-    text: str
+    text: Text
 
 
 class ImageUrl(Body):
     """Where a message's image is; mostly a data: URI."""
 
-    url: str
+    url: Image
     detail: Literal["auto", "low", "high"] | None = None
     """Without meaning here: every image is seen as the model sees it."""
+
+
+def _as_url(value: Any) -> Any:
+    return {"url": value} if _is_text(value) else value
 
 
 class ImagePart(Body):
     """An image of a message."""
 
     type: Literal["image_url"]
-    image_url: Annotated[ImageUrl, BeforeValidator(lambda v: {"url": v} if _is_text(v) else v)]
+    image_url: Annotated[
+        ImageUrl, BeforeValidator(_as_url, json_schema_input_type=ImageUrl | Image)
+    ]
 
 
 Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
@@ -78,7 +132,13 @@ class Message(Body):
     """A message as chat models take them; its parts are embedded each by itself."""
 
     role: Literal["user", "system", "assistant", "developer"] = "user"
-    content: Annotated[list[Part], Field(min_length=1), BeforeValidator(_as_parts)]
+    content: Annotated[
+        list[Part],
+        Field(min_length=1),
+        BeforeValidator(
+            _as_parts, json_schema_input_type=Text | Annotated[list[Part], Field(min_length=1)]
+        ),
+    ]
 
 
 def _as_items(value: Any) -> Any:
@@ -112,7 +172,13 @@ def _not_items() -> PydanticCustomError:
     )
 
 
-Input = Annotated[list[str | TextItem | ImageItem], Field(min_length=1), BeforeValidator(_as_items)]
+One = Annotated[str, WithJsonSchema(EITHER)] | TextItem | ImageItem
+Input = Annotated[
+    list[str | TextItem | ImageItem],
+    BeforeValidator(
+        _as_items, json_schema_input_type=One | Annotated[list[One], Field(min_length=1)]
+    ),
+]
 """A text, or a list of texts and images; a single one is a list of one."""
 
 
@@ -134,6 +200,8 @@ def _item(value: str | TextItem | ImageItem, modality: Modality | None, param: s
 class EmbeddingsRequest(Body):
     """The body of `POST /v1/embeddings`: `input`, or `messages`."""
 
+    model_config = _one_of(input=["modality"], messages=[])
+
     model: str
     input: Input | None = None
     messages: Annotated[list[Message], Field(min_length=1)] | None = None
@@ -151,6 +219,10 @@ class EmbeddingsRequest(Body):
         if (self.input is None) == (self.messages is None):
             raise PydanticCustomError(
                 "input", "needs exactly one of `input` and `messages`", {"param": "input"}
+            )
+        if self.messages is not None and self.modality is not None:
+            raise PydanticCustomError(
+                "modality", "has no meaning beside `messages`", {"param": "modality"}
             )
         return self
 
@@ -174,8 +246,8 @@ def _items_of_messages(messages: list[Message]) -> Iterator[Item]:
 class LabelledClass(Body):
     """A class of a zero-shot request whose prompts are its own."""
 
-    name: str
-    templates: Annotated[list[str], Field(min_length=1)]
+    name: Text
+    templates: Annotated[list[Text], Field(min_length=1)]
     """Instead of the request's; {} stands for the name."""
 
 
@@ -183,11 +255,10 @@ class ZeroShotRequest(Body):
     """The body of `POST /v1/zero-shot`: which class is each image of?"""
 
     model: str
-    images: Annotated[list[str | ImageItem], Field(min_length=1)]
-    """data: URIs, or base64, or URLs where this server fetches from their hosts."""
-    classes: Annotated[list[str | LabelledClass], Field(min_length=1)]
+    images: Annotated[list[Image | ImageItem], Field(min_length=1)]
+    classes: Annotated[list[Text | LabelledClass], Field(min_length=1)]
     """Names, or names with templates of their own."""
-    templates: Annotated[list[str], Field(min_length=1, default_factory=lambda: ["{}"])]
+    templates: Annotated[list[Text], Field(min_length=1, default_factory=lambda: ["{}"])]
     """What is said of each class: `"a photo of {}."`, where {} stands for its name. A class is the
     mean of its prompts' unit vectors."""
     user: str | None = None
@@ -210,30 +281,45 @@ class ZeroShotRequest(Body):
         return self.templates if isinstance(one, str) else one.templates
 
 
+Two = Field(min_length=2, max_length=2)
+Pair = Annotated[
+    list[str | TextItem | ImageItem],
+    Two,
+    BeforeValidator(_as_items, json_schema_input_type=Annotated[list[One], Two]),
+]
+
+
 class SimilarityRequest(Body):
-    """The body of `POST /v1/similarity`: cosines of texts and images."""
+    """The body of `POST /v1/similarity`: cosines of each of `left` with each of `right`, or of
+    `pairs`."""
+
+    model_config = _one_of(left=["right"], pairs=[])
 
     model: str
-    left: Input
+    left: Input | None = None
     right: Input | None = None
     """Without it each of `left` is compared with all of `left`."""
-    pairs: bool = False
-    """Compare the first with the first, the second with the second, and so on; else each of `left`
-    with each of `right`."""
+    pairs: Annotated[list[Pair], Field(min_length=1)] | None = None
     modality: Modality | None = None
     """What every string is, as in `/v1/embeddings`."""
     user: str | None = None
 
     @model_validator(mode="after")
-    def _as_many(self) -> Self:
-        if self.pairs and (self.right is None or len(self.right) != len(self.left)):
+    def _one_of_both(self) -> Self:
+        if (self.left is None) == (self.pairs is None):
             raise PydanticCustomError(
-                "pairs", "needs as many on the right as on the left", {"param": "pairs"}
+                "left", "needs exactly one of `left` and `pairs`", {"param": "left"}
             )
+        if self.pairs is not None and self.right is not None:
+            raise PydanticCustomError("right", "has no meaning beside `pairs`", {"param": "right"})
         return self
 
     def items(self) -> list[Item]:
-        """Those of the left, then those of the right."""
-        left = items_of_input(self.left, modality=self.modality, param="left")
-        right = items_of_input(self.right or [], modality=self.modality, param="right")
-        return left + right
+        """Those of the left, then those of the right; or pair by pair."""
+        sides = {"left": self.left, "right": self.right}
+        sides |= {f"pairs[{n}]": pair for n, pair in enumerate(self.pairs or [])}
+        return [
+            item
+            for param, values in sides.items()
+            for item in items_of_input(values or [], modality=self.modality, param=param)
+        ]

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 OPEN_PATHS = ("/healthz", "/readyz", "/openapi.json")
 """For everybody, without a key and however busy the server is."""
 
+MIN_TIMEOUT_S = 0.1
+
 LINGER_S = 1.0
 LINGER_BYTES = 8 * 2**20
 """What is still read, and forgotten, of the body of a request that was refused: a client that is
@@ -175,10 +177,10 @@ class Door:
             seconds = float(wished)
         except ValueError:
             seconds = float("nan")
-        if not 0 < seconds <= self.config.max_timeout_s:
+        if not MIN_TIMEOUT_S <= seconds <= self.config.max_timeout_s:
             raise ApiError(
                 400,
-                f"X-Timeout-S: must be a number of seconds, up to {self.config.max_timeout_s:g}",
+                f"X-Timeout-S: seconds, from {MIN_TIMEOUT_S} to {self.config.max_timeout_s:g}",
                 param="X-Timeout-S",
                 code="invalid_timeout",
             )

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from figclip.serving.door import MIN_TIMEOUT_S
 from figclip.serving.errors import ErrorBody, errors_of
 
 KEY_SCHEME = {
@@ -61,7 +62,7 @@ def _headers(max_timeout_s: float) -> list[dict[str, Any]]:
             "in": "header",
             "required": False,
             "description": "Seconds in which the answer is of use.",
-            "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": max_timeout_s},
+            "schema": {"type": "number", "minimum": MIN_TIMEOUT_S, "maximum": max_timeout_s},
         },
         {
             "name": "X-Request-ID",

@@ -11,6 +11,7 @@ from figclip.config import UsageError
 from figclip.embedding.ways import Backend, Tower
 from figclip.serving.decoding import Decoders, DecodingConfig, Recipe
 from figclip.serving.limits import MAGIC, Limits
+from figclip.serving.meter import Meter
 from figclip.serving.protocol import ModelCard
 from figclip.serving.towers import BatchConfig, ImageModel, TextModel
 from figclip.store import Folder, Store
@@ -78,9 +79,9 @@ def model_card(served: Served) -> ModelCard:
 
 
 def open_texts(
-    served: Served, batches: BatchConfig, *, threads: int, on_gpu: bool = False
+    served: Served, batches: BatchConfig, *, threads: int, on_gpu: bool = False, meter: Meter
 ) -> TextModel:
-    return TextModel(_opened(served, "text", threads=threads, on_gpu=on_gpu), batches)
+    return TextModel(_opened(served, "text", threads=threads, on_gpu=on_gpu), batches, meter=meter)
 
 
 def open_images(
@@ -91,10 +92,11 @@ def open_images(
     *,
     threads: int,
     on_gpu: bool = False,
+    meter: Meter,
 ) -> ImageModel:
     encoder = _opened(served, "image", threads=threads, on_gpu=on_gpu)
     recipe = Recipe(encoder.pixels.square, max_pixels=limits.image_pixels, formats=tuple(MAGIC))
-    return ImageModel(encoder, batches, Decoders(recipe, decoding))
+    return ImageModel(encoder, batches, Decoders(recipe, decoding), meter=meter)
 
 
 def _opened(served: Served, tower: Tower, *, threads: int, on_gpu: bool) -> "Encoder":

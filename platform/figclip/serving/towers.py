@@ -17,6 +17,7 @@ from pydantic import PositiveInt
 from figclip.config import Config
 from figclip.serving.batching import Batcher, DeadlinePassed, Room
 from figclip.serving.decoding import Decoders
+from figclip.serving.meter import Meter, NoMeter
 from figclip.serving.protocol import Refusal, Vector
 from figclip.serving.transit import Answer, Answers, packed
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from figclip.embedding.encoder import Encoder
 
 R = TypeVar("R")
-Observe = Callable[[int, int], None]
+NO_METER: Meter = NoMeter()
 
 UNBOUNDED = 2**62
 """Items that wait in a replica: the gateways' own queues are bounded, and send a few calls each."""
@@ -83,9 +84,8 @@ class TextModel(_Model):
         config: BatchConfig,
         *,
         clock: Callable[[], float] = time.monotonic,
-        observe: Observe = lambda items, tokens: None,
+        meter: Meter = NO_METER,
     ) -> None:
-        """`observe` is told of every batch: its texts, and their tokens together."""
         super().__init__(encoder, clock)
         self._cutting = ThreadPoolExecutor(1, thread_name_prefix="cut")
         self._batcher: Batcher[Tokens, Vector] = Batcher(
@@ -93,7 +93,7 @@ class TextModel(_Model):
             room=Room(items=config.tokens, cost=config.tokens, queued=UNBOUNDED),
             cost=lambda tokens: tokens.num_read,
             clock=clock,
-            observe=observe,
+            observe=lambda size, _: meter.observe("figclip_batch_items", size, kind="text"),
         )
 
     async def embed(self, texts: Sequence[str], left_s: Sequence[float]) -> Answers:
@@ -141,7 +141,7 @@ class ImageModel(_Model):
         decoders: Decoders,
         *,
         clock: Callable[[], float] = time.monotonic,
-        observe: Observe = lambda items, images: None,
+        meter: Meter = NO_METER,
     ) -> None:
         super().__init__(encoder, clock)
         self.decoders = decoders
@@ -149,7 +149,7 @@ class ImageModel(_Model):
             self._embedded,
             room=Room(items=config.images, cost=config.images, queued=UNBOUNDED),
             clock=clock,
-            observe=observe,
+            observe=lambda size, _: meter.observe("figclip_batch_items", size, kind="image"),
         )
 
     async def embed(self, images: Sequence[bytes], left_s: Sequence[float]) -> Answers:
