@@ -2,8 +2,9 @@
 
 Figures (drawn ones, and those of real articles where they are at hand) and captions are embedded by
 a small encoder of random weights. Such a one sees little but brightness and length, so its
-directions are evened out: their strengths fall as 1/√k, and images and captions stay apart, as a
-trained encoder has them. All but some that are held out are then perturbed many times over, along
+directions are evened out (their strengths fall as 1/√k) and captions are turned to where their
+figures lie, as far as a rotation can; images and captions stay apart, as a trained encoder has
+them. All but some that are held out are then perturbed many times over, along
 the directions in which figures differ: the copies of a figure lie as far from one another as
 figures do, so that the ten nearest of a query are hardly nearer than the next hundred.
 """
@@ -81,11 +82,13 @@ def publish(store: Store, num_rows: int, shared: Path | None) -> None:
     captions = [plain(plan.caption.markup) for plan in drawn]
     pictures = [draw_figure(plan) for plan in drawn] + list(real_pictures(shared))
     encoder = published_encoder(store, captions)
-    images = evened(encoder.encode_images(pictures))
-    seen = Seen(images, evened(encoder.encode_texts(captions).vectors), captions)
+    said, silent = np.split(np.random.default_rng(2).permutation(NUM_DRAWN), [NUM_HELD_OUT])
+    images, texts = evened(
+        encoder.encode_images(pictures), encoder.encode_texts(captions).vectors, fitted=silent
+    )
+    seen = Seen(images, texts, captions)
     order = np.random.default_rng(1).permutation(len(pictures))
     held_out, kept = order[:NUM_HELD_OUT], order[NUM_HELD_OUT:]
-    said, silent = np.split(np.random.default_rng(2).permutation(NUM_DRAWN), [NUM_HELD_OUT])
     np.savez(
         Path(store.url, "queries.npz"),
         image=perturbed(seen.images, held_out, np.random.default_rng(3), among=seen.images[kept]),
@@ -115,14 +118,26 @@ def real_pictures(shared: Path | None) -> Iterator[Image.Image]:
             yield image.convert("RGB")
 
 
-def evened(vectors: np.ndarray) -> np.ndarray:
-    """Unit vectors [n, dim] whose directions' strengths fall as 1/√k, about their own mean."""
-    mean = vectors.mean(axis=0)
-    left, strengths, directions = np.linalg.svd(vectors - mean, full_matrices=False)
+def evened(
+    images: np.ndarray, texts: np.ndarray, *, fitted: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both as unit vectors with even directions, the texts turned by what fits the `fitted` pairs
+    best (orthogonal Procrustes), and a part of each that all images, or all texts, share."""
+    own_images, own_texts = _even(images), _even(texts)
+    left, _, right = np.linalg.svd(own_texts[fitted].T @ own_images[fitted])
+    return tuple(  # type: ignore[return-value]
+        _unit(np.sqrt(1 - APART**2) * own + APART * _unit(side.mean(axis=0)[None]))
+        for own, side in ((own_images, images), (own_texts @ left @ right, texts))
+    )
+
+
+def _even(vectors: np.ndarray) -> np.ndarray:
+    """About their mean, with strengths of their directions that fall as 1/√k; unit vectors."""
+    centred = vectors - vectors.mean(axis=0)
+    left, strengths, directions = np.linalg.svd(centred, full_matrices=False)
     is_there = strengths > 1e-4 * strengths[0]
     fallen = is_there / np.sqrt(np.arange(1, len(strengths) + 1))
-    own = _unit((left * fallen) @ directions)
-    return _unit(np.sqrt(1 - APART**2) * own + APART * mean / np.linalg.norm(mean))
+    return _unit((left * fallen) @ directions)
 
 
 def perturbed(

@@ -217,6 +217,7 @@ class SearchGateway(_Gateway):
         self._newest = partial(newest_index, store)
         self._follow_s = index.follow_s
         self._following: asyncio.Task[None] | None = None
+        refuse_exposed_here(has_keys=access.keys is not None)
         self.routes = search_app(
             FigureSearch(self._holder, one.embed_texts, one.embed_images, access.limits),
             health_router(fresh_probe([(card, one)])),
