@@ -1,6 +1,7 @@
 """Embeddings → a searchable index: `python -m jobs.build_index lance --embeddings pmc`."""
 
-from figclip.embedding.index import IndexConfig, build_index
+from figclip.embedding.index.build import build_index
+from figclip.embedding.index.tuning import IndexConfig
 from figclip.store import Manifest, Store
 from jobs.entry import Job, keep_config, run
 
@@ -14,6 +15,8 @@ class BuildIndexJob(Job, IndexConfig):
     """Version of the pairs artifact that the embeddings were made from."""
     types: str | None = None
     """Version of the image types (`jobs.evaluate types`), by which search then can filter."""
+    base: str | None = None
+    """Version of an index to go on from: rows of pairs that have not changed stay as they are."""
     version: str = "pmc"
     """Name of the index artifact to publish."""
 
@@ -30,6 +33,7 @@ def main(config: BuildIndexJob) -> Manifest:
         version=config.version,
         config=config.part(IndexConfig),
         types_version=config.types,
+        base_version=config.base,
     )
     keep_config(store, "index", config.version, "build_index", config)
     return manifest

@@ -17,7 +17,8 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from figclip.corpus.ingest import ingest
 from figclip.corpus.rules import CorpusConfig
 from figclip.embedding.bulk import embed
-from figclip.embedding.index import IndexConfig, build_index
+from figclip.embedding.index.build import build_index
+from figclip.embedding.index.tuning import IndexConfig
 from figclip.evaluation.report import DETAILS, TABLE_FILE, EvaluationConfig, evaluate
 from figclip.evaluation.retrieval import validate
 from figclip.inputs.corpora import CorpusShare, words_of

@@ -8,6 +8,7 @@ from ray.serve import Application
 
 from figclip.config import UsageError
 from figclip.serving.deployments import search_application
+from figclip.serving.served import Served
 from figclip.store import Store
 from serve_apps.service import ServiceArgs, newest_version
 
@@ -33,8 +34,8 @@ def app(args: SearchArgs) -> Application:
         )
     return search_application(
         store,
+        Served(store.url, made_by, args.usual_backend()),
         index_version=index,
-        encoder_version=made_by,
         machines=args.machines(),
         limits=args.limits(),
         num_results=args.num_results,

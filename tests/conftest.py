@@ -16,7 +16,13 @@ hypothesis.settings.register_profile("full", max_examples=1_000, deadline=None)
 
 # Shape annotations of these rooms are checked as their code runs.
 install_import_hook(
-    ["figclip.training.loss", "figclip.training.tiled", "figclip.models", "figclip.evaluation"],
+    [
+        "figclip.training.loss",
+        "figclip.training.tiled",
+        "figclip.models",
+        "figclip.evaluation",
+        "figclip.embedding.classes",
+    ],
     "beartype.beartype",
 )
 

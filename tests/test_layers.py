@@ -37,6 +37,8 @@ SHELLS = {
     "evaluation/spread.py",
     "evaluation/vqa/workers.py",
     "serving/deployments.py",
+    "serving/listening.py",
+    "serving/ray_meter.py",
     "tuning/schedulers.py",
     "tuning/sweep.py",
     "tuning/workers.py",

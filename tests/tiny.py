@@ -95,8 +95,11 @@ def _pair(n: int, color: str, shape: str, place: str) -> Pair:
 
 def publish_tiny_pairs(store: Store, version: str, n: int) -> None:
     """`pairs/{version}` of `n` drawn pairs, eight rows a file."""
-    pairs = tiny_pairs(n)
-    with store.publishing("pairs", version, config={"tiny": n}) as publication:
+    publish_these_pairs(store, version, tiny_pairs(n))
+
+
+def publish_these_pairs(store: Store, version: str, pairs: list[Pair]) -> None:
+    with store.publishing("pairs", version, config={"tiny": len(pairs)}) as publication:
         counts = {}
         for split in dict.fromkeys(CYCLE):
             rows = [pair for pair in pairs if pair.split == split]
@@ -104,7 +107,7 @@ def publish_tiny_pairs(store: Store, version: str, n: int) -> None:
                 table = table_of(rows[start : start + ROWS_PER_FILE], PAIR_SCHEMA)
                 _write_parquet(publication.folder, f"{split}/{number:05d}.parquet", table)
             counts[split] = {"articles": len({pair.pmcid for pair in rows}), "pairs": len(rows)}
-        publication.counts.update(num_pairs=n, splits=counts)
+        publication.counts.update(num_pairs=len(pairs), splits=counts)
 
 
 TINY_CLIP = ClipConfig(

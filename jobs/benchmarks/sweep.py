@@ -34,7 +34,7 @@ def sweep_overhead(folder: Path) -> Figures:
     with joined_ray(walk):
         articles_to_pairs(store, walk)
     budget = Budget(base="tiny", grid={"batch_size": (16, 32, 64)}, num_seeds=2)
-    base = DEMO.with_overrides({"epochs": 4})
+    base = DEMO.with_overrides({"epochs": 7})
     question = Question(
         space="overhead",
         question="What does a sweep cost besides its trials?",

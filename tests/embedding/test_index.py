@@ -10,7 +10,11 @@ from PIL import Image
 from tiny import publish_tiny_embeddings, publish_tiny_pairs, tiny_pairs, unit_vectors
 
 from figclip.config import UsageError
-from figclip.embedding.index import FigureIndex, IndexConfig, build_index, open_index, sql_text
+from figclip.embedding.index.build import build_index
+from figclip.embedding.index.filters import Filters, sql_text
+from figclip.embedding.index.lance import LanceEngine
+from figclip.embedding.index.opened import FigureIndex, open_index
+from figclip.embedding.index.tuning import IndexConfig
 from figclip.embedding.vectors import read_embeddings
 from figclip.schema import SPLITS
 from figclip.store import Store
@@ -75,29 +79,31 @@ def test_a_hit_carries_the_pair_and_its_thumbnail(index, embeddings):
     pair = pairs[hit.pair_id]
     assert hit.pair_id == embeddings[0].pair_ids[0]
     assert hit.score == pytest.approx(1, abs=1e-5)
+    assert hit.row.pop("part") == "figure"
+    assert hit.row.pop("figure_pair_id") == hit.row.pop("panel_label") == ""
     for name, value in hit.row.items():
-        if name != "thumbnail":
-            assert value == getattr(pair, name), name
+        assert value == getattr(pair, name), name
     assert {"pmcid", "version", "doi", "license", "caption", "label", "split"} <= set(hit.row)
-    thumbnail = Image.open(io.BytesIO(hit.row["thumbnail"]))
+    thumbnail = Image.open(io.BytesIO(index.thumbnail(hit.pair_id)))
     assert thumbnail.format == "JPEG"
     assert thumbnail.size == (pair.width, pair.height)
 
 
 def test_a_filter_is_applied_before_the_search(index):
     query = unit_vectors(1, DIM, seed=3)[0]
-    hits = index.search(query, k=10, where="license = 'CC0' AND year >= 2015")
-    assert len(hits) == min(10, index.count("license = 'CC0' AND year >= 2015"))
+    filters = Filters(licenses=("CC0",), first_year=2015)
+    hits = index.search(query, k=10, filters=filters)
+    assert len(hits) == min(10, index.count(filters))
     assert all(hit.row["license"] == "CC0" and hit.row["year"] >= 2015 for hit in hits)
 
 
-def test_an_unreadable_filter_or_a_vector_of_another_length_is_an_error(index):
-    with pytest.raises(ValueError, match="bogus"):
-        index.search(unit_vectors(1, DIM)[0], where="bogus = 1")
+def test_a_vector_that_is_no_direction_of_the_space_is_an_error(index):
     with pytest.raises(ValueError, match="vectors of 16"):
         index.search(unit_vectors(1, 8)[0])
     with pytest.raises(ValueError, match="finite"):
         index.search(np.full(DIM, np.nan))
+    with pytest.raises(ValueError, match="zero"):
+        index.search(np.zeros(DIM))
 
 
 def test_one_pair_is_had_by_its_id(index, embeddings):
@@ -115,7 +121,9 @@ def test_one_pair_is_had_by_its_id(index, embeddings):
 
 def test_a_text_with_quotes_stays_one_literal(index):
     assert sql_text("it's") == "'it''s'"
-    assert index.count(f"title = {sql_text(chr(39) + ' OR 1=1 --')}") == 0
+    hostile = Filters(journals=("' OR 1=1 --", "it's"))
+    assert index.count(hostile) == 0
+    assert index.search(unit_vectors(1, DIM)[0], filters=hostile) == []
 
 
 def test_searching_leaves_the_artifact_as_it_was_published(store, index):
@@ -147,17 +155,22 @@ def test_a_large_table_is_indexed_and_its_recall_recorded(tmp_path):
     assert recall / hits > 0.9
 
 
-def test_a_narrow_filter_on_a_large_table_still_finds_all_it_lets_through(tmp_path):
+def test_a_filter_on_a_large_table_finds_all_it_lets_through(tmp_path):
     store = Store(tmp_path)
-    built(store, 400, 32, IndexConfig(index_rows=300, rows_per_partition=20, num_probes=5))
+    config = IndexConfig(index_rows=300, rows_per_partition=20, num_probes=5, few_rows=15)
+    built(store, 400, 32, config)
     index = open_index(store, "i")
-    rare = "pmcid IN ('PMC9000003', 'PMC9000150')"
-    assert len(index.search(unit_vectors(1, 32)[0], k=10, where=rare)) == index.count(rare) == 4
+    for filters in (Filters(licenses=("CC0",)), Filters(first_year=2011, last_year=2011)):
+        num = index.count(filters)
+        assert num > 15
+        hits = index.search(unit_vectors(1, 32)[0], k=400, filters=filters)
+        assert len({hit.pair_id for hit in hits}) == num
 
 
 BUILD = """
 import sys
-from figclip.embedding.index import IndexConfig, build_index
+from figclip.embedding.index.build import build_index
+from figclip.embedding.index.tuning import IndexConfig
 from figclip.store import Store
 
 build_index(
@@ -193,8 +206,10 @@ def test_the_same_build_again_does_nothing_and_another_is_refused(store):
 
 def test_an_index_that_brute_force_contradicts_is_not_published(tmp_path, monkeypatch):
     store = Store(tmp_path)
-    nearest = FigureIndex._nearest
-    monkeypatch.setattr(FigureIndex, "_nearest", lambda *args: nearest(*args)[1:])
+    nearest = LanceEngine._nearest
+    monkeypatch.setattr(
+        LanceEngine, "_nearest", lambda self, query, k, *rest: nearest(self, query, k - 1, *rest)
+    )
     with pytest.raises(RuntimeError, match="brute force"):
         built(store)
     assert not store.is_published("index", "i")
@@ -222,7 +237,8 @@ def test_code_length_that_does_not_divide_the_vectors_is_refused(tmp_path):
 FULL_DISK = """
 import resource, sys
 from figclip.config import UsageError
-from figclip.embedding.index import IndexConfig, build_index
+from figclip.embedding.index.build import build_index
+from figclip.embedding.index.tuning import IndexConfig
 from figclip.store import Store
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))

@@ -6,7 +6,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 from tiny import publish_tiny_embeddings, publish_tiny_pairs, unit_vectors
 
-from figclip.embedding.index import IndexConfig, build_index, open_index
+from figclip.embedding.index.build import build_index
+from figclip.embedding.index.opened import open_index
+from figclip.embedding.index.tuning import IndexConfig
 from figclip.store import Store
 
 

@@ -1,10 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import unit_vectors
 
-from figclip.embedding.probe import (
+from figclip.embedding.index.filters import Filters
+from figclip.embedding.index.probe import (
+    Group,
     Settings,
     brute_force,
     check_exact,
@@ -57,16 +61,30 @@ def test_the_ladder_begins_cheap_and_ends_with_every_partition():
     assert ladder(1)[0].nprobes == 1
 
 
+def group(name: str, num_queries: int = 1) -> Group:
+    return Group(name, np.zeros((num_queries, 2)), Filters(), [[("a", 1.0)]] * num_queries)
+
+
 @pytest.mark.parametrize(("enough", "expected"), [(16, 16), (1000, 100)])
 def test_the_cheapest_settings_that_suffice_are_chosen(enough, expected):
-    exact = [[("a", 1.0)]]
+    def search(_query, _filters, settings: Settings):
+        return [("a", 1.0)] if settings.nprobes >= enough else []
 
-    def search(_, settings: Settings):
-        return exact[0] if settings.nprobes >= enough else []
-
-    choice = choose_settings(search, np.zeros((1, 2)), exact, num_partitions=100, min_recall=0.9)
+    choice = choose_settings(search, [group("one")], num_partitions=100, min_recall=0.9)
     if enough <= 100:
         assert choice.settings == Settings(expected, 5)
         assert choice.recall == 1
     else:
         assert choice.recall == 0
+
+
+def test_the_settings_must_suffice_for_the_hardest_kind_of_query():
+    """A mean over all queries would take the easy ones for the hard."""
+    easy, hard = group("easy", 99), replace(group("hard"), queries=np.ones((1, 2)))
+
+    def search(query, _filters, settings: Settings):
+        return [("a", 1.0)] if settings.nprobes >= (32 if query.any() else 4) else []
+
+    choice = choose_settings(search, [easy, hard], num_partitions=100, min_recall=0.9)
+    assert choice.settings.nprobes == 32
+    assert choice.as_counts()["recalls"] == {"easy": 1.0, "hard": 1.0}

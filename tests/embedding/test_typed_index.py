@@ -1,5 +1,6 @@
 """An index whose rows know the type of their image."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,10 @@ from tiny import (
 from figclip.config import UsageError
 from figclip.embedding.encoder import Encoder
 from figclip.embedding.image_types import nearest_keywords
-from figclip.embedding.index import IndexConfig, build_index, open_index
+from figclip.embedding.index.build import build_index
+from figclip.embedding.index.filters import Filters
+from figclip.embedding.index.opened import open_index
+from figclip.embedding.index.tuning import IndexConfig
 from figclip.embedding.taxonomy import NAMES
 from figclip.embedding.telling import Keywords, embedded_keywords, tell_file
 from figclip.embedding.vectors import read_embeddings, read_table, split_files
@@ -71,21 +75,20 @@ def test_a_search_for_a_type_finds_all_of_that_type_and_no_other(store: Store):
     assert all(truth.values())
     query = unit_vectors(1, DIM, seed=5)[0]
     for name, pair_ids in truth.items():
-        hits = index.search(query, k=N, image_type=name)
+        hits = index.search(query, k=N, filters=Filters(image_types=(name,)))
         assert {hit.pair_id for hit in hits} == pair_ids
         assert {hit.row["image_type"] for hit in hits} == {name}
-    assert index.search(query, k=N, image_type=NAMES[20]) == []
+    assert index.search(query, k=N, filters=Filters(image_types=(NAMES[20],))) == []
 
 
 def test_a_filter_by_type_stands_beside_another_filter(store: Store):
     built(store, "t")
     index = open_index(store, "i")
     query = unit_vectors(1, DIM, seed=5)[0]
-    where = "license = 'CC0' OR license = 'CC BY'"
-    hits = index.search(query, k=N, where=where, image_type=NAMES[0])
-    both = [
-        one for one in index.search(query, k=N, where=where) if one.row["image_type"] == NAMES[0]
-    ]
+    licenses = Filters(licenses=("CC0", "CC BY"))
+    hits = index.search(query, k=N, filters=replace(licenses, image_types=(NAMES[0],)))
+    found = index.search(query, k=N, filters=licenses)
+    both = [one for one in found if one.row["image_type"] == NAMES[0]]
     assert {one.pair_id for one in hits} == {one.pair_id for one in both}
     assert 0 < len(hits) < N
 
@@ -95,14 +98,15 @@ def test_an_index_without_types_refuses_the_filter_and_says_what_to_do(store: St
     index = open_index(store, "plain")
     query = unit_vectors(1, DIM)[0]
     with pytest.raises(UsageError, match=r"no image types.*jobs\.evaluate types.*--types"):
-        index.search(query, image_type="X-ray")
+        index.search(query, filters=Filters(image_types=("X-ray",)))
     assert "image_type" not in index.search(query)[0].row
 
 
 def test_a_type_that_is_none_is_refused_by_the_index(store: Store):
     built(store, "t")
+    hostile = Filters(image_types=("X-ray' OR 1 = 1",))
     with pytest.raises(UsageError, match="no image type"):
-        open_index(store, "i").search(unit_vectors(1, DIM)[0], image_type="X-ray' OR 1 = 1")
+        open_index(store, "i").search(unit_vectors(1, DIM)[0], filters=hostile)
 
 
 def test_types_of_other_embeddings_are_refused(store: Store):

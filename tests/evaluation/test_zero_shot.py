@@ -12,19 +12,14 @@ from PIL import Image
 from tiny import publish_tiny_encoder
 
 from figclip.config import UsageError
+from figclip.embedding.classes import ensemble, logits, probabilities
 from figclip.embedding.encoder import Encoder, TextEmbeddings
 from figclip.evaluation.datasets.declaration import Class, Dataset, Folders
 from figclip.evaluation.datasets.drawn import KIND_SET, write_kinds
 from figclip.evaluation.datasets.opening import sets_in
 from figclip.evaluation.datasets.published import PAPER
 from figclip.evaluation.datasets.stand_ins import write_stand_ins
-from figclip.evaluation.zero_shot import (
-    ensemble,
-    logits,
-    measures_of,
-    probabilities,
-    zero_shot,
-)
+from figclip.evaluation.zero_shot import measures_of, zero_shot
 from figclip.store import Store
 
 COLOURS = {"red": (250, 0, 0), "green": (0, 250, 0), "blue": (0, 0, 250)}

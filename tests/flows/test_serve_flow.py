@@ -16,7 +16,8 @@ from foreign_models import OfOpenClip, OfTransformers
 from tiny import drawn, publish_tiny_embeddings, publish_tiny_encoder, publish_tiny_pairs
 
 from figclip.embedding.encoder import Encoder
-from figclip.embedding.index import IndexConfig, build_index
+from figclip.embedding.index.build import build_index
+from figclip.embedding.index.tuning import IndexConfig
 from figclip.embedding.vectors import read_table, split_files
 from figclip.schema import SPLITS
 from figclip.store import Store
@@ -73,7 +74,7 @@ def url(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    small = {"store": store.url, "cpus": 0.5, "gateway_cpus": 0.25}
+    small = {"store": store.url, "cpus": 0.3, "gateway_cpus": 0.2}
     others = {
         folder.name: embeddings.app(embeddings.EmbeddingsArgs(encoder=str(folder), **small))
         for folder in foreign
@@ -204,8 +205,8 @@ def test_figures_like_a_figure_do_not_name_itself(url: str):
     texts = httpx.get(f"{url}/search/api/search", params={"q": "a red disc", "k": 1}, timeout=30)
     one = texts.json()["results"][0]["pair_id"]
     like = httpx.get(f"{url}/search/api/search", params={"like": one, "k": 39}, timeout=30).json()
-    ids = [result["pair_id"] for result in like["results"]]
-    assert len(set(ids)) == 39
+    ids = [name for result in like["results"] for name in (result["pair_id"], *result["folded"])]
+    assert len(set(ids)) == len(ids) == 39
     assert one not in ids
 
 

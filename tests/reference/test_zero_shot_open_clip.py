@@ -10,10 +10,11 @@ from PIL import Image
 from test_open_clip import SMALL_BERT, bert_folder, custom_text_clip, write_checkpoint
 from transformers import AutoTokenizer
 
+from figclip.embedding.classes import logits
 from figclip.embedding.encoder import Encoder
 from figclip.evaluation.datasets.drawn import KIND_SET, write_kinds
 from figclip.evaluation.embedded import embed_set
-from figclip.evaluation.zero_shot import class_vectors, logits, zero_shot
+from figclip.evaluation.zero_shot import class_vectors, zero_shot
 
 pytestmark = pytest.mark.reference
 

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from figclip.config import UsageError
 from figclip.serving.limits import ImageFault, Limits, decode_image
 from figclip.serving.protocol import ModelCard, Refusal, Vector
 
 DIM = 16
-MODEL = ModelCard(id="encoder@tiny", created=1_700_000_000, dim=DIM, context_length=8)
+MODEL = ModelCard(
+    id="encoder@tiny", created=1_700_000_000, dim=DIM, context_length=8, logit_scale=20.0
+)
 
 
 def unit(seed: bytes) -> np.ndarray:
@@ -45,34 +46,6 @@ class FakeEncoder:
             return Vector(unit(decode_image(data, limits=Limits()).tobytes()))
         except ImageFault as error:
             return Refusal(str(error))
-
-
-@dataclass(frozen=True)
-class FakeHit:
-    pair_id: str
-    score: float
-    row: dict[str, Any]
-
-
-@dataclass
-class FakeFigures:
-    """Rows and their vectors, searched by brute force."""
-
-    rows: list[dict[str, Any]]
-
-    def vector(self, pair_id: str) -> np.ndarray | None:
-        return unit(pair_id.encode()) if self.get(pair_id) else None
-
-    def get(self, pair_id: str) -> dict[str, Any] | None:
-        return next((row for row in self.rows if row["pair_id"] == pair_id), None)
-
-    def search(self, vector: np.ndarray, *, k: int, image_type: str | None = None) -> list[FakeHit]:
-        rows = [row for row in self.rows if image_type in (None, row.get("image_type"))]
-        if image_type is not None and not any("image_type" in row for row in self.rows):
-            raise UsageError("the index has no image types: build it anew with --types")
-        scored = [(float(unit(row["pair_id"].encode()) @ vector), row) for row in rows]
-        best = sorted(scored, key=lambda pair: -pair[0])[:k]
-        return [FakeHit(row["pair_id"], score, row) for score, row in best]
 
 
 def row_of(number: int, **changes: Any) -> dict[str, Any]:

@@ -9,9 +9,19 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from serving_fakes import MODEL, FakeEncoder, FakeFigures, image_bytes, row_of, unit
+from serving_fakes import MODEL, FakeEncoder, image_bytes, row_of, unit
+from small_index import always
 
-from figclip.serving.api import embedding_probe, embeddings_router, health_router, json_app
+from figclip.serving.api import (
+    Intake,
+    Model,
+    Models,
+    embedding_probe,
+    embeddings_router,
+    health_router,
+    json_app,
+)
+from figclip.serving.comparing import comparing_router
 from figclip.serving.limits import Limits
 from figclip.serving.page import search_app
 from figclip.serving.protocol import ApiError, Vector
@@ -21,9 +31,14 @@ LIMITS = Limits(body_bytes=200_000, items=8, text_characters=1000, results=20)
 PICTURE = f"data:image/png;base64,{base64.b64encode(image_bytes()).decode()}"
 
 
+def models_of(encoder: Any) -> Models:
+    return Models([Model(MODEL, encoder.embed_texts, encoder.embed_images)])
+
+
 def client_of(encoder: Any) -> TestClient:
     app = json_app(
-        embeddings_router(MODEL, encoder.embed_texts, encoder.embed_images, limits=LIMITS),
+        embeddings_router(models_of(encoder), intake=Intake(LIMITS)),
+        comparing_router(models_of(encoder), intake=Intake(LIMITS)),
         health_router(embedding_probe(encoder.embed_texts, encoder.embed_images)),
         title="test",
     )
@@ -39,7 +54,7 @@ def client() -> TestClient:
 def searching() -> TestClient:
     encoder = FakeEncoder()
     search = FigureSearch(
-        FakeFigures([row_of(n) for n in range(30)]),
+        always([row_of(n) for n in range(30)]),
         encoder.embed_texts,
         encoder.embed_images,
         LIMITS,
@@ -221,14 +236,14 @@ def test_figures_like_a_figure_leave_itself_out(searching: TestClient):
 def test_a_search_for_a_type_of_image_answers_with_that_type_alone():
     encoder = FakeEncoder()
     kinds = ("X-ray", "PET")
-    figures = FakeFigures([row_of(n, image_type=kinds[n % 2]) for n in range(30)])
-    search = FigureSearch(figures, encoder.embed_texts, encoder.embed_images, LIMITS)
+    rows = [row_of(n, image_type=kinds[n % 2]) for n in range(30)]
+    search = FigureSearch(always(rows), encoder.embed_texts, encoder.embed_images, LIMITS)
     client = TestClient(search_app(search, about="", num_results=20))
     body = client.post("/api/search", json={"text": "lung", "image_type": "PET"}).json()
     assert [one["image_type"] for one in body["results"]] == ["PET"] * 15
     query = {"q": "lung", "image_type": "PET"}
     assert client.get("/api/search", params=query).json() == body
-    like = {"pair_id": figures.rows[1]["pair_id"], "image_type": "X-ray"}
+    like = {"pair_id": rows[1]["pair_id"], "image_type": "X-ray"}
     found = client.post("/api/search", json=like).json()["results"]
     assert {one["image_type"] for one in found} == {"X-ray"}
 

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from tiny import publish_tiny_encoder
 
 from figclip.embedding.encoder import Encoder
-from figclip.serving.deployments import calls_of, model_card
-from figclip.serving.protocol import ApiError
+from figclip.serving.asking import ModelGone
+from figclip.serving.deployments import image_call, text_call
+from figclip.serving.served import Served, model_card
 from figclip.store import Store
 
 
@@ -27,29 +29,28 @@ def encoder(store: Store) -> Encoder:
 
 
 @pytest.mark.parametrize(
-    ("fault", "status"),
+    "fault",
     [
-        (BackPressureError(num_queued_requests=10, max_queued_requests=10), 429),
-        (DeploymentUnavailableError("Encoder"), 503),
+        BackPressureError(num_queued_requests=10, max_queued_requests=10),
+        DeploymentUnavailableError("Texts"),
+        RayActorError(),
     ],
 )
-def test_a_full_or_lost_encoder_is_said_with_a_time_to_come_back(fault: Exception, status: int):
+def test_a_replica_that_is_full_or_gone_may_be_asked_again(fault: Exception):
     class Method:
-        async def remote(self, _: Any) -> Any:
+        async def remote(self, *_: Any) -> Any:
             raise fault
 
     class Handle:
-        embed_texts = embed_images = Method()
+        embed = Method()
 
-    for call in calls_of(Handle()):  # type: ignore[arg-type]
-        with pytest.raises(ApiError) as caught:
-            asyncio.run(call(["a"]))
-        assert caught.value.status == status
-        assert caught.value.retry_after_s
+    for call in (text_call(Handle())(["a"], [1.0]), image_call(Handle())([b"a"], [1.0])):  # type: ignore[arg-type]
+        with pytest.raises(ModelGone):
+            asyncio.run(call)
 
 
 def test_the_model_card_tells_what_the_encoder_is(store: Store, encoder: Encoder):
-    card = model_card(store, "tiny")
+    card = model_card(Served(store.url, "tiny"))
     assert (card.id, card.dim, card.context_length) == (
         encoder.name,
         encoder.dim,

@@ -2,6 +2,7 @@ import base64
 import io
 import struct
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from serving_fakes import image_bytes
 
+from figclip.serving.dialects import items_of_input
 from figclip.serving.limits import (
     ImageFault,
     Limits,
@@ -30,8 +32,13 @@ def uri(data: bytes, kind: str = "png") -> str:
 
 def refused(*inputs: str, modality: Modality | None = None) -> ApiError:
     with pytest.raises(ApiError) as caught:
-        sort_items(list(inputs), modality=modality, limits=LIMITS)
+        sorted_items(inputs, modality=modality)
     return caught.value
+
+
+def sorted_items(inputs: Sequence[str], modality: Modality | None = None) -> list:
+    items = items_of_input([*inputs], modality=modality, param="input")
+    return sort_items(items, limits=LIMITS)
 
 
 def png_that_claims(width: int, height: int) -> bytes:
@@ -47,9 +54,9 @@ def png_that_claims(width: int, height: int) -> bytes:
 def test_texts_and_images_are_told_apart_and_keep_their_order():
     picture = image_bytes()
     items = ["data are plural", uri(picture), "α", "data:image/ is how a URI begins"]
-    assert sort_items(items[:3], modality=None, limits=LIMITS) == ["data are plural", picture, "α"]
+    assert sorted_items(items[:3]) == ["data are plural", picture, "α"]
     assert refused(items[3]).code == "bad_data_uri"
-    assert sort_items(items[3:], modality="text", limits=LIMITS) == items[3:]
+    assert sorted_items(items[3:], "text") == items[3:]
 
 
 def test_the_modality_image_takes_nothing_but_images():
@@ -58,7 +65,7 @@ def test_the_modality_image_takes_nothing_but_images():
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_format_on_the_list_is_read_whatever_it_is_called(kind: str):
-    [data] = sort_items([uri(image_bytes(kind), "x-unknown")], modality=None, limits=LIMITS)
+    [data] = sorted_items([uri(image_bytes(kind), "x-unknown")])
     assert isinstance(data, bytes)
     decoded = decode_image(data, limits=LIMITS)
     assert (decoded.mode, decoded.size) == ("RGB", (32, 24))
@@ -100,7 +107,7 @@ def test_too_many_items_are_refused():
 
 def test_pixels_are_counted_over_the_whole_request():
     large = uri(image_bytes(size=(90, 90)))
-    assert sort_items([large], modality=None, limits=LIMITS)
+    assert sorted_items([large])
     assert refused(large, large).status == 413
 
 

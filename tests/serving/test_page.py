@@ -8,7 +8,8 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from serving_fakes import FakeEncoder, FakeFigures, image_bytes, row_of
+from serving_fakes import FakeEncoder, image_bytes, row_of
+from small_index import always
 
 from figclip.serving.limits import Limits
 from figclip.serving.page import EXAMPLES, search_app
@@ -20,7 +21,7 @@ LIMITS = Limits(body_bytes=3_000_000, results=40)
 
 def client_of(rows: list[dict[str, Any]]) -> TestClient:
     encoder = FakeEncoder()
-    search = FigureSearch(FakeFigures(rows), encoder.embed_texts, encoder.embed_images, LIMITS)
+    search = FigureSearch(always(rows), encoder.embed_texts, encoder.embed_images, LIMITS)
     app = search_app(search, about="60 figures", num_results=12)
     return TestClient(app, raise_server_exceptions=False)
 

@@ -4,12 +4,12 @@ import json
 import numpy as np
 import pytest
 
+from figclip.serving.answers import embeddings_body
+from figclip.serving.dialects import EmbeddingsRequest
 from figclip.serving.protocol import (
     ApiError,
-    EmbeddingsRequest,
     SearchRequest,
     Vector,
-    embeddings_body,
     parse_request,
 )
 
@@ -34,7 +34,7 @@ def test_token_arrays_are_refused_in_words(tokens: list):
     [
         ({"input": []}, "input"),
         ({"input": None}, "input"),
-        ({"input": {"text": "a"}}, "input"),
+        ({"input": {"text": "a", "image": "b"}}, "input"),
         ({"input": ["a", 1]}, "input"),
         ({}, "input"),
         ({"input": "a", "model": 3}, "model"),
@@ -50,7 +50,7 @@ def test_a_fault_of_the_request_names_its_place(values: dict, param: str):
     with pytest.raises(ApiError) as caught:
         request_of(**values)
     assert (caught.value.status, caught.value.param) == (400, param)
-    assert set(caught.value.body()["error"]) == {"message", "type", "param", "code"}
+    assert set(caught.value.body()["error"]) == {"message", "type", "param", "code", "remedy"}
 
 
 @pytest.mark.parametrize(
@@ -80,10 +80,29 @@ def test_an_error_never_repeats_what_was_sent():
     assert "canary" not in json.dumps(caught.value.body())
 
 
-@pytest.mark.parametrize("values", [{}, {"text": "a", "pair_id": "b"}, {"text": "a", "image": "b"}])
-def test_a_search_has_exactly_one_query(values: dict):
-    with pytest.raises(ApiError, match="exactly one"):
+@pytest.mark.parametrize("values", [{}, {"hybrid": True, "licenses": ["CC0"]}])
+def test_a_search_has_a_query(values: dict):
+    with pytest.raises(ApiError, match="needs one of"):
         parse_request(SearchRequest, values)
+
+
+@pytest.mark.parametrize(
+    ("values", "param"),
+    [
+        ({"weights": {"text": -1}}, "weights.text"),
+        ({"weights": {"image": float("inf")}}, "weights.image"),
+        ({"first_year": 10_000}, "first_year"),
+        ({"parts": ["half"]}, "parts.0"),
+        ({"journals": ["x" * 501]}, "journals.0"),
+        ({"licenses": ["x"] * 101}, "licenses"),
+        ({"page": 0}, "page"),
+        ({"vector": []}, "vector"),
+    ],
+)
+def test_a_search_beyond_the_bounds_is_refused_by_name(values: dict, param: str):
+    with pytest.raises(ApiError) as refused:
+        parse_request(SearchRequest, {"text": "a", **values})
+    assert (refused.value.param or "").startswith(param)
 
 
 def test_base64_is_little_endian_float32_of_the_same_numbers():

@@ -1,7 +1,7 @@
 """An encoder at work: pictures and texts in, unit vectors out."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from figclip.config import UsageError
-from figclip.inputs.peer_pixels import PeerPixels, peer_crop
-from figclip.inputs.pixels import PixelConfig, UnreadableImage, decode, eval_crop, normalise
+from figclip.inputs.peer_pixels import PeerPixels
+from figclip.inputs.pixels import PixelConfig, UnreadableImage, decode, eval_crop, normalise, planes
 from figclip.inputs.sentence_pieces import SentencePieces, open_sentence_pieces
-from figclip.inputs.tokens import Tokenizer, open_tokenizer, told_tokenizer
+from figclip.inputs.tokens import TokenBatch, Tokenizer, open_tokenizer, told_tokenizer
 from figclip.models.clip import TwoTowers
 from figclip.models.opening import Opened, open_encoder
 from figclip.models.peers.peer import Peer
@@ -103,6 +103,25 @@ class Encoder:
             precision=precision,
         )
 
+    def only(
+        self,
+        tower: Literal["text", "image"],
+        *,
+        run_by: Callable[[nn.Module], nn.Module] | None = None,
+    ) -> "Encoder":
+        """An encoder without the other tower, and this one as `run_by` makes it."""
+        text, visual = self._clip.text, self._clip.visual
+        kept = text if tower == "text" else visual
+        made = kept if run_by is None else run_by(kept)
+        absent = nn.Identity()
+        found = copy.copy(self)
+        found._clip = TwoTowers(
+            absent if tower == "text" else made,
+            made if tower == "text" else absent,
+            self._clip.logit_scale.detach(),
+        ).requires_grad_(False)
+        return found
+
     def image_tower(self) -> "ImageTower":
         """A copy of the part that sees pictures, to be trained; the encoder stays as it is."""
         return ImageTower(self._clip.visual, self.pixels).to(self.device)
@@ -134,6 +153,10 @@ class Encoder:
         side = self.pixels.size
         return torch.stack(views) if views else torch.empty((0, 3, side, side), dtype=torch.uint8)
 
+    def encode_levels(self, levels: np.ndarray) -> np.ndarray:
+        """Unit vectors, float32 [n, dim], of squares of levels, uint8 [n, side, side, 3]."""
+        return self.encode_pixels(planes(levels))
+
     @torch.inference_mode()
     def encode_pixels(self, pixels: Tensor) -> np.ndarray:
         """Unit vectors, float32 [n, dim], of what `pixels_of` made."""
@@ -143,32 +166,39 @@ class Encoder:
             found = self._clip.encode_image(normalise(pixels.to(self.device), self.pixels))
         return found.float().cpu().numpy()
 
-    @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str], *, batch_size: int = 64) -> TextEmbeddings:
-        """Embed texts, in their order; a text beyond the context is cut, and said to be.
+        """Embed texts, in their order; a text beyond the context is cut, and said to be."""
+        tokens = self.tokenize(texts)
+        vectors = self.encode_tokens(tokens, batch_size=batch_size)
+        num_tokens = tokens.num_tokens.numpy()
+        return TextEmbeddings(vectors, num_tokens, num_tokens > self.context_length)
+
+    def tokenize(self, texts: Sequence[str]) -> TokenBatch:
+        """The texts cut to the context; no use of the device."""
+        return self._tokenizer(texts, self.context_length)
+
+    @torch.inference_mode()
+    def encode_tokens(self, tokens: TokenBatch, *, batch_size: int = 64) -> np.ndarray:
+        """Unit vectors, float32 [n, dim], of what `tokenize` made.
 
         Texts of like length share a batch and are padded to its longest only: attention sees no
         padding, so each vector is the one that the text would get alone.
         """
-        batch = self._tokenizer(texts, self.context_length)
-        lengths = batch.num_tokens.clamp(max=self.context_length)
-        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
+        lengths = tokens.num_tokens.clamp(max=self.context_length)
+        vectors = np.empty((len(lengths), self.dim), dtype=np.float32)
         for rows in torch.argsort(lengths, stable=True).split(batch_size):
             if not len(rows):
                 continue
             longest = int(lengths[rows].max())
-            ids, mask = (part[rows, :longest].to(self.device) for part in (batch.ids, batch.mask))
+            ids, mask = (part[rows, :longest].to(self.device) for part in (tokens.ids, tokens.mask))
             with self._autocast():
                 found = self._clip.encode_text(ids, mask)
             vectors[rows.numpy()] = found.float().cpu().numpy()
-        num_tokens = batch.num_tokens.numpy()
-        return TextEmbeddings(vectors, num_tokens, num_tokens > self.context_length)
+        return vectors
 
     def _view(self, image: Image.Image | bytes, number: int) -> Tensor:
         try:
             decoded = decode(image) if isinstance(image, bytes) else image
-            if isinstance(self.pixels, PeerPixels):
-                return peer_crop(decoded, self.pixels)
             return eval_crop(decoded, self.pixels)
         except UnreadableImage as error:
             raise UnreadableImage(f"image {number}: {error}") from error

@@ -113,8 +113,10 @@ def vector_blocks(
         yield pair_ids, vectors
 
 
-def sampled_vectors(folder: Folder, names: list[str], num_pairs: int, *, seed: int) -> np.ndarray:
-    """Image and caption vectors of at most `num_pairs` pairs drawn by `seed`, [q, dim]."""
+def sampled_vectors(
+    folder: Folder, names: list[str], num_pairs: int, *, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Image and caption vectors of at most `num_pairs` pairs drawn by `seed`, each [q, dim]."""
     sizes = [num_rows(folder, name) for name in names]
     total = sum(sizes)
     rng = np.random.default_rng(seed)
@@ -125,8 +127,21 @@ def sampled_vectors(folder: Folder, names: list[str], num_pairs: int, *, seed: i
         start += size
         if len(here):
             table = read_table(folder, name, ["image_embedding", "text_embedding"]).take(here)
-            sampled += [matrix(column) for column in table.columns]
-    return np.concatenate(sampled)
+            sampled.append([matrix(column) for column in table.columns])
+    images, texts = zip(*sampled, strict=True)
+    return np.concatenate(images), np.concatenate(texts)
+
+
+def check_same_pairs(pairs: Folder, embeddings: Folder, names: list[str]) -> None:
+    """`UsageError` where a file of embeddings (or of types) does not hold the pairs of its
+    namesake, in order."""
+    for name in names:
+        theirs, ours = (read_table(folder, name, ["pair_id"]) for folder in (pairs, embeddings))
+        if not ours.equals(theirs):
+            raise UsageError(
+                f"{embeddings.path}/{name} does not hold the pairs of {pairs.path}/{name}: embed "
+                f"these pairs anew, under a new version"
+            )
 
 
 def num_rows(folder: Folder, name: str) -> int:

@@ -4,8 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from figclip.config import UsageError
-from figclip.embedding.rows import check_same_pairs
-from figclip.embedding.vectors import Embeddings, read_embeddings, split_files
+from figclip.embedding.vectors import (
+    Embeddings,
+    check_same_pairs,
+    read_embeddings,
+    split_files,
+)
 from figclip.evaluation.retrieval import RetrievalResult
 from figclip.statistics.wording import markdown
 from figclip.store import Store

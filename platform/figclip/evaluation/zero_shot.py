@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int
 
+from figclip.embedding.classes import ensemble, logits
 from figclip.embedding.encoder import Encoder
 from figclip.evaluation.bootstrap import Interval
 from figclip.evaluation.classification import judged, measures_of_scores, without
@@ -106,26 +107,6 @@ def class_vectors(
     return ensemble(vectors), num_cut
 
 
-def ensemble(
-    prompts: Float[np.ndarray, "classes templates dim"],
-) -> Float[np.ndarray, "classes dim"]:
-    """Unit vectors of the means of unit vectors."""
-    means = _units(prompts).mean(axis=1)
-    return _units(means)
-
-
-def logits(
-    images: Float[np.ndarray, "n dim"], classes: Float[np.ndarray, "classes dim"], scale: float
-) -> Float[np.ndarray, "n classes"]:
-    return scale * (images.astype(np.float64) @ classes.T.astype(np.float64))
-
-
-def probabilities(scores: Float[np.ndarray, "n classes"]) -> Float[np.ndarray, "n classes"]:
-    """The softmax over the classes."""
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
 def measures_of(results: list[ZeroShotResult]) -> dict[str, float]:
     """Flat, for the record of a trial: `zero_shot_pcam`, `num_pcam_images` and so on.
 
@@ -142,8 +123,3 @@ def measures_of(results: list[ZeroShotResult]) -> dict[str, float]:
     theirs = [result.value for result in results if result.dataset in PAPER]
     is_whole = len(theirs) == len(PAPER)
     return found | ({"zero_shot_mean": sum(theirs) / len(theirs)} if is_whole else {})
-
-
-def _units(vectors: Float[np.ndarray, "*rows dim"]) -> Float[np.ndarray, "*rows dim"]:
-    exact = vectors.astype(np.float64)
-    return exact / np.linalg.norm(exact, axis=-1, keepdims=True)

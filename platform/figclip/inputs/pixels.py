@@ -1,28 +1,23 @@
 """Pictures to pixels: decoding within limits, the crop for training, the crop for evaluation."""
 
-import io
 import math
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
 from figclip.config import Config, UsageError
+from figclip.pictures import squares
+from figclip.pictures.squares import Square, as_rgb, square_of
+from figclip.pictures.squares import UnreadableImage as UnreadableImage
 from figclip.schema import MAX_PIXELS
 from figclip.store import Folder
 
 FILE = "pixels.json"
-FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP")
-MAX_ASPECT = 20
-"""Of a longer picture the evaluation recipe takes the middle, before it resizes."""
-
-
-class UnreadableImage(ValueError):
-    """These bytes are no picture that we decode; the text says why."""
 
 
 class PixelConfig(Config):
@@ -39,6 +34,11 @@ class PixelConfig(Config):
     ratio: tuple[PositiveFloat, PositiveFloat] = (3 / 4, 4 / 3)
     """Width over height of a training crop, from least to most."""
 
+    @property
+    def square(self) -> Square:
+        """The evaluation recipe, without the floats."""
+        return Square(self.size)
+
     def save(self, folder: Folder) -> None:
         folder.write(FILE, self.to_json().encode())
 
@@ -50,24 +50,8 @@ class PixelConfig(Config):
 
 
 def decode(data: bytes) -> Image.Image:
-    """The picture in RGB, upright, on white where it is transparent.
-
-    In full: libjpeg's decoding at a half or a quarter saves little beside a fast resize, and is far
-    from exact on drawn lines. Raises `UnreadableImage`.
-    """
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        if image.width * image.height > MAX_PIXELS:
-            raise UnreadableImage(
-                f"{image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are decoded"
-            )
-        image.load()
-        ImageOps.exif_transpose(image, in_place=True)
-        return as_rgb(image)
-    except UnreadableImage:
-        raise
-    except Exception as error:  # on damaged files Pillow's readers raise whatever they trip over
-        raise UnreadableImage(f"{type(error).__name__}: {error}") from error
+    """The picture in RGB, upright, on white where it is transparent. Raises `UnreadableImage`."""
+    return squares.decode(data, max_pixels=MAX_PIXELS)
 
 
 def eval_pixels(image: Image.Image, config: PixelConfig) -> Float[Tensor, "3 side side"]:
@@ -84,12 +68,12 @@ def train_pixels(
 
 def eval_crop(image: Image.Image, config: PixelConfig) -> UInt8[Tensor, "3 side side"]:
     """The bytes of `eval_pixels`, before they are normalised."""
-    image = middle_of(as_rgb(image))
-    shortest = min(image.size)
-    wide, high = (int(config.size * side / shortest) for side in image.size)
-    resized = image.resize((wide, high), Image.Resampling.BICUBIC)
-    left, top = round((wide - config.size) / 2), round((high - config.size) / 2)
-    return _planes(resized.crop((left, top, left + config.size, top + config.size)))
+    return planes(square_of(image, config.square))
+
+
+def planes(levels: np.ndarray) -> UInt8[Tensor, "*batch 3 height width"]:
+    """Of levels [*batch, height, width, 3], contiguous."""
+    return torch.from_numpy(np.moveaxis(levels, -1, -3).copy())
 
 
 def train_crop(
@@ -149,31 +133,3 @@ def crop_box(
     wide = min(width, round(height * config.ratio[1]))
     high = min(height, round(width / config.ratio[0]))
     return (width - wide) // 2, (height - high) // 2, wide, high
-
-
-def as_rgb(image: Image.Image) -> Image.Image:
-    """On white where it is transparent, 16-bit greys by their upper byte."""
-    if image.mode == "RGB" and not image.has_transparency_data:
-        return image
-    if image.mode.startswith("I"):  # 16-bit greys, which Pillow would clip to white
-        grey = np.asarray(image).clip(0, 65_535) / 257
-        return Image.fromarray(grey.round().astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        paper = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(paper, layer).convert("RGB")
-    return image.convert("RGB")
-
-
-def middle_of(image: Image.Image) -> Image.Image:
-    """The middle of a very long picture, which the resize would else blow up to gigabytes."""
-    longest = MAX_ASPECT * min(image.size)
-    if max(image.size) <= longest:
-        return image
-    width, height = (min(side, longest) for side in image.size)
-    left, top = (image.width - width) // 2, (image.height - height) // 2
-    return image.crop((left, top, left + width, top + height))
-
-
-def _planes(image: Image.Image) -> UInt8[Tensor, "3 side side"]:
-    return torch.from_numpy(np.asarray(image).transpose(2, 0, 1).copy())

@@ -1,12 +1,13 @@
-"""The live service on Ray Serve: a replica that embeds, and the two gateways that speak HTTP."""
+"""The live service on Ray Serve: replicas that embed texts or images, and gateways that speak HTTP.
 
-import asyncio
+A gateway makes few calls of many items (`figclip.serving.asking`), a replica few passes of many
+calls (`figclip.serving.towers`); pictures are decoded beside the replica, in processes of their own
+(`figclip.serving.decoding`).
+"""
+
 import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -16,23 +17,32 @@ from ray.serve import Application, Deployment
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
-from figclip.embedding.index import open_index
+from figclip.embedding.index.opened import open_index
 from figclip.serving.api import (
-    EmbedImages,
-    EmbedTexts,
-    embedding_probe,
+    Intake,
+    Model,
+    Models,
     embeddings_router,
     health_router,
     json_app,
+    models_probe,
 )
-from figclip.serving.limits import ImageFault, Limits, decode_image
+from figclip.serving.asking import Asking, AskingConfig, Call, ModelGone
+from figclip.serving.comparing import comparing_router
+from figclip.serving.decoding import DecodingConfig
+from figclip.serving.holder import IndexHolder
+from figclip.serving.limits import Limits
+from figclip.serving.once import VectorCache
 from figclip.serving.page import search_app
-from figclip.serving.protocol import ApiError, ModelCard, Refusal, Vector
+from figclip.serving.protocol import ModelCard
 from figclip.serving.search import FigureSearch
-from figclip.store import Folder, Store
+from figclip.serving.served import Served, model_card, open_images, open_texts
+from figclip.serving.towers import BatchConfig
+from figclip.serving.transit import Answers, Pictures
+from figclip.store import Store
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from figclip.serving.towers import ImageModel, TextModel
 
 log = logging.getLogger(__name__)
 
@@ -44,90 +54,72 @@ log = logging.getLogger(__name__)
 class Machines:
     """What the replicas of a service take of the cluster."""
 
-    encoder_replicas: int
-    encoder_cpus: float
-    """Of each replica; its whole part is also the number of threads that torch takes."""
-    encoder_gpus: float
-    """Of each replica; above 0 the model runs on CUDA."""
+    text_replicas: int
+    """Of each model."""
+    image_replicas: int
+    cpus: float
+    """Of each replica that embeds."""
+    threads: int
+    """Of torch in it."""
+    gpus: float
+    """Of each; above 0 the model runs on CUDA."""
     gateway_replicas: int
     gateway_cpus: float
-    max_batch_size: int
-    """Texts, or images, that the model embeds at once."""
-    batch_wait_s: float
-    """How long the first of a batch waits for others."""
-    max_queued_requests: int
-    """Requests that wait for a replica; those beyond are answered 429."""
+    batches: BatchConfig
+    decoding: DecodingConfig
+    asking: AskingConfig
 
 
-class EncoderReplica:
-    """Embeds texts and images; requests that come together share a batch of the model.
+class TextReplica:
+    """Embeds the texts of one model."""
 
-    Torch runs in one thread of its own and pictures are decoded in another, so that the replica
-    answers all the while. A picture is decoded before it joins a batch: one that is broken becomes
-    a `Refusal` and harms no other.
-    """
-
-    def __init__(self, store_url: str, version: str, machines: Machines, limits: Limits) -> None:
-        import torch
-
-        from figclip.embedding.encoder import Encoder
-
-        torch.set_num_threads(max(1, int(machines.encoder_cpus)))
-        device = "cuda" if machines.encoder_gpus else "cpu"
-        self._encoder = Encoder.open(encoder_source(Store(store_url), version), device=device)
-        self._limits = limits
-        self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
-        self._decode_thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
-        batched: Any
-        for batched in (self._embed_text, self._embed_view):
-            batched.set_max_batch_size(machines.max_batch_size)
-            batched.set_batch_wait_timeout_s(machines.batch_wait_s)
+    def __init__(self, served: Served, machines: Machines) -> None:
+        self._model: TextModel = open_texts(
+            served, machines.batches, threads=machines.threads, on_gpu=machines.gpus > 0
+        )
 
     async def check_health(self) -> None:
-        """Ray replaces a replica whose model thread does not answer any more."""
-        await asyncio.get_running_loop().run_in_executor(self._model_thread, int)
+        """Ray replaces a replica whose model does not answer any more."""
+        await self._model.check()
 
-    async def embed_texts(self, texts: list[str]) -> list[Vector]:
-        return list(await asyncio.gather(*map(self._embed_text, texts)))
+    async def embed(self, texts: list[str], left_s: list[float]) -> Answers:
+        return await self._model.embed(texts, left_s)
 
-    async def embed_images(self, images: list[bytes]) -> list[Vector | Refusal]:
-        return list(await asyncio.gather(*map(self._embed_image, images)))
 
-    async def _embed_image(self, data: bytes) -> Vector | Refusal:
-        loop = asyncio.get_running_loop()
-        try:
-            view = await loop.run_in_executor(self._decode_thread, self._view, data)
-        except ImageFault as error:
-            return Refusal(str(error))
-        return await self._embed_view(view)
+class ImageReplica:
+    """Embeds the images of one model."""
 
-    def _view(self, data: bytes) -> "Tensor":
-        return self._encoder.pixels_of([decode_image(data, limits=self._limits)])
+    def __init__(self, served: Served, machines: Machines, limits: Limits) -> None:
+        self._model: ImageModel = open_images(
+            served,
+            machines.batches,
+            machines.decoding,
+            limits,
+            threads=machines.threads,
+            on_gpu=machines.gpus > 0,
+        )
 
-    @serve.batch
-    async def _embed_text(self, texts: list[str]) -> list[Vector]:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._model_thread, self._texts_now, texts)
+    async def check_health(self) -> None:
+        await self._model.check()
 
-    @serve.batch
-    async def _embed_view(self, views: "list[Tensor]") -> list[Vector]:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._model_thread, self._views_now, views)
+    async def embed(self, pictures: Pictures, left_s: list[float]) -> Answers:
+        return await self._model.embed(pictures.files(), left_s)
 
-    def _texts_now(self, texts: list[str]) -> list[Vector]:
-        found = self._encoder.encode_texts(texts)
-        read = found.num_tokens.clip(max=self._encoder.context_length)
-        rows = zip(found.vectors, read, found.truncated, strict=True)
-        return [Vector(vector, int(tokens), bool(cut)) for vector, tokens, cut in rows]
+    def __del__(self) -> None:
+        self._model.decoders.close()
 
-    def _views_now(self, views: "list[Tensor]") -> list[Vector]:
-        import torch
 
-        return [Vector(vector) for vector in self._encoder.encode_pixels(torch.cat(views))]
+@dataclass(frozen=True)
+class Bound:
+    """A model and the handles of its replicas, as a gateway gets them."""
+
+    card: ModelCard
+    texts: DeploymentHandle
+    images: DeploymentHandle
 
 
 class _Gateway:
-    """Speaks HTTP and asks the encoder; its application is made where it runs."""
+    """Speaks HTTP and asks the models; its application is made where it runs."""
 
     routes: FastAPI
 
@@ -136,11 +128,12 @@ class _Gateway:
 
 
 class EmbeddingsGateway(_Gateway):
-    def __init__(self, encoder: DeploymentHandle, model: ModelCard, limits: Limits) -> None:
-        embed_texts, embed_images = calls_of(encoder)
+    def __init__(self, bound: Sequence[Bound], limits: Limits, machines: Machines) -> None:
+        models = models_of(bound, machines)
         self.routes = json_app(
-            embeddings_router(model, embed_texts, embed_images, limits=limits),
-            health_router(embedding_probe(embed_texts, embed_images)),
+            embeddings_router(models, intake=Intake(limits)),
+            comparing_router(models, intake=Intake(limits)),
+            health_router(models_probe(models)),
             title="figclip embeddings",
         )
 
@@ -150,63 +143,81 @@ class SearchGateway(_Gateway):
 
     def __init__(
         self,
-        encoder: DeploymentHandle,
+        bound: Bound,
         store_url: str,
         index_version: str,
         limits: Limits,
+        machines: Machines,
         about: str,
         num_results: int,
     ) -> None:
-        embed_texts, embed_images = calls_of(encoder)
-        index = open_index(Store(store_url), index_version)
+        models = models_of([bound], machines)
+        model = models.find(bound.card.id)
+        store = Store(store_url)
+        holder = IndexHolder(lambda version: open_index(store, version), index_version)
         self.routes = search_app(
-            FigureSearch(index, embed_texts, embed_images, limits),
-            health_router(embedding_probe(embed_texts, embed_images)),
+            FigureSearch(holder, model.embed_texts, model.embed_images, limits),
+            health_router(models_probe(models)),
             about=about,
             num_results=num_results,
         )
 
 
-def calls_of(encoder: DeploymentHandle) -> tuple[EmbedTexts, EmbedImages]:
-    """The encoder's two methods; `ApiError` 429 where its queue is full, 503 where it is gone."""
-
-    async def embed_texts(texts: list[str]) -> list[Vector]:
-        return await _answer(encoder.embed_texts, texts)
-
-    async def embed_images(images: list[bytes]) -> list[Vector | Refusal]:
-        return await _answer(encoder.embed_images, images)
-
-    return embed_texts, embed_images
+def models_of(bound: Sequence[Bound], machines: Machines) -> Models:
+    """Each model with its way in; all share one cache."""
+    config = machines.asking
+    cache = VectorCache(config.cache_bytes) if config.cache_bytes else None
+    return Models(_model(one, machines, cache) for one in bound)
 
 
-async def _answer(method: Any, items: Sequence[str | bytes]) -> Any:
+def _model(bound: Bound, machines: Machines, cache: VectorCache | None) -> Model:
+    asking = Asking(
+        text_call(bound.texts),
+        image_call(bound.images),
+        machines.asking,
+        model=f"{bound.card.id}@{bound.card.created}",
+        text_replicas=machines.text_replicas,
+        image_replicas=machines.image_replicas,
+        cache=cache,
+    )
+    return Model(bound.card, asking.embed_texts, asking.embed_images)
+
+
+def text_call(replicas: DeploymentHandle) -> Call[str]:
+    async def call(texts: list[str], left_s: list[float]) -> Answers:
+        return await _answer(replicas.embed, texts, left_s)
+
+    return call
+
+
+def image_call(replicas: DeploymentHandle) -> Call[bytes]:
+    async def call(images: list[bytes], left_s: list[float]) -> Answers:
+        return await _answer(replicas.embed, Pictures.of(images), left_s)
+
+    return call
+
+
+async def _answer(method: Any, items: Any, left_s: list[float]) -> Answers:
+    """`ModelGone` where the replica ended with the call under way, or none is there."""
     try:
-        return await method.remote(items)
-    except BackPressureError as error:
-        raise ApiError(429, "too many requests: try again", retry_after_s=1) from error
-    except (RayActorError, DeploymentUnavailableError) as error:
-        raise ApiError(503, "no encoder is running: try again", retry_after_s=5) from error
+        return await method.remote(items, left_s)
+    except (RayActorError, DeploymentUnavailableError, BackPressureError) as error:
+        raise ModelGone(repr(error)) from error
 
 
 def embeddings_application(
-    store: Store, *, encoder_version: str, machines: Machines, limits: Limits
+    models: Sequence[Served], *, machines: Machines, limits: Limits
 ) -> Application:
-    """`/v1/embeddings` of a published encoder, or of any other by a source with a slash.
-
-    `UsageError` where it is not published, or the source is none.
-    """
-    return _gateway(EmbeddingsGateway, machines).bind(
-        _encoder(store, encoder_version, machines, limits),
-        model_card(store, encoder_version),
-        limits,
-    )
+    """`/v1/embeddings` of these models; `UsageError` where one is not to be opened."""
+    bound = [_bound(served, machines, limits) for served in models]
+    return _gateway(EmbeddingsGateway, machines).bind(bound, limits, machines)
 
 
 def search_application(
     store: Store,
+    model: Served,
     *,
     index_version: str,
-    encoder_version: str,
     machines: Machines,
     limits: Limits,
     num_results: int,
@@ -214,56 +225,41 @@ def search_application(
     """The search page and `/api/search`; `UsageError` where an artifact is not published."""
     store.open("index", index_version)
     num_figures = store.manifest("index", index_version).counts["num_figures"]
-    about = f"{num_figures:,} figures · index {index_version} · encoder {encoder_version}"
+    about = f"{num_figures:,} figures · index {index_version} · {model.name}"
     return _gateway(SearchGateway, machines).bind(
-        _encoder(store, encoder_version, machines, limits),
+        _bound(model, machines, limits),
         store.url,
         index_version,
         limits,
+        machines,
         about,
         num_results,
     )
 
 
-def encoder_source(store: Store, encoder: str) -> Folder | str:
-    """The folder of a published version; what has a slash is a source for `open_model`."""
-    if "/" not in encoder:
-        return store.open("encoder", encoder)
-    return str(Path(encoder).absolute()) if Path(encoder).is_dir() else encoder
-
-
-def model_card(store: Store, encoder: str) -> ModelCard:
-    """How `/v1/models` shows an encoder; one that is not published is opened for it."""
-    from figclip.models.clip import ClipConfig
-    from figclip.models.opening import open_model
-    from figclip.models.weights import CONFIG_FILE
-
-    source = encoder_source(store, encoder)
-    if isinstance(source, str):
-        name, created, config = encoder, datetime.now(UTC), open_model(source).config
-    else:
-        name, config = f"encoder@{encoder}", ClipConfig.from_json(source.read(CONFIG_FILE))
-        created = datetime.fromisoformat(store.manifest("encoder", encoder).created)
-    return ModelCard(
-        id=name,
-        created=int(created.timestamp()),
-        dim=config.embed_dim,
-        context_length=config.text.context_length,
+def _bound(served: Served, machines: Machines, limits: Limits) -> Any:
+    """A `Bound` whose handles Serve fills in where it runs."""
+    texts = _replicas(TextReplica, "Texts", served, machines, machines.text_replicas)
+    images = _replicas(ImageReplica, "Images", served, machines, machines.image_replicas)
+    return Bound(
+        model_card(served),
+        texts.bind(served, machines),  # type: ignore[arg-type]
+        images.bind(served, machines, limits),  # type: ignore[arg-type]
     )
 
 
-def _encoder(store: Store, version: str, machines: Machines, limits: Limits) -> Application:
-    source = encoder_source(store, version)
-    deployed = serve.deployment(
-        name="Encoder",
-        num_replicas=machines.encoder_replicas,
-        ray_actor_options={"num_cpus": machines.encoder_cpus, "num_gpus": machines.encoder_gpus},
-        max_ongoing_requests=4 * machines.max_batch_size,
-        max_queued_requests=machines.max_queued_requests,
-    )(EncoderReplica)
-    return deployed.bind(
-        store.url, source if isinstance(source, str) else version, machines, limits
-    )
+def _replicas(
+    kind: type, name: str, served: Served, machines: Machines, num_replicas: int
+) -> Deployment:
+    """What waits for a replica waits in the gateways: each sends it a few calls at once."""
+    calls = machines.asking.calls_under_way * machines.gateway_replicas
+    return serve.deployment(
+        name=f"{name}{served.suffix}",
+        num_replicas=num_replicas,
+        ray_actor_options={"num_cpus": machines.cpus, "num_gpus": machines.gpus},
+        max_ongoing_requests=max(16, 2 * calls),
+        graceful_shutdown_timeout_s=30.0,
+    )(kind)
 
 
 def _gateway(kind: type[_Gateway], machines: Machines) -> Deployment:
@@ -271,5 +267,6 @@ def _gateway(kind: type[_Gateway], machines: Machines) -> Deployment:
         name="Gateway",
         num_replicas=machines.gateway_replicas,
         ray_actor_options={"num_cpus": machines.gateway_cpus},
-        max_ongoing_requests=machines.max_queued_requests + 4 * machines.max_batch_size,
+        max_ongoing_requests=4 * machines.asking.queued_items,
+        graceful_shutdown_timeout_s=30.0,
     )(serve.ingress()(kind))

@@ -7,12 +7,15 @@ nobody else. A picture's size is read from its header and judged before its pixe
 import base64
 import io
 import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from PIL import Image
 from pydantic import PositiveInt
 
 from figclip.config import Config
-from figclip.serving.protocol import ApiError, Modality
+from figclip.serving.dialects import Item
+from figclip.serving.protocol import ApiError
 
 MAGIC = {
     "JPEG": re.compile(rb"\xff\xd8\xff"),
@@ -24,7 +27,7 @@ MAGIC = {
 """The formats that are read, by their first bytes; what a client calls them does not count."""
 
 DATA_URI = re.compile(r"data:[^,;]{0,100}(;[^,;]{0,100}){0,4};base64,", re.IGNORECASE)
-LONE_URL = re.compile(r"https?://\S+", re.IGNORECASE)
+LONE_URL = re.compile(r"\s*https?://\S+\s*", re.IGNORECASE)
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -45,57 +48,72 @@ class Limits(Config):
     """Width × height of one image."""
     request_pixels: PositiveInt = 100_000_000
     """Of all images of a request together."""
+    prompts: PositiveInt = 2_048
+    """Of one zero-shot request: its classes, each with all of its templates."""
     results: PositiveInt = 100
     """Figures that one search answers with."""
 
 
-def sort_items(
-    inputs: list[str], *, modality: Modality | None, limits: Limits
-) -> list[str | bytes]:
-    """Each item as what it is: a text, or the bytes of an image whose header was checked.
+@dataclass(frozen=True)
+class Url:
+    """An image that is yet to be fetched."""
+
+    url: str
+    param: str
+
+
+def sort_items(items: Sequence[Item], *, limits: Limits) -> list[str | bytes | Url]:
+    """Each item as what it is: a text, the bytes of an image whose header was checked, or a URL.
 
     An `ApiError` names the first item that is to blame.
     """
-    if len(inputs) > limits.items:
+    if len(items) > limits.items:
+        raise too_many(len(items), limits.items, param=items[0].param.partition("[")[0])
+    found: list[str | bytes | Url] = []
+    for item in items:
+        if not _is_image(item):
+            found.append(checked_text(item.value, limits=limits, param=item.param))
+        elif LONE_URL.match(item.value):
+            found.append(Url(item.value, item.param))
+        else:
+            found.append(checked_image(item.value, limits=limits, param=item.param))
+    check_pixels((image for image in found if isinstance(image, bytes)), limits=limits)
+    return found
+
+
+def check_pixels(images: Iterable[bytes], *, limits: Limits) -> None:
+    """A 413 `ApiError` where images, each good by itself, are too much together."""
+    if sum(check_header(image, limits=limits) for image in images) > limits.request_pixels:
         raise ApiError(
-            400,
-            f"input: {len(inputs)} items, but a request may carry {limits.items}: send several",
-            param="input",
-            code="too_many_items",
+            413,
+            f"the images have more than {limits.request_pixels:,} pixels together",
+            code="too_many_pixels",
         )
-    items: list[str | bytes] = []
-    num_pixels = 0
-    for index, value in enumerate(inputs):
-        param = f"input[{index}]"
-        if not _is_image(value, modality, param=param):
-            items.append(checked_text(value, limits=limits, param=param))
-            continue
-        data = checked_image(value, limits=limits, param=param)
-        items.append(data)
-        num_pixels += check_header(data, limits=limits)
-        if num_pixels > limits.request_pixels:
-            raise ApiError(
-                413,
-                f"input: the images have more than {limits.request_pixels:,} pixels together: "
-                f"send them in several requests",
-                param="input",
-                code="too_many_pixels",
-            )
-    return items
 
 
-def _is_image(value: str, modality: Modality | None, *, param: str) -> bool:
-    if modality is not None:
-        return modality == "image"
-    if LONE_URL.fullmatch(value):
+def too_many(number: int, most: int, *, param: str) -> ApiError:
+    return ApiError(
+        400,
+        f"{param}: {number:,} items, but a request may carry {most:,}",
+        param=param,
+        code="too_many_items",
+        remedy="divide them among several requests",
+    )
+
+
+def _is_image(item: Item) -> bool:
+    if item.modality is not None:
+        return item.modality == "image"
+    if LONE_URL.fullmatch(item.value):
         raise ApiError(
             400,
-            f"{param}: URLs are not fetched: send the image itself as a data: URI, or add "
-            f'"modality": "text" to embed the URL as words',
-            param=param,
+            f"{item.param}: a URL alone may be meant as an image or as words",
+            param=item.param,
             code="url_not_fetched",
+            remedy="send the image itself as a data: URI; or say what is meant by "
+            '"modality": "text", or "image" where this server fetches images',
         )
-    return value[:11].lower() == "data:image/" or DATA_URI.match(value) is not None
+    return item.value[:11].lower() == "data:image/" or DATA_URI.match(item.value) is not None
 
 
 def checked_text(text: str, *, limits: Limits, param: str) -> str:
@@ -117,21 +135,27 @@ def checked_text(text: str, *, limits: Limits, param: str) -> str:
 
 
 def checked_image(uri: str, *, limits: Limits, param: str) -> bytes:
-    """The bytes of `data:image/...;base64,...`, its header checked; else a 400 `ApiError`."""
+    """The bytes of `data:image/...;base64,...`, or of base64 alone, its header checked; else a 400
+    `ApiError`."""
     match = DATA_URI.match(uri)
-    if match is None:
+    try:
+        data = base64.b64decode(uri[match.end() :] if match else uri, validate=True)
+    except ValueError as error:
+        if match:
+            raise ApiError(
+                400,
+                f"{param}: the image is no valid base64",
+                param=param,
+                code="bad_base64",
+                remedy="encode the image's bytes by standard base64, padded, on one line",
+            ) from error
         raise ApiError(
             400,
-            f"{param}: an image is sent as data:image/jpeg;base64,... (of the five formats "
-            f'{", ".join(MAGIC)}); a text that begins so needs "modality": "text"',
+            f"{param}: this is no image as images are sent here",
             param=param,
             code="bad_data_uri",
-        )
-    try:
-        data = base64.b64decode(uri[match.end() :], validate=True)
-    except ValueError as error:
-        raise ApiError(
-            400, f"{param}: the image is no valid base64", param=param, code="bad_base64"
+            remedy="send data:image/png;base64,... (of the formats "
+            f'{", ".join(MAGIC)}); a text that begins so needs "modality": "text"',
         ) from error
     return checked_file(data, limits=limits, param=param)
 

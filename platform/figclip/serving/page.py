@@ -17,17 +17,12 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.middleware.base import RequestResponseEndpoint
 
 from figclip.serving.api import json_app, read_body
+from figclip.serving.exporting import article_url, doi_url, image_path
 from figclip.serving.limits import checked_file
 from figclip.serving.protocol import ApiError
-from figclip.serving.search import (
-    FigureSearch,
-    Found,
-    article_url,
-    doi_url,
-    image_path,
-    search_router,
-    thumbnail,
-)
+from figclip.serving.queries import Found, Query
+from figclip.serving.search import FigureSearch, thumbnail
+from figclip.serving.search_routes import search_router
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +102,8 @@ def page_router(search: FigureSearch, *, about: str, num_results: int) -> APIRou
         try:
             data = await uploaded(request, max_bytes=search.limits.body_bytes)
             checked_file(data, limits=search.limits, param="image")
-            found = await search.by_image(data, k=num_results)
+            query = Query(image=data, size=num_results, facets=False)
+            found = [*(await search.find(query)).figures]
             small = await asyncio.to_thread(thumbnail, data, limits=search.limits)
         except ApiError as error:
             return show(request, error.status, asked=True, error=_sentence(error))
@@ -138,13 +134,13 @@ NOTHING_ASKED: dict[str, Any] = {
 
 
 async def _like_text(search: FigureSearch, q: str, *, k: int) -> dict[str, Any]:
-    found = await search.by_text(q, k=k)
+    found = [*(await search.find(Query(text=q, size=k, facets=False))).figures]
     more = _more_url({"q": q}, found, k=k, most=search.limits.results)
     return _answered(found, heading=f"Figures for “{_cut(q)}”", q=q, more_url=more)
 
 
 async def _like_figure(search: FigureSearch, like: str, *, k: int, root: str) -> dict[str, Any]:
-    found = await search.by_figure(like, k=k)
+    found = [*(await search.find(Query(figure=like, size=k, facets=False))).figures]
     figure = await search.figure(like)
     return _answered(
         found,

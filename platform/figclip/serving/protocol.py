@@ -1,6 +1,5 @@
-"""What the endpoints speak: OpenAI's `/v1/embeddings` for texts and pictures, and its errors."""
+"""What the endpoints speak: models, vectors and, for whatever goes wrong, one shape of error."""
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -11,6 +10,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     PositiveInt,
     ValidationError,
     model_validator,
@@ -20,9 +20,47 @@ from pydantic_core import PydanticCustomError
 Modality = Literal["text", "image"]
 R = TypeVar("R", bound=BaseModel)
 
+CODES = {
+    400: "bad_request",
+    401: "no_key",
+    403: "scope_missing",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "too_slow",
+    413: "too_large",
+    415: "not_json",
+    422: "unprocessable",
+    429: "too_many_requests",
+    500: "internal_error",
+    503: "unavailable",
+}
+"""Status → the code of an error that has none of its own."""
+
+REMEDIES = {
+    400: "correct the part that `param` names, and send the request again",
+    401: "send a key of this server: `Authorization: Bearer KEY`",
+    403: "use a key with this scope; the server's operator makes one with `serve_apps.keys`",
+    404: "ask /v1/models for the models and /openapi.json for the routes",
+    405: "use a method that the header Allow names",
+    408: "send it in one go; or ask for fewer items, or allow more time by X-Timeout-S",
+    413: "divide it among several requests",
+    415: "send JSON in UTF-8, uncompressed, with `Content-Type: application/json`",
+    422: "correct the part that `param` names, and send the request again",
+    429: "wait as many seconds as Retry-After says, then send the request again",
+    500: "send it again; if it fails again, give the server's operator the X-Request-ID",
+    503: "wait as many seconds as Retry-After says, then send the request again",
+}
+"""Status → what to do about an error that names no remedy of its own."""
+
+RETRY_AFTER_S = 1
+"""Of a 429 or 503 that says nothing else."""
+
 
 class ApiError(Exception):
-    """A request that is answered with an error; `param` names the part of it that is to blame."""
+    """A request that is answered with an error; `param` names the part of it that is to blame.
+
+    Code, remedy and Retry-After are those of the status where none are given.
+    """
 
     def __init__(
         self,
@@ -31,24 +69,46 @@ class ApiError(Exception):
         *,
         param: str | None = None,
         code: str | None = None,
+        remedy: str | None = None,
         retry_after_s: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
+        family = 400 if status < 500 else 500
         self.status = status
         self.message = message
         self.param = param
-        self.code = code
+        self.code = code or CODES.get(status, CODES[family])
+        self.remedy = remedy or REMEDIES.get(status, REMEDIES[family])
+        if retry_after_s is None and status in (429, 503):
+            retry_after_s = RETRY_AFTER_S
         self.retry_after_s = retry_after_s
+        told = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+        self.headers = {**told, **(headers or {})}
 
     def body(self) -> dict[str, Any]:
-        """`{"error": {message, type, param, code}}`, as OpenAI's clients expect it."""
-        if self.status == 429:
-            kind = "rate_limit_error"
-        else:
-            kind = "invalid_request_error" if self.status < 500 else "server_error"
+        """`{"error": {message, type, param, code, remedy}}`: OpenAI's shape, and a remedy."""
         return {
-            "error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}
+            "error": {
+                "message": self.message,
+                "type": _type_of(self.status),
+                "param": self.param,
+                "code": self.code,
+                "remedy": self.remedy,
+            }
         }
+
+
+def _type_of(status: int) -> str:
+    match status:
+        case 401:
+            return "authentication_error"
+        case 403:
+            return "permission_error"
+        case 429:
+            return "rate_limit_error"
+        case _:
+            return "invalid_request_error" if status < 500 else "server_error"
 
 
 @dataclass(frozen=True)
@@ -80,56 +140,69 @@ class ModelCard:
     dim: int
     context_length: int
     """Tokens of a text that the model reads; the rest is cut and the answer says so."""
+    logit_scale: float
+    """Inverse temperature: by what cosines are multiplied before a softmax over classes."""
 
 
-def _as_list_of_texts(value: Any) -> Any:
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, list) and value and all(isinstance(item, int | list) for item in value):
-        raise PydanticCustomError(
-            "token_arrays", "token arrays are not supported: send the text itself, as a string"
-        )
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise PydanticCustomError(
-            "not_texts", "must be a string, or a list of strings (texts and data: URIs of images)"
-        )
-    if not value:
-        raise PydanticCustomError("empty", "must hold at least one text or image")
-    return value
+class Body(BaseModel):
+    """The JSON body of a request: an unknown key, or a value of another type, is an error."""
 
-
-class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class EmbeddingsRequest(_Request):
-    """The body of `POST /v1/embeddings`; images stand among the texts as data: URIs."""
-
-    model: str
-    input: Annotated[list[str], BeforeValidator(_as_list_of_texts)]
-    encoding_format: Literal["float", "base64"] = "float"
-    dimensions: PositiveInt | None = None
-    modality: Modality | None = None
-    """What every item is; without it an item that begins with `data:image/` is an image."""
-    user: str | None = None
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Year = Annotated[int, Field(ge=0, le=9_999)]
+_LIST = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+Values = Annotated[tuple[Annotated[str, Field(max_length=500)], ...], _LIST, Field(max_length=100)]
+"""Alternatives of a filter."""
+Parts = Annotated[tuple[Literal["figure", "panel"], ...], _LIST, Field(max_length=2)]
 
 
-class SearchRequest(_Request):
-    """The body of `POST /api/search`: exactly one of `text`, `pair_id` and `image`."""
+class SearchWeights(Body):
+    """How much each part of a search counts, beside the others; 0 or more."""
+
+    text: Weight = 1.0
+    pair_id: Weight = 1.0
+    image: Weight = 1.0
+    vector: Weight = 1.0
+
+
+class SearchRequest(Body):
+    """The body of `POST /api/search`: `text`, `pair_id`, `image`, `vector`, or several of them."""
 
     text: str | None = None
     pair_id: str | None = None
     """A figure of the index, to find figures like it."""
     image: str | None = None
     """`data:image/...;base64,...`."""
+    vector: Annotated[list[float], Field(min_length=1, max_length=16_384)] | str | None = None
+    """Embedded by the client with the index's encoder: numbers, or base64 of float32."""
+    weights: SearchWeights = SearchWeights()
+    hybrid: bool = False
+    """Whether captions and titles that hold the words of `text` count as well."""
     k: PositiveInt | None = None
+    """Figures of a page."""
+    page: PositiveInt = 1
+    licenses: Values = ()
+    first_year: Year | None = None
+    last_year: Year | None = None
+    journals: Values = ()
     image_type: str | None = None
-    """Only figures of this type (`figclip.embedding.taxonomy`), where the index knows types."""
+    """One more of `image_types`."""
+    image_types: Values = ()
+    """Of `figclip.embedding.taxonomy`, where the index knows types."""
+    article_types: Values = ()
+    parts: Parts = ()
+    """Whole figures, or panels cut from compound ones."""
+    facets: bool = True
+    """Whether figures are counted by licence, year, journal and so on."""
 
     @model_validator(mode="after")
-    def _one_query(self) -> Self:
-        if sum(query is not None for query in (self.text, self.pair_id, self.image)) != 1:
-            raise PydanticCustomError("query", "needs exactly one of `text`, `pair_id`, `image`")
+    def _some_query(self) -> Self:
+        if all(query is None for query in (self.text, self.pair_id, self.image, self.vector)):
+            raise PydanticCustomError(
+                "query", "needs one of `text`, `pair_id`, `image` and `vector` at least"
+            )
         return self
 
 
@@ -143,48 +216,7 @@ def parse_request(kind: type[R], body: bytes | Mapping[str, Any]) -> R:
             return kind.model_validate_json(body)
         return kind.model_validate(body)
     except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    param = ".".join(map(str, fault["loc"])) or None
+        fault = error.errors(include_input=False, include_url=False)[0]
+    param = ".".join(map(str, fault["loc"])) or fault.get("ctx", {}).get("param")
     message = f"{param}: {fault['msg']}" if param else f"the request: {fault['msg']}"
     raise ApiError(400, message, param=param, code=fault["type"])
-
-
-def embeddings_body(
-    request: EmbeddingsRequest, vectors: list[Vector], *, model: str
-) -> dict[str, Any]:
-    """The answer to `request`, `vectors` in the order of its items."""
-    num_tokens = sum(vector.num_tokens for vector in vectors)
-    return {
-        "object": "list",
-        "model": model,
-        "data": [
-            {
-                "object": "embedding",
-                "index": index,
-                "embedding": encoded(vector.values, request.encoding_format),
-                "truncated": vector.is_truncated,
-            }
-            for index, vector in enumerate(vectors)
-        ],
-        "usage": {"prompt_tokens": num_tokens, "total_tokens": num_tokens},
-    }
-
-
-def encoded(
-    values: NDArray[np.float32], encoding_format: Literal["float", "base64"]
-) -> list[float] | str:
-    """A vector as JSON numbers, or as base64 of little-endian float32."""
-    if encoding_format == "base64":
-        return base64.b64encode(values.astype("<f4").tobytes()).decode()
-    return values.astype(float).tolist()
-
-
-def models_body(model: ModelCard) -> dict[str, Any]:
-    return {
-        "id": model.id,
-        "object": "model",
-        "created": model.created,
-        "owned_by": "figclip",
-        "dimensions": model.dim,
-        "context_length": model.context_length,
-    }

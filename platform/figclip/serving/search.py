@@ -1,135 +1,185 @@
-"""Queries → figures: by words, by a figure of the index, by a picture; and its JSON routes."""
+"""Queries → figures: by words, a picture, a figure of the index, a vector, or by several."""
 
 import asyncio
 import io
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Protocol
-from urllib.parse import quote
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 import numpy as np
-from fastapi import APIRouter, Request
 from numpy.typing import NDArray
 
 from figclip.config import UsageError
-from figclip.embedding.image_types import COLUMN
-from figclip.embedding.index import Hit
-from figclip.serving.api import EmbedImages, EmbedTexts, body_schema, embed_items, read_body
-from figclip.serving.limits import Limits, checked_image, checked_text, decode_image
-from figclip.serving.protocol import ApiError, SearchRequest, parse_request
+from figclip.embedding.index.opened import FigureIndex
+from figclip.serving.answering import DEPTHS, answer, found_of
+from figclip.serving.api import EmbedImages, EmbedTexts, embed_items
+from figclip.serving.limits import Limits, checked_text, decode_image
+from figclip.serving.protocol import ApiError
+from figclip.serving.queries import Found, Query, Results, Weights
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 THUMBNAIL_SIDE = 256
 """Pixels of the longest side of the preview of an uploaded picture."""
+NUM_THREADS = 8
+"""Searches at once. With a store that hangs no more threads than these hang with it."""
+DEADLINE_S = 15.0
+"""Of reading the index; later the answer is a 503."""
+
+
+class Leases(Protocol):
+    """What holds the index: `figclip.serving.holder.IndexHolder`, or `Always`."""
+
+    def lease(self) -> AbstractContextManager[tuple[FigureIndex, str]]: ...
 
 
 @dataclass(frozen=True)
-class Found:
-    """A figure of the index, as the page and the JSON show it."""
+class Always:
+    """One index for ever."""
 
-    pair_id: str
-    pmcid: str
-    doi: str | None
-    title: str
-    journal: str
-    year: int | None
-    license: str
-    """Of the article."""
-    figure_license: str
-    """The figure's own permissions, where it states some."""
-    label: str
-    caption: str
-    score: float
-    """Cosine of the query and the figure's image."""
-    image_type: str | None = None
-    """Of `figclip.embedding.taxonomy`, where the index knows types."""
+    index: FigureIndex
+    version: str = ""
+
+    @contextmanager
+    def lease(self) -> Iterator[tuple[FigureIndex, str]]:
+        yield self.index, self.version
 
 
-class Figures(Protocol):
-    """What is searched: `figclip.embedding.index.FigureIndex`, or a test's few figures."""
-
-    def search(
-        self, vector: NDArray[np.float32], *, k: int, image_type: str | None = None
-    ) -> list[Hit]: ...
-
-    def get(self, pair_id: str) -> dict[str, Any] | None: ...
-
-    def vector(self, pair_id: str) -> NDArray[np.float32] | None: ...
-
-
-def found_of(row: Mapping[str, Any], *, score: float = 1.0) -> Found:
-    """A row of the index as it is shown."""
-    names = [field.name for field in fields(Found) if field.name not in ("score", COLUMN)]
-    told = {name: row[name] for name in names}
-    return Found(**told, score=score, image_type=row.get(COLUMN))
-
-
-@dataclass(frozen=True)
 class FigureSearch:
-    """Figures, and the encoder that turns a query into their space."""
+    """Figures, and the encoder that turns a query into their space: a `queries.Search`."""
 
-    figures: Figures
-    embed_texts: EmbedTexts
-    embed_images: EmbedImages
-    limits: Limits
+    def __init__(
+        self,
+        figures: Leases,
+        embed_texts: EmbedTexts,
+        embed_images: EmbedImages,
+        limits: Limits,
+        *,
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
+        self.limits = limits
+        self._figures = figures
+        self._embed_texts = embed_texts
+        self._embed_images = embed_images
+        self._deadline_s = deadline_s
+        self._threads = ThreadPoolExecutor(NUM_THREADS, thread_name_prefix="index")
 
-    async def by_text(self, text: str, *, k: int, image_type: str | None = None) -> list[Found]:
-        """With an `image_type` those of it alone; a 400 `ApiError` where the index knows none."""
-        checked = checked_text(text, limits=self.limits, param="text")
-        return await self._nearest(checked, k=k, image_type=image_type)
+    async def find(self, query: Query) -> Results:
+        """The page of results that the query asks for."""
+        self._check_page(query)
+        given = await self._embedded(query)
+        return await self._read(lambda index, version: _answer(index, version, query, given))
 
-    async def by_image(self, data: bytes, *, k: int, image_type: str | None = None) -> list[Found]:
-        """`data` is an image file whose header was checked."""
-        return await self._nearest(data, k=k, image_type=image_type)
-
-    async def by_figure(
-        self, pair_id: str, *, k: int, image_type: str | None = None
-    ) -> list[Found]:
-        """Figures like this one, without itself."""
-        vector = await asyncio.to_thread(self.figures.vector, pair_id)
-        if vector is None:
-            raise _no_such_figure()
-        found = await self._search(vector, k=self._allowed(k) + 1, image_type=image_type)
-        return [figure for figure in found if figure.pair_id != pair_id][:k]
+    async def export(self, query: Query) -> Results:
+        """All that a query finds, as far as its pages go, in one."""
+        given = await self._embedded(query)
+        whole = replace(query, page=1, size=DEPTHS[-1])
+        return await self._read(lambda index, version: _answer(index, version, whole, given))
 
     async def figure(self, pair_id: str) -> Found:
-        return found_of(await self._row(pair_id))
+        """What is told of one figure."""
+        return found_of(await self._read(lambda index, _: _there(index.get(pair_id))))
 
     async def picture(self, pair_id: str) -> bytes:
         """The figure's thumbnail, a JPEG file."""
-        return (await self._row(pair_id))["thumbnail"]
+        return await self._read(lambda index, _: _there(index.thumbnail(pair_id)))
 
-    async def _row(self, pair_id: str) -> dict[str, Any]:
-        row = await asyncio.to_thread(self.figures.get, pair_id)
-        if row is None:
-            raise _no_such_figure()
-        return row
-
-    async def _nearest(self, query: str | bytes, *, k: int, image_type: str | None) -> list[Found]:
-        allowed = self._allowed(k)
-        [vector] = await embed_items([query], self.embed_texts, self.embed_images, param="image")
-        return await self._search(vector.values, k=allowed, image_type=image_type)
-
-    async def _search(
-        self, vector: NDArray[np.float32], *, k: int, image_type: str | None
-    ) -> list[Found]:
-        try:
-            hits = await asyncio.to_thread(self.figures.search, vector, k=k, image_type=image_type)
-        except UsageError as error:
-            message = f"image_type: {error}"
-            raise ApiError(400, message, param="image_type", code="invalid_image_type") from error
-        return [found_of(hit.row, score=hit.score) for hit in hits]
-
-    def _allowed(self, k: int) -> int:
+    def _check_page(self, query: Query) -> None:
         most = self.limits.results
-        if not 1 <= k <= most:
+        if not 1 <= query.size <= most:
             message = f"k: the number of figures must be 1 to {most}"
             raise ApiError(400, message, param="k", code="invalid_k")
-        return k
+        if not 1 <= query.page <= DEPTHS[-1] // query.size + 1:
+            message = f"page: pages go as deep as {DEPTHS[-1]:,} figures: filter, or ask for others"
+            raise ApiError(400, message, param="page", code="invalid_page")
+
+    async def _embedded(self, query: Query) -> dict[str, NDArray[np.float32]]:
+        """The vectors of the query's own parts by their names."""
+        items: dict[str, str | bytes] = {}
+        if query.text:
+            items["text"] = checked_text(query.text, limits=self.limits, param="text")
+        if query.image is not None:
+            items["image"] = query.image
+        if not items and not query.figure and query.vector is None:
+            raise ApiError(400, "the query is empty: say what to look for", code="empty_query")
+        vectors = await embed_items(
+            [*items.values()], self._embed_texts, self._embed_images, param="image"
+        )
+        given = dict(zip(items, (vector.values for vector in vectors), strict=True))
+        return given if query.vector is None else given | {"vector": query.vector}
+
+    async def _read(self, read: Callable[[FigureIndex, str], T]) -> T:
+        """What `read` finds in the current index, in a thread, before the deadline."""
+
+        def leased() -> T:
+            with self._figures.lease() as (index, version):
+                return read(index, version)
+
+        loop = asyncio.get_running_loop()
+        try:
+            return await asyncio.wait_for(
+                loop.run_in_executor(self._threads, leased), self._deadline_s
+            )
+        except TimeoutError as error:
+            log.warning("the index did not answer in %s s", self._deadline_s)
+            message = "the index does not answer in time: try again"
+            raise ApiError(503, message, code="index_slow", retry_after_s=5) from error
+        except (OSError, RuntimeError) as error:
+            log.exception("the index cannot be read")
+            message = "the index cannot be read now: try again"
+            raise ApiError(503, message, code="index_unreadable", retry_after_s=5) from error
 
 
-def _no_such_figure() -> ApiError:
-    message = "pair_id: the index has no such figure"
-    return ApiError(404, message, param="pair_id", code="figure_not_found")
+def _answer(
+    index: FigureIndex, version: str, query: Query, given: dict[str, NDArray[np.float32]]
+) -> Results:
+    place = None
+    if query.figure:
+        place = _there(index.place(query.figure))
+        given = given | {"figure": _there(index.vector(query.figure))}
+    vector = together(given, query.weights, dim=index.dim)
+    try:
+        return answer(index, query, vector, figure=place, version=version)
+    except UsageError as error:
+        message = f"image_type: {error}"
+        raise ApiError(400, message, param="image_type", code="invalid_image_type") from error
+
+
+def together(
+    given: dict[str, NDArray[np.float32]], weights: Weights, *, dim: int
+) -> NDArray[np.float32]:
+    """The unit vectors added with their weights, as one unit vector [dim].
+
+    A 400 `ApiError` where a vector or a weight is none, or the sum has no direction.
+    """
+    total = np.zeros(dim)
+    for name, vector in given.items():
+        weight = float(getattr(weights, name))
+        if not (np.isfinite(weight) and weight >= 0):
+            message = f"weights.{name}: a weight must be a number, 0 or more"
+            raise ApiError(400, message, param=f"weights.{name}", code="invalid_weights")
+        if vector.shape != (dim,) or not np.isfinite(vector).all() or not vector.any():
+            message = f"{name}: the index takes vectors of {dim} numbers that are not all zero"
+            raise ApiError(400, message, param=name, code="invalid_vector")
+        exact = vector.astype(np.float64)
+        total += weight * exact / np.linalg.norm(exact)
+    length = np.linalg.norm(total)
+    if length < 1e-6:
+        message = "weights: the parts cancel one another out: give one of them more weight"
+        raise ApiError(400, message, param="weights", code="invalid_weights")
+    return (total / length).astype(np.float32)
+
+
+def _there(found: T | None) -> T:
+    if found is None:
+        message = "pair_id: the index has no such figure"
+        raise ApiError(404, message, param="pair_id", code="figure_not_found")
+    return found
 
 
 def thumbnail(data: bytes, *, limits: Limits) -> bytes:
@@ -139,61 +189,3 @@ def thumbnail(data: bytes, *, limits: Limits) -> bytes:
     out = io.BytesIO()
     image.save(out, "JPEG", quality=85)
     return out.getvalue()
-
-
-def article_url(found: Found) -> str:
-    return f"https://pmc.ncbi.nlm.nih.gov/articles/{quote(found.pmcid)}/"
-
-
-def doi_url(found: Found) -> str | None:
-    return f"https://doi.org/{quote(found.doi)}" if found.doi else None
-
-
-def image_path(found: Found) -> str:
-    """Below the application's root."""
-    return f"/images/{quote(found.pair_id)}"
-
-
-def search_router(search: FigureSearch, *, num_results: int) -> APIRouter:
-    """`/api/search`: text → figures, figure → figures, image → figures."""
-    router = APIRouter()
-
-    @router.post("/api/search", openapi_extra=body_schema(SearchRequest))
-    async def search_by_body(request: Request) -> dict[str, Any]:
-        body = await read_body(request, max_bytes=search.limits.body_bytes)
-        return await answer(parse_request(SearchRequest, body))
-
-    @router.get("/api/search")
-    async def search_by_url(
-        q: str | None = None,
-        like: str | None = None,
-        k: int | None = None,
-        image_type: str | None = None,
-    ) -> dict[str, Any]:
-        words = {"text": q, "pair_id": like, "k": k, "image_type": image_type}
-        return await answer(parse_request(SearchRequest, words))
-
-    async def answer(wanted: SearchRequest) -> dict[str, Any]:
-        k = num_results if wanted.k is None else wanted.k
-        kind = wanted.image_type
-        if wanted.text is not None:
-            found = await search.by_text(wanted.text, k=k, image_type=kind)
-        elif wanted.pair_id is not None:
-            found = await search.by_figure(wanted.pair_id, k=k, image_type=kind)
-        else:
-            image = await asyncio.to_thread(
-                checked_image, wanted.image or "", limits=search.limits, param="image"
-            )
-            found = await search.by_image(image, k=k, image_type=kind)
-        return {"object": "list", "results": [_result(figure) for figure in found]}
-
-    return router
-
-
-def _result(found: Found) -> dict[str, Any]:
-    return {
-        **asdict(found),
-        "article_url": article_url(found),
-        "doi_url": doi_url(found),
-        "image_path": image_path(found),
-    }

@@ -1,0 +1,1 @@
+"""Embeddings made searchable: built, updated, probed, opened; filters, counts and words beside."""
