@@ -17,14 +17,15 @@ from figclip.embedding.encoder import Encoder
 from figclip.embedding.taxonomy import NAMES, TAXONOMY, keywords_of
 from figclip.embedding.telling import Keywords, assign_types, tell_file
 from figclip.embedding.vectors import read_embeddings, read_table, split_files
-from figclip.evaluation.datasets.captioned import write_captions
 from figclip.evaluation.measures import EvaluationReport
+from figclip.evaluation.sets import Sets
 from figclip.evaluation.type_report import draw_types, report_types, types_table
+from figclip.evaluation.vqa.alone import learn_alone
+from figclip.evaluation.whole import WholeConfig, evaluate_whole
 from figclip.schema import SPLITS
 from figclip.statistics.themes import DARK, LIGHT
 from figclip.store import Store
 from figclip.tasks import Workers
-from jobs.evaluate import AllJob, main
 
 N, DIM = 60, 16
 
@@ -82,10 +83,19 @@ def test_every_image_gets_its_type_and_a_cut_off_run_is_continued(store: Store, 
 def test_the_whole_evaluation_counts_the_types_of_its_own_embeddings(
     store: Store, ray_cluster: None, tmp_path: Path
 ):
-    write_captions(tmp_path / "data", num=2)
-    job = AllJob(store=store.url, encoder="tiny", embeddings="e", parts=("types", "retrieval"))
-    job = job.with_overrides({"zero_shot.num_resamples": 5, "cpus_per_worker": 0.5})
-    manifest = main(job.with_overrides({"data": str(tmp_path / "data")}))
+    told(store, version="e")
+    config = WholeConfig(parts=("types", "retrieval"))
+    manifest, _ = evaluate_whole(
+        store,
+        encoders=["tiny"],
+        sets=Sets(str(tmp_path / "none")),
+        version="all",
+        config=config.with_overrides({"zero_shot.num_resamples": 5}),
+        command="c",
+        learn=learn_alone,
+        embeddings="e",
+        image_types="e",
+    )
     assert "image_types@e" in manifest.inputs
     folder = store.open("evaluation", manifest.version)
     found = EvaluationReport.from_json(folder.read("report.json"))
