@@ -132,8 +132,9 @@ class VqaJob(TaughtJob, VqaConfig):
 
 class AllJob(TaughtJob, WholeConfig):
     """Retrieval on folders with a `captions.csv`, zero-shot classification and linear probing on
-    sets of labelled pictures, visual question answering on sets of questions; publishes
-    `evaluation/{version}`: JSON, Markdown and a page.
+    sets of labelled pictures, visual question answering on sets of questions, and of the encoder's
+    own embeddings the types of their images; publishes `evaluation/{version}`: JSON, Markdown and a
+    page.
 
     With `--against` it leaves with code 1 where a number fell below its stored interval."""
 
@@ -341,7 +342,9 @@ def whole(config: AllJob) -> Manifest:
     stored = None if config.against is None else stored_report(Path(config.against))
     with data_of(store, config.data) as data:
         sets = all_sets(data, config.sets).only(config.parts)
-        with joined_ray(config) if sets.asked else nullcontext():
+        embeddings = config.embeddings if "types" in config.parts else None
+        with joined_ray(config) if sets.asked or embeddings else nullcontext():
+            types_version = None if embeddings is None else typed(store, embeddings, config)
             manifest, compared = evaluate_whole(
                 store,
                 encoders=config.encoders,
@@ -351,6 +354,7 @@ def whole(config: AllJob) -> Manifest:
                 command=said("all", config),
                 learn=config.learn,
                 embeddings=config.embeddings,
+                image_types=types_version,
                 trained_on=config.trained_on,
                 stored=stored,
                 device=config.device,
@@ -364,6 +368,18 @@ def whole(config: AllJob) -> Manifest:
 def said(preset: str, config: Job) -> str:
     """The words that run it again."""
     return command_of("evaluate", preset, config, PRESETS[preset])
+
+
+def typed(store: Store, embeddings: str, config: AllJob) -> str:
+    """The version of the types of these embeddings, told where they are not."""
+    manifest = assign_types(
+        store,
+        embeddings_version=embeddings,
+        encoder_version=encoder_of(store, embeddings),
+        version=embeddings,
+        workers=Workers(config.cpus_per_worker, TypesJob().max_tasks),
+    )
+    return manifest.version
 
 
 def stored_report(path: Path) -> EvaluationReport:

@@ -15,6 +15,7 @@ from tiny import publish_tiny_embeddings, publish_tiny_encoder, publish_tiny_pai
 
 from figclip.config import UsageError, config_from_args
 from figclip.embedding.encoder import Encoder, TextEmbeddings
+from figclip.embedding.taxonomy import NAMES
 from figclip.evaluation.beside import held_out, pairs_of
 from figclip.evaluation.datasets.captioned import (
     captioned_in,
@@ -24,6 +25,7 @@ from figclip.evaluation.datasets.captioned import (
 from figclip.evaluation.datasets.published import PCAM
 from figclip.evaluation.datasets.stand_ins import write_stand_ins
 from figclip.evaluation.measures import (
+    Confusion,
     EvaluationReport,
     Measure,
     against,
@@ -113,6 +115,29 @@ def test_the_answer_comes_first_then_the_parts_in_the_papers_order_and_what_fell
     assert against_it.index("fell</td>") < against_it.index("held</td>")
     table = files["report.md"].decode().partition("## Against the stored report")[2]
     assert "RSNA" in table.splitlines()[4]
+
+
+def test_the_page_shows_who_was_taken_for_whom_and_what_kinds_of_image_there_are():
+    labels, types = ("no", "yes"), dict.fromkeys(NAMES, 0) | {"X-ray": 1_234}
+    confusions = (
+        Confusion(set="PCam", of="mine", labels=labels, counts=((7, 1), (2, 2_500))),
+        Confusion(set="PCam", of="beside", labels=labels, counts=((9, 9), (9, 9))),
+    )
+    found = EvaluationReport(
+        **dict(report(measure(0.5))) | {"confusions": confusions, "image_types": types}
+    )
+    files = report_files(found)
+    text, page = files["report.md"].decode(), files["index.html"].decode()
+    assert "## PCam: who was taken for whom" in text
+    assert "| yes |  2 | 2,500 |" in text
+    assert text.count("who was taken for whom") == 1, "of the encoder that it is about"
+    for one in (text, page):
+        assert "1,234" in one
+        assert "Image types" in one
+    assert files["types.png"].startswith(b"\x89PNG")
+    assert "types.png" in text
+    assert EvaluationReport.from_json(files["report.json"]) == found
+    assert "types.png" not in report_files(report(measure(0.5)))
 
 
 @pytest.mark.parametrize(
@@ -265,6 +290,13 @@ def test_one_command_measures_all_parts_beside_other_encoders_and_tells_a_fall(
         ("zero_shot", "LC25000 (Colon) (drawn)"),
         ("probe", "PCam (drawn)"),
     }
+    assert {(one.of, one.set) for one in found.confusions} == {
+        (of, name)
+        for of in ("tiny", *beside)
+        for name in ("PCam (drawn)", "LC25000 (Colon) (drawn)")
+    }
+    assert sum(map(sum, found.confusions[0].counts)) == 8
+    assert found.image_types == {}
     values: dict[str, list[float]] = {}
     for one in found.measures:
         assert one.low <= one.value <= one.high

@@ -17,7 +17,11 @@ from figclip.embedding.encoder import Encoder
 from figclip.embedding.taxonomy import NAMES, TAXONOMY, keywords_of
 from figclip.embedding.telling import Keywords, assign_types, tell_file
 from figclip.embedding.vectors import read_embeddings, read_table, split_files
+from figclip.evaluation.measures import EvaluationReport
+from figclip.evaluation.sets import Sets
 from figclip.evaluation.type_report import draw_types, report_types, types_table
+from figclip.evaluation.vqa.alone import learn_alone
+from figclip.evaluation.whole import WholeConfig, evaluate_whole
 from figclip.schema import SPLITS
 from figclip.statistics.themes import DARK, LIGHT
 from figclip.store import Store
@@ -72,6 +76,32 @@ def test_every_image_gets_its_type_and_a_cut_off_run_is_continued(store: Store, 
     assert told(store).counts == manifest.counts
     assert Path((folder / names[1]).path).stat().st_mtime_ns == kept
     assert told(store) == store.manifest("image_types", "t")
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(240)
+def test_the_whole_evaluation_counts_the_types_of_its_own_embeddings(
+    store: Store, ray_cluster: None, tmp_path: Path
+):
+    told(store, version="e")
+    config = WholeConfig(parts=("types", "retrieval"))
+    manifest, _ = evaluate_whole(
+        store,
+        encoders=["tiny"],
+        sets=Sets(str(tmp_path / "none")),
+        version="all",
+        config=config.with_overrides({"zero_shot.num_resamples": 5}),
+        command="c",
+        learn=learn_alone,
+        embeddings="e",
+        image_types="e",
+    )
+    assert "image_types@e" in manifest.inputs
+    folder = store.open("evaluation", manifest.version)
+    found = EvaluationReport.from_json(folder.read("report.json"))
+    assert found.image_types == store.manifest("image_types", "e").counts["types"]
+    assert sum(found.image_types.values()) == N
+    assert folder.read("types.png").startswith(b"\x89PNG")
 
 
 def test_keywords_of_another_encoder_are_refused(store: Store):

@@ -69,6 +69,16 @@ class Measure(Config):
     """It stands for its set in the table of all encoders."""
 
 
+class Confusion(Config):
+    """Who was taken for whom, of one encoder and set."""
+
+    set: str
+    of: str
+    labels: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+    """Row: the true class; column: what it was taken for."""
+
+
 class EvaluationReport(Config):
     """What `python -m jobs.evaluate all` found."""
 
@@ -81,6 +91,10 @@ class EvaluationReport(Config):
     compared_with: dict[str, str] = Field(default_factory=dict)
     """Encoder → the training pairs that our pictures were looked for in, or why in none."""
     measures: tuple[Measure, ...]
+    confusions: tuple[Confusion, ...] = ()
+    """Of zero-shot classification."""
+    image_types: dict[str, int] = Field(default_factory=dict)
+    """Type → embedded images of it; empty where they were not told."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +192,11 @@ def of_zero_shot(result: ZeroShotResult, *, of: str) -> Iterator[Measure]:
             paper=papers(result.dataset) if name == result.dataset.metric else None,
             is_main=name == result.dataset.metric,
         )
+
+
+def confusion_of(result: ZeroShotResult, *, of: str) -> Confusion:
+    counts = tuple(tuple(row) for row in result.confusion.tolist())
+    return Confusion(set=result.dataset.title, of=of, labels=result.dataset.labels, counts=counts)
 
 
 def papers(dataset: Dataset) -> float | None:

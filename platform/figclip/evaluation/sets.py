@@ -12,7 +12,7 @@ from figclip.evaluation.sources import captions_digest
 from figclip.evaluation.vqa.questions import VqaSet
 from figclip.evaluation.vqa.reading import questions_digest
 
-Part = Literal["retrieval", "zero_shot", "probe", "vqa", "proxy"]
+Part = Literal["retrieval", "zero_shot", "probe", "vqa", "proxy", "types"]
 
 
 @dataclass(frozen=True)

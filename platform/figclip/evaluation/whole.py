@@ -25,9 +25,11 @@ from figclip.evaluation.leakage import (
 from figclip.evaluation.marks import Marks
 from figclip.evaluation.measures import (
     Comparison,
+    Confusion,
     EvaluationReport,
     Measure,
     against,
+    confusion_of,
     of_probe,
     of_proxy,
     of_retrieval,
@@ -42,7 +44,7 @@ from figclip.evaluation.vqa.asking import VqaConfig, ask, run_of
 from figclip.evaluation.vqa.learning import Learn
 from figclip.evaluation.vqa.reading import marks_asked
 from figclip.evaluation.whole_report import JSON_FILE, report_files
-from figclip.evaluation.zero_shot import zero_shot
+from figclip.evaluation.zero_shot import ZeroShotResult, zero_shot
 from figclip.evaluation.zero_shot_report import ZeroShotConfig
 from figclip.models.opening import NotOursError
 from figclip.schema import Split
@@ -56,7 +58,7 @@ class WholeConfig(Config):
     """What is asked, and how it is measured."""
 
     parts: tuple[Part, ...] = Field(
-        default=("retrieval", "zero_shot", "probe", "vqa", "proxy"), min_length=1
+        default=("retrieval", "zero_shot", "probe", "vqa", "proxy", "types"), min_length=1
     )
     """Of the evaluation."""
     split: Split = "test"
@@ -78,6 +80,7 @@ def evaluate_whole(
     command: str,
     learn: Learn,
     embeddings: str | None = None,
+    image_types: str | None = None,
     trained_on: Sequence[str] = (),
     stored: EvaluationReport | None = None,
     device: str = "cpu",
@@ -87,7 +90,8 @@ def evaluate_whole(
     The report is about the first of the encoders. Sets without a part to learn from are not probed;
     `learn` teaches encoders to answer questions. With a `stored` report each of its numbers is held
     against its own interval. `embeddings` is a version of the first encoder's own, in which its
-    pairs are searched, and stand for private pictures. Every picture is looked for in the pairs
+    pairs are searched, and stand for private pictures; `image_types` of the types of their images,
+    which are counted. Every picture is looked for in the pairs
     that an encoder has learned from, which `trained_on` names of the first and a manifest of
     others. `UsageError` where sets or encoders are not whole.
     """
@@ -97,6 +101,7 @@ def evaluate_whole(
         store, encoders, sets.labelled, sets.data, config, trained_on=versions_of(learned)
     )
     inputs = inputs if embeddings is None else (*inputs, f"embeddings@{embeddings}")
+    inputs = inputs if image_types is None else (*inputs, f"image_types@{image_types}")
     settings |= sets.digests()
     settings["against"] = (
         None if stored is None else hashlib.sha256(stored.to_json().encode()).hexdigest()
@@ -118,7 +123,7 @@ def evaluate_whole(
             measures += of_proxy(private, of=first)
     elif sets.private:
         log.warning("private sets are left out: name the encoder's own --embeddings for them")
-    leaks, leaked = Leaks(store, learned), dict[str, Leaked | None]()
+    leaks, leaked, confusions = Leaks(store, learned), dict[str, Leaked | None](), list[Confusion]()
     for name, encoder in opened_encoders(store, encoders, device=device):
         seen = Seen.by(encoder, sets, config)
         mine = searched_here if name == first else None
@@ -126,15 +131,23 @@ def evaluate_whole(
         leaked[name] = leaks.of(name, marks)
         if mine is not None:
             measures += searched(store, name, mine, config, leaked[name], device=device)
+        told = classified(encoder, seen, sets, config, leaked[name])
+        confusions += [confusion_of(one, of=name) for one in told]
+        measures += [measure for one in told for measure in of_zero_shot(one, of=name)]
         measures += measured(encoder, name, seen, sets, config, leaked[name])
     for name in encoders:
         measures += answered(store, name, sets, version, config.vqa, learn, leaked[name])
+    types: dict[str, int] = (
+        {} if image_types is None else store.manifest("image_types", image_types).counts["types"]
+    )
     report = EvaluationReport(
         command=command,
         encoder=first,
         revision=code_revision(),
         compared_with={name: one.in_words for name, one in learned.items()},
         measures=tuple(measures),
+        confusions=tuple(confusions),
+        image_types=types,
     )
     compared = [] if stored is None else against(report, stored)
     files = report_files(report, compared)
@@ -219,6 +232,25 @@ def searched(
     ]
 
 
+def classified(
+    encoder: Encoder, seen: Seen, sets: Sets, config: WholeConfig, leaked: Leaked | None
+) -> list[ZeroShotResult]:
+    """What one encoder makes of every set of labelled pictures."""
+    how = config.zero_shot
+    return [
+        zero_shot(
+            encoder,
+            dataset,
+            sets.data,
+            num_resamples=how.num_resamples,
+            seed=how.seed,
+            see=seen.see,
+            leaked=among(leaked, dataset.title),
+        )
+        for dataset in (sets.labelled if "zero_shot" in config.parts else ())
+    ]
+
+
 def measured(
     encoder: Encoder,
     name: str,
@@ -227,7 +259,7 @@ def measured(
     config: WholeConfig,
     leaked: Leaked | None,
 ) -> Iterator[Measure]:
-    """Every number of one encoder, part by part; it has learned from the pictures that `leaked`."""
+    """Numbers of retrieval and probes; the encoder has learned from the pictures that `leaked`."""
     how, data = config.zero_shot, sets.data
     for one in seen.captioned:
         yield from of_retrieval(
@@ -238,19 +270,6 @@ def measured(
             leaked=among(leaked, one.name),
             device=str(encoder.device),
         )
-    for dataset in sets.labelled if "zero_shot" in config.parts else ():
-        log.info("%s: zero-shot on %s", name, dataset.title)
-        told = zero_shot(
-            encoder,
-            dataset,
-            data,
-            batch_size=how.batch_size,
-            num_resamples=how.num_resamples,
-            seed=how.seed,
-            see=seen.see,
-            leaked=among(leaked, dataset.title),
-        )
-        yield from of_zero_shot(told, of=name)
     for dataset in sets.labelled if "probe" in config.parts else ():
         if dataset.train is not None:
             here = among(leaked, dataset.title)

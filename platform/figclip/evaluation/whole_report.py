@@ -8,8 +8,9 @@ from figclip.evaluation.bootstrap import Interval
 from figclip.evaluation.classification import METRIC_WORDS
 from figclip.evaluation.compare import signed
 from figclip.evaluation.leakage import LEAKED, REPEATED, leaked_cell
-from figclip.evaluation.measures import Comparison, EvaluationReport, Measure, Verdict
+from figclip.evaluation.measures import Comparison, Confusion, EvaluationReport, Measure, Verdict
 from figclip.evaluation.quoted import SOURCE, quoted_for
+from figclip.evaluation.type_report import draw_types, types_table
 from figclip.statistics.report_page import Picture, report_page
 from figclip.statistics.tables import Table
 from figclip.statistics.themes import DARK, LIGHT, Theme, drawing, png_of
@@ -52,6 +53,7 @@ BESIDES = (
 MOST_COLUMNS = 5
 """That a page shows beside each other."""
 MARKED = "† The encoder has learned from some of these pictures: see every number."
+TYPES, TYPES_CAPTION = "Image types", "What kind of image each embedded figure is, after Fig. 1B."
 CAPTION = (
     "{}: each encoder's number and its 95 % interval, from the pictures drawn anew with return."
 )
@@ -63,7 +65,10 @@ def report_files(report: EvaluationReport, compared: Sequence[Comparison] = ()) 
         Picture(TITLES[part], CAPTION.format(TITLES[part]), *(drawn(part, report, t) for t in BOTH))
         for part in parts_of(report)
     ]
-    images = zip(parts_of(report), pictures, strict=True)
+    images = list(zip(parts_of(report), pictures, strict=True))
+    if report.image_types:
+        types = Picture(TYPES, TYPES_CAPTION, *(draw_types(report.image_types, t) for t in BOTH))
+        pictures, images = [*pictures, types], [*images, ("types", types)]
     return {
         JSON_FILE: (report.to_json() + "\n").encode(),
         TABLE_FILE: markdown_report(report, compared).encode(),
@@ -86,6 +91,7 @@ def markdown_report(report: EvaluationReport, compared: Sequence[Comparison] = (
     for part in parts_of(report):
         texts += [f"## {TITLES[part]}", part_table(part, report).as_markdown()]
         texts += [f"![{TITLES[part]}]({part}.png)"]
+    texts += [f"![{TYPES}](types.png)"] if report.image_types else []
     for title, table in other_tables(report, compared):
         texts += [f"## {title}", table.as_markdown()]
     texts += ["## Where it comes from"]
@@ -199,7 +205,16 @@ def other_tables(
         for part in parts_of(report)
         if (table := quoted_table(part)) is not None
     ]
-    return [*first, *quoted, ("Every number", detail_table(report.measures))]
+    mine = [one for one in report.confusions if one.of == report.encoder]
+    told = [(f"{one.set}: who was taken for whom", confusion_table(one)) for one in mine]
+    types = [(TYPES, types_table(report.image_types))] if report.image_types else []
+    return [*first, *told, *types, *quoted, ("Every number", detail_table(report.measures))]
+
+
+def confusion_table(one: Confusion) -> Table:
+    """A line a true class, a column what it was taken for."""
+    rows = zip(one.labels, one.counts, strict=True)
+    return Table([["", *one.labels], *([name, *(f"{n:,}" for n in row)] for name, row in rows)])
 
 
 def origin(report: EvaluationReport) -> list[tuple[str, str]]:

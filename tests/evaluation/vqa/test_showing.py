@@ -30,6 +30,7 @@ def result(answers: tuple[str, ...]) -> VqaResult:
         intervals={},
         num_leaked=None,
         unleaked={},
+        num_repeated=0,
         num_train=1,
         num_classes=1,
         num_unreadable=0,
