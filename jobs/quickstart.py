@@ -19,7 +19,7 @@ from figclip.corpus.rules import CorpusConfig
 from figclip.embedding.bulk import embed
 from figclip.embedding.index.build import build_index
 from figclip.embedding.index.tuning import IndexConfig
-from figclip.evaluation.report import EvaluationConfig, evaluate
+from figclip.evaluation.report import DETAILS, TABLE_FILE, EvaluationConfig, evaluate
 from figclip.evaluation.retrieval import validate
 from figclip.inputs.corpora import CorpusShare, words_of
 from figclip.panels.splitting import split_panels
@@ -207,7 +207,7 @@ def num_train_pairs(pairs: Manifest) -> int:
 def summary(store: Store, pairs: Manifest, panels: Manifest | None, version: str) -> str:
     """What the walk found, as text for the terminal."""
     counts = pairs.counts
-    table = store.open("evaluation", version).read("recall.md").decode()
+    table, _, _ = store.open("evaluation", version).read(TABLE_FILE).decode().partition(DETAILS)
     rejections = "\n".join(
         f"  {reason:<20} {number:>7,}" for reason, number in sorted(counts["rejections"].items())
     )

@@ -43,7 +43,9 @@ class ServiceArgs(BaseModel):
     """Instead of `replicas`."""
     image_replicas: PositiveInt | None = None
     """Instead of `replicas`."""
-    cpus: PositiveFloat = 1
+    max_replicas: PositiveInt | None = None
+    """Of texts, and of images: Serve starts more where calls wait, up to these; unset: none."""
+    cpus: PositiveFloat = 0.5
     """CPUs that Ray sets apart for each of them."""
     threads: PositiveInt | None = None
     """Of torch in each; unset: as many as whole CPUs."""
@@ -51,6 +53,8 @@ class ServiceArgs(BaseModel):
     """GPUs of each; 0 runs them on their CPUs."""
     gateways: PositiveInt = 1
     """Processes that speak HTTP."""
+    max_gateways: PositiveInt | None = None
+    """Serve starts more where requests are many, up to these; unset: none."""
     gateway_cpus: PositiveFloat = 0.5
     """CPUs of each gateway."""
     max_batch_tokens: PositiveInt = BatchConfig().tokens
@@ -94,7 +98,9 @@ class ServiceArgs(BaseModel):
             cpus=self.cpus,
             threads=self.threads or max(1, int(self.cpus)),
             gpus=self.gpus,
+            most_replicas=self.max_replicas,
             gateway_replicas=self.gateways,
+            most_gateways=self.max_gateways,
             gateway_cpus=self.gateway_cpus,
             batches=BatchConfig(tokens=self.max_batch_tokens, images=self.max_batch_images),
             decoding=DecodingConfig(processes=self.decoders, timeout_s=self.decode_timeout_s),

@@ -39,6 +39,7 @@ SHELLS = {
     "serving/deployments.py",
     "serving/listening.py",
     "serving/ray_meter.py",
+    "tuning/losses.py",
     "tuning/schedulers.py",
     "tuning/sweep.py",
     "tuning/workers.py",

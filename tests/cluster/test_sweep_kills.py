@@ -10,9 +10,10 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import small_pairs
-from drivers import driver
+from drivers import below, driver
 from small_sweeps import BASE
 
 from figclip.store import Store
@@ -135,5 +136,33 @@ def test_a_sweep_on_two_machines_outlives_one_of_them(
     finally:
         cluster.shutdown()
         folder.cleanup()
+    assert [trial.state for trial in read(tmp_path).trials] == ["complete"] * 3
+    assert [trial.samples_seen for trial in read(tmp_path).trials] == [OF_ONE_TRIAL] * 3
+
+
+GB = 2**30
+
+
+@pytest.mark.slow
+def test_want_of_memory_ends_a_trial_and_not_the_sweep(tmp_path: Path):
+    publish(tmp_path)
+    memory = psutil.virtual_memory()
+    most = (memory.total - memory.available + 6 * GB) / memory.total
+    if most > 0.98:
+        pytest.skip("needs 7 GB of free memory")
+    environment = {"RAY_memory_usage_threshold": f"{most:.3f}"}
+    with driver(words_of(tmp_path), log=tmp_path / "log", environment=environment) as process:
+        while not (tmp_path / "sweeps.db").exists() or samples_seen(tmp_path) < OF_ONE_TRIAL // 2:
+            assert process.poll() is None, (tmp_path / "log").read_text()[-5000:]
+            time.sleep(0.05)
+        trials = [one for one in below(process.pid) if one.name().startswith("ray::Impl")]
+        assert trials
+        taken: list[bytearray] = []
+        while all(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in trials):
+            assert len(taken) < 32, "Ray let its trials live"
+            taken.append(bytearray(b"1") * (GB // 4))
+            time.sleep(0.5)
+        taken.clear()
+        assert process.wait(timeout=300) == 0, (tmp_path / "log").read_text()[-5000:]
     assert [trial.state for trial in read(tmp_path).trials] == ["complete"] * 3
     assert [trial.samples_seen for trial in read(tmp_path).trials] == [OF_ONE_TRIAL] * 3

@@ -12,7 +12,14 @@ from tiny import publish_tiny_embeddings, publish_tiny_pairs, unit_vectors
 from figclip.config import UsageError
 from figclip.embedding.vectors import Embeddings, read_table, split_files
 from figclip.evaluation.approximate import Graph
-from figclip.evaluation.grid_rows import grid_ranking, split_captions, split_images
+from figclip.evaluation.grid_rows import (
+    RankedQuery,
+    grid_queries,
+    grid_ranking,
+    grid_rows,
+    split_captions,
+    split_images,
+)
 from figclip.evaluation.measures import Measure
 from figclip.evaluation.report import EvaluationConfig, evaluate, recall_table, report_text
 from figclip.evaluation.retrieval import caption_groups, recall
@@ -110,13 +117,41 @@ def test_the_grid_shows_each_captions_nearest_figures_and_its_own_rank():
         [str(n) for n in range(30)], unit_vectors(30, 4), unit_vectors(30, 4, seed=1)
     )
     captions = [f"caption {n // 2}" for n in range(30)]
-    ranked = grid_ranking(found, captions, num_queries=10, num_shown=3, seed=0)
+    queries = grid_queries(captions, num=10, seed=0)
+    ranked = grid_ranking(found, queries, num_shown=3)
+    assert [row.query for row in ranked] == queries
     assert len({captions[row.query] for row in ranked}) == 10
     for row in ranked:
         scores = [float(np.dot(image, found.texts[row.query])) for image in found.images]
         order = sorted(range(30), key=lambda n: -scores[n])
         assert list(row.shown) == order[:3]
         assert row.rank == order.index(row.query) + 1
+
+
+def test_the_grid_has_the_same_captions_by_every_encoder_of_the_same_pairs(store):
+    """After Fig. 2B, which shows two encoders below each other."""
+    pairs = store.open("pairs", "p")
+    captions = split_captions(pairs, "test")
+    mine, theirs = (
+        [RankedQuery(query, (query, other), (0.5, 0.4), rank) for query in (3, 7)]
+        for other, rank in ((1, 1), (2, 5))
+    )
+    rows = grid_rows({"mine": mine, "theirs": theirs}, pairs, "test", captions)
+    assert [(row.encoder, row.rank) for row in rows] == [("mine", 1), ("theirs", 5)] * 2
+    assert [row.caption for row in rows] == [captions[n] for n in (3, 3, 7, 7)]
+    assert rows[0].images[0] == rows[1].images[0] == split_images(pairs, "test", {3})[3]
+    assert rows[0].is_right == (True, False)
+    assert [row.encoder for row in grid_rows({"mine": mine}, pairs, "test", captions)] == ["", ""]
+    publish_tiny_embeddings(
+        store, "f", "p", unit_vectors(N, DIM), unit_vectors(N, DIM, seed=1), encoder="another"
+    )
+    alone, both = (
+        Image.open(
+            io.BytesIO(store.open("evaluation", evaluated(store, **words).version).read("grid.png"))
+        )
+        for words in ({}, {"version": "both", "beside": ("f",)})
+    )
+    assert both.height > 1.8 * alone.height
 
 
 def test_images_are_found_by_their_number_in_the_split(store):

@@ -32,7 +32,7 @@ from figclip.evaluation.measures import (
 )
 from figclip.evaluation.retrieval import recall
 from figclip.evaluation.whole import WholeConfig, searched
-from figclip.evaluation.whole_report import part_table, report_files
+from figclip.evaluation.whole_report import TITLES, limits, part_table, report_files
 from figclip.store import Store
 from jobs.evaluate import PRESETS, AllJob, main
 
@@ -98,6 +98,32 @@ def test_the_page_loads_nothing_and_says_what_fell():
     assert "65.00 … 75.00" in page
     assert EvaluationReport.from_json(files["report.json"]) == now
     assert files == report_files(now, against(now, stored))
+
+
+def test_the_answer_comes_first_then_the_parts_in_the_papers_order_and_what_fell():
+    tasks = ("proxy", "vqa", "retrieval", "probe", "zero_shot")
+    now = report(*(measure(0.5, task=one) for one in tasks), measure(0.1, set="RSNA"))
+    stored = report(*(measure(0.5, task=one) for one in tasks), measure(0.8, set="RSNA"))
+    files = report_files(now, against(now, stored))
+    page = files["index.html"].decode()
+    titles = [page.index(f"<h2>{TITLES[one]}</h2>") for one in TITLES]
+    assert titles == sorted(titles)
+    assert page.index("1 of 6 numbers fell") < page.index("<table>")
+    against_it = page[page.index("Against the stored report") :]
+    assert against_it.index("fell</td>") < against_it.index("held</td>")
+    table = files["report.md"].decode().partition("## Against the stored report")[2]
+    assert "RSNA" in table.splitlines()[4]
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [((0.0, 0.0), (-2, 4)), ((1.0, 1.0), (96, 102)), ((0.2, 0.6), (16, 64)), ((0, 1), (-2, 102))],
+)
+def test_an_axis_holds_all_intervals_and_not_what_cannot_be(
+    ends: tuple[float, float], expected: tuple[float, float]
+):
+    shown = [measure(0.5, low=ends[0], high=ends[0]), measure(0.5, low=ends[1], high=ends[1])]
+    assert limits(shown) == pytest.approx(expected)
 
 
 def test_the_papers_number_stands_below_ours_where_the_set_is_its_own():

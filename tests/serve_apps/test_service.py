@@ -9,7 +9,7 @@ import serve_apps
 from figclip.config import UsageError
 from figclip.store import Store
 from serve_apps import embeddings, search
-from serve_apps.service import newest_version
+from serve_apps.service import ServiceArgs, newest_version
 
 HERE = Path(serve_apps.__file__).parent
 
@@ -70,13 +70,54 @@ def test_the_search_takes_the_encoder_that_made_the_index_and_no_other(tmp_path:
         search.app(search.SearchArgs(store=str(tmp_path), encoder="other"))
 
 
-@pytest.mark.parametrize("name", ["embeddings", "search"])
+@pytest.mark.parametrize("name", ["embeddings", "search", "both", "production"])
 def test_the_serve_configs_fit_ray_and_the_services_own_words(name: str):
     from ray.serve.schema import ServeDeploySchema
 
     config = yaml.safe_load((HERE / f"{name}.yaml").read_text())
     ServeDeploySchema.model_validate(config)
-    [application] = config["applications"]
-    assert application["import_path"] == f"serve_apps.{name}:app"
-    kind = embeddings.EmbeddingsArgs if name == "embeddings" else search.SearchArgs
-    kind.model_validate(application["args"])
+    kinds = {"embeddings": embeddings.EmbeddingsArgs, "search": search.SearchArgs}
+    for application in config["applications"]:
+        assert application["import_path"] == f"serve_apps.{application['name']}:app"
+        args = kinds[application["name"]].model_validate(application["args"])
+        if config["http_options"]["host"] != "127.0.0.1":
+            assert args.keys, "beyond this machine only with keys"
+
+
+def test_what_runs_on_a_laptop_fits_two_cores():
+    for name in ("embeddings", "search", "both"):
+        config = yaml.safe_load((HERE / f"{name}.yaml").read_text())
+        args = [ServiceArgs.model_validate(one["args"]) for one in config["applications"]]
+        machines = [one.machines() for one in args]
+        taken = sum(
+            (one.text_replicas + one.image_replicas) * one.cpus
+            + one.gateway_replicas * one.gateway_cpus
+            for one in machines
+        )
+        assert taken <= 2
+
+
+def test_several_models_have_replicas_of_their_own_and_one_is_named_once(tmp_path: Path):
+    from figclip.serving.served import several
+
+    models = several(str(tmp_path), ("one", "a/b"), backend="fp32")
+    assert [model.suffix for model in models] == ["-0-one", "-1-a-b"]
+    assert [model.suffix for model in several(str(tmp_path), ("one",), backend="fp32")] == [""]
+    with pytest.raises(UsageError, match="named twice"):
+        several(str(tmp_path), ("one", "one"), backend="fp32")
+    with pytest.raises(UsageError, match="use one of them"):
+        embeddings.EmbeddingsArgs(encoder="one", models=("two",)).encoders()
+
+
+def test_replicas_are_as_many_as_said_or_as_the_work_asks_for():
+    from figclip.serving.deployments import scale
+
+    assert scale(2, None, target=2) == {"num_replicas": 2}
+    config = scale(2, 5, target=3)["autoscaling_config"]
+    assert config == {"min_replicas": 2, "max_replicas": 5, "target_ongoing_requests": 3}
+
+
+def test_a_gpu_takes_the_plain_model_unless_told_otherwise():
+    assert ServiceArgs().usual_backend() == "fp32"
+    assert ServiceArgs(gpus=1).usual_backend() == "plain"
+    assert ServiceArgs(gpus=1, backend="bf16").usual_backend() == "bf16"

@@ -30,10 +30,13 @@ class GridRow:
     rank: int
     """Place of the caption's own figure among all, from 1."""
     num_candidates: int
+    encoder: str = ""
+    """That found them, where the rows are of several: those of one caption follow one another."""
 
 
 def draw_grid(rows: Sequence[GridRow]) -> bytes:
-    """A PNG: a row a query, its caption at the left; the right figure is framed in gold.
+    """A PNG: a row a query (and encoder), its caption at the left; the right figure is framed in
+    gold.
 
     After Fig. 2B of BiomedCLIP, https://arxiv.org/abs/2303.00915.
     """
@@ -55,8 +58,10 @@ def draw_grid(rows: Sequence[GridRow]) -> bytes:
     draw.rectangle(box, outline=GOLD, width=4)
     for number, row in enumerate(rows):
         top = head + number * row_height
-        draw.line((MARGIN, top, width - MARGIN, top), fill=RULE)
-        _draw_row(canvas, row, top=top + GAP)
+        is_new = number == 0 or row.caption != rows[number - 1].caption
+        if is_new:
+            draw.line((MARGIN, top, width - MARGIN, top), fill=RULE)
+        _draw_row(canvas, row, top=top + GAP, with_caption=is_new)
     buffer = io.BytesIO()
     canvas.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
@@ -95,17 +100,19 @@ def _pieces(words: Sequence[str], font: ImageFont.FreeTypeFont, width: int) -> l
     return [piece for piece in pieces if piece]
 
 
-def _draw_row(canvas: Image.Image, row: GridRow, *, top: int) -> None:
-    draw = ImageDraw.Draw(canvas)
-    font = _font(FONT_SIZE)
-    lines = wrapped(row.caption, font, width=CAPTION_WIDTH - GAP, max_lines=MAX_LINES)
-    line_height = round(FONT_SIZE * 1.35)
-    for number, line in enumerate(lines):
-        draw.text((MARGIN, top + number * line_height), line, fill=INK, font=font)
+def _draw_row(canvas: Image.Image, row: GridRow, *, top: int, with_caption: bool) -> None:
+    draw, room = ImageDraw.Draw(canvas), CAPTION_WIDTH - GAP
+    told = [(row.caption, _font(FONT_SIZE), INK, MAX_LINES)] if with_caption else []
+    told += [(row.encoder, _font(SMALL_SIZE, bold=True), INK, 1)] if row.encoder else []
     if not any(row.is_right):
         note = f"its own figure came {ordinal(row.rank)} of {row.num_candidates:,}"
-        below = top + len(lines) * line_height + GAP // 2
-        draw.text((MARGIN, below), note, fill=GREY, font=_font(SMALL_SIZE))
+        told.append((note, _font(SMALL_SIZE), GREY, 1))
+    below = top
+    for text, font, colour, most in told:
+        for line in wrapped(text, font, width=room, max_lines=most):
+            draw.text((MARGIN, below), line, fill=colour, font=font)
+            below += round(font.size * 1.35)
+        below += GAP // 2
     for column, (data, score, is_right) in enumerate(
         zip(row.images, row.scores, row.is_right, strict=True)
     ):

@@ -24,15 +24,18 @@ class RankedQuery:
     """Place of its own figure, from 1; of equal scores the lower number comes first."""
 
 
-def grid_ranking(
-    found: Embeddings, captions: Sequence[str], *, num_queries: int, num_shown: int, seed: int
-) -> list[RankedQuery]:
-    """Some captions, no two alike, drawn by the seed, and the figures nearest to each."""
+def grid_queries(captions: Sequence[str], *, num: int, seed: int) -> list[int]:
+    """The numbers of some captions, no two alike, drawn by the seed."""
     _, distinct = np.unique(captions, return_index=True)
-    num = min(num_queries, len(distinct))
-    chosen = np.random.default_rng(seed).choice(np.sort(distinct), num, replace=False)
+    random = np.random.default_rng(seed)
+    chosen = random.choice(np.sort(distinct), min(num, len(distinct)), replace=False)
+    return [int(number) for number in chosen]
+
+
+def grid_ranking(found: Embeddings, queries: Sequence[int], *, num_shown: int) -> list[RankedQuery]:
+    """The figures nearest to each of these captions."""
     ranked = []
-    for query in map(int, chosen):
+    for query in queries:
         scores = exact_scores(found.images, found.texts[query])
         order = np.argsort(-scores, kind="stable")
         shown = order[:num_shown]
@@ -75,14 +78,25 @@ def split_images(pairs: Folder, split: str, numbers: set[int]) -> dict[int, byte
     return images
 
 
-def grid_row(row: RankedQuery, captions: Sequence[str], images: Mapping[int, bytes]) -> GridRow:
-    """A figure whose caption reads the same is right as well."""
-    caption = captions[row.query]
-    return GridRow(
-        caption=caption,
-        images=tuple(images[number] for number in row.shown),
-        scores=row.scores,
-        is_right=tuple(captions[number] == caption for number in row.shown),
-        rank=row.rank,
-        num_candidates=len(captions),
-    )
+def grid_rows(
+    ranked: Mapping[str, Sequence[RankedQuery]], pairs: Folder, split: str, captions: Sequence[str]
+) -> list[GridRow]:
+    """Of the same queries by several encoders, query by query; of one alone its name is not told.
+
+    A figure whose caption reads the same is right as well.
+    """
+    numbers = {number for rows in ranked.values() for row in rows for number in row.shown}
+    images = split_images(pairs, split, numbers)
+    return [
+        GridRow(
+            caption=captions[row.query],
+            images=tuple(images[number] for number in row.shown),
+            scores=row.scores,
+            is_right=tuple(captions[number] == captions[row.query] for number in row.shown),
+            rank=row.rank,
+            num_candidates=len(captions),
+            encoder=name if len(ranked) > 1 else "",
+        )
+        for of_query in zip(*ranked.values(), strict=True)
+        for name, row in zip(ranked, of_query, strict=True)
+    ]

@@ -24,9 +24,14 @@ from figclip.evaluation.beside import (
 )
 from figclip.evaluation.compare import hits_of
 from figclip.evaluation.grid import draw_grid
-from figclip.evaluation.grid_rows import grid_ranking, grid_row, split_captions, split_images
+from figclip.evaluation.grid_rows import (
+    RankedQuery,
+    grid_queries,
+    grid_ranking,
+    grid_rows,
+    split_captions,
+)
 from figclip.evaluation.leakage import (
-    Leaked,
     Leaks,
     Learned,
     among,
@@ -53,6 +58,8 @@ from figclip.store import Manifest, Store
 log = logging.getLogger(__name__)
 
 TABLE_FILE, JSON_FILE, GRID_FILE = "recall.md", "recall.json", "grid.png"
+DETAILS = "## Every number"
+"""What follows it in the table's file is all that each number depends on."""
 
 
 class EvaluationConfig(Config):
@@ -111,34 +118,30 @@ def evaluate(
     captions = split_captions(pairs, config.split)
     ranked_by = partial(recall, ks=config.ks, tile=config.tile, device=device, rank=rank)
     of_captions = ranked_by(found.images, found.texts, groups=caption_groups(captions))
-    searched = partial(_searched, store, config=config, device=device, rank=rank)
+    queries = grid_queries(captions, num=config.num_queries, seed=config.seed)
     leaks = Leaks(store, learned)
     marks = partial(_marks, store, {pairs_of(store, one) for one in versions}, config.split)
-    lines, measures = [], list[Measure]()
+    lines, measures, shown = [], list[Measure](), dict[str, list[RankedQuery]]()
     for one in versions:
-        leaked = leaks.of(encoder_of(store, one), marks)
-        line, numbers = searched(one, found if one == embeddings_version else None, leaked)
+        place = pairs_of(store, one)
+        held = found if one == embeddings_version else held_out(store, one, place, config.split)
+        leaked = among(leaks.of(encoder_of(store, one), marks), place)
+        line, numbers = _searched(store, one, held, leaked, config, device=device, rank=rank)
         lines.append(line)
         measures += numbers
+        if place == pairs_version:
+            shown[line.encoder] = grid_ranking(held, queries, num_shown=config.num_shown)
     own, exact = np.arange(len(found.pair_ids)), lines[0].result
     short = (
         approximate_recall(found.images, found.texts, exact, groups=own, graph=config.graph)
         if config.with_graph
         else None
     )
-    ranked = grid_ranking(
-        found,
-        captions,
-        num_queries=config.num_queries,
-        num_shown=config.num_shown,
-        seed=config.seed,
-    )
-    images = split_images(pairs, config.split, {n for row in ranked for n in row.shown})
     report = Report(exact, of_captions, short, lines, measures, learned[encoders[0]], command)
     with store.publishing("evaluation", version, config=settings, inputs=inputs) as publication:
         publication.folder.write(TABLE_FILE, whole_text(report, config.split).encode())
         publication.folder.write(JSON_FILE, json.dumps(_plain(report), indent=1).encode())
-        rows = [grid_row(row, captions, images) for row in ranked]
+        rows = grid_rows(shown, pairs, config.split, captions)
         publication.folder.write(GRID_FILE, draw_grid(rows))
         publication.counts.update(_counts(exact))
         if beside:
@@ -170,16 +173,15 @@ def _marks(store: Store, versions: Collection[str], split: Split) -> dict[str, M
 def _searched(
     store: Store,
     version: str,
-    held: Embeddings | None,
-    leaked: Leaked | None,
-    *,
+    held: Embeddings,
+    leaked: Collection[str] | None,
     config: EvaluationConfig,
+    *,
     device: str,
     rank: Rank,
 ) -> tuple[Line, list[Measure]]:
-    """What some embeddings find among their own pairs; `held` are they, where they are read."""
-    place, encoder = pairs_of(store, version), encoder_of(store, version)
-    held = held or held_out(store, version, place, config.split)
+    """What some embeddings find among their own pairs, of whose pictures some have `leaked`."""
+    place = pairs_of(store, version)
     check_vectors(held.images, held.texts)
     own = np.arange(len(held.pair_ids))
     forth, back = rank(held.images, held.texts, groups=own, tile=config.tile, device=device)
@@ -189,10 +191,10 @@ def _searched(
         title=f"{place}, {config.split}",
         names=held.pair_ids,
         of=version,
-        encoder=f"encoder@{encoder}",
+        encoder=f"encoder@{line.encoder}",
         checksum=pairs_digest(store.open("pairs", place), config.split),
         num_resamples=config.num_resamples,
-        leaked=among(leaked, place),
+        leaked=leaked,
     )
     return line, [*measures]
 
@@ -203,11 +205,11 @@ def whole_text(report: Report, split: str) -> str:
     parts = [report_text(report.of_pairs, report.of_captions, split=split)]
     parts += [f"{approximate_text(report.approximate)}\n"] if report.approximate else []
     parts += [f"{leakage_text(report.measures[0].num_leaked, report.learned)}\n"]
-    parts += [f"{detail_table(report.measures).as_markdown()}\n"]
     if len(report.lines) > 1:
         table = beside_table(report.lines)
         parts += [f"Recall@k beside other encoders and pairs:\n\n{table}\n"]
-    return "\n".join([*parts, f"{made_by(report.command)}\n"])
+    details = detail_table(report.measures).as_markdown()
+    return "\n".join([*parts, f"{DETAILS}\n\n{details}\n\n{made_by(report.command)}\n"])
 
 
 def _plain(report: Report) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from figclip.evaluation.bootstrap import Interval
 from figclip.evaluation.classification import METRIC_WORDS
 from figclip.evaluation.compare import signed
 from figclip.evaluation.leakage import LEAKED, REPEATED, leaked_cell
-from figclip.evaluation.measures import Comparison, EvaluationReport, Measure
+from figclip.evaluation.measures import Comparison, EvaluationReport, Measure, Verdict
 from figclip.evaluation.quoted import SOURCE, quoted_for
 from figclip.statistics.report_page import Picture, report_page
 from figclip.statistics.tables import Table
@@ -23,6 +23,16 @@ TITLES = {
     "vqa": "Visual question answering",
     "proxy": "Public figures in place of private pictures",
 }
+SHORT = {
+    "retrieval": "retrieval",
+    "zero_shot": "zero-shot",
+    "probe": "probing",
+    "vqa": "questions",
+    "proxy": "proxies",
+}
+"""In tables of many numbers."""
+VERDICTS: Sequence[Verdict] = ("fell", "other data", "not measured", "held")
+"""Those to look at come first."""
 NOTES = {
     "retrieval": "Recall@k (%) among all pairs of the set, exact; a tie counts by its expected "
     "value. Laid out as the paper's Fig. 2A.",
@@ -66,7 +76,9 @@ BOTH = (LIGHT, DARK)
 
 
 def parts_of(report: EvaluationReport) -> list[str]:
-    return list(dict.fromkeys(one.task for one in report.measures))
+    """In the order of the paper's results."""
+    there = {one.task for one in report.measures}
+    return [part for part in TITLES if part in there]
 
 
 def markdown_report(report: EvaluationReport, compared: Sequence[Comparison] = ()) -> str:
@@ -146,9 +158,9 @@ def detail_table(measures: Sequence[Measure]) -> Table:
     head += ["unreadable", "leaked", "repeated", "% without"]
     rows = [[*head, "cut texts", "pictures"]]
     for one in measures:
-        named = [TITLES[one.task], one.set, words(one.measure), one.of, one.encoder]
+        named = [SHORT[one.task], one.set, words(one.measure), one.of, one.encoder]
         sums = " + ".join(part[:12] for part in one.checksum.split("+"))
-        numbers = [cell(one), interval(one), f"{one.n:,}", f"{one.num_unreadable:,}"]
+        numbers = [number(one), interval(one), f"{one.n:,}", f"{one.num_unreadable:,}"]
         again = "–" if one.num_repeated is None else f"{one.num_repeated:,}"
         known = [leaked_cell(one.num_leaked), again, per_cent(one.unleaked)]
         rows.append([*named, *numbers, *known, f"{one.num_cut:,}", sums])
@@ -157,11 +169,11 @@ def detail_table(measures: Sequence[Measure]) -> Table:
 
 def compared_table(compared: Sequence[Comparison]) -> Table:
     rows = [["task", "set", "measure", "stored %", "95 % interval", "now %", "change", "verdict"]]
-    for one in compared:
+    for one in sorted(compared, key=lambda one: VERDICTS.index(one.verdict)):
         now = ["–", "–"]
         if one.now is not None:
             now = [f"{100 * one.now.value:.2f}", signed(one.now.value - one.stored.value)]
-        named = [TITLES[one.stored.task], one.stored.set, words(one.stored.measure)]
+        named = [SHORT[one.stored.task], one.stored.set, words(one.stored.measure)]
         rows.append(
             [*named, f"{100 * one.stored.value:.2f}", interval(one.stored), *now, one.verdict]
         )
@@ -230,7 +242,15 @@ def _draw(
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=theme.quiet, alpha=0.25, linewidth=0.5)
     axes.set_axisbelow(True)
+    axes.set_xlim(*limits([one for group in groups for one in group]))
     axes.set_xlabel("% (95 % interval)")
+
+
+def limits(shown: Sequence[Measure]) -> tuple[float, float]:
+    """Of an axis in per cent: a little more than all intervals, and not beyond what can be."""
+    low, high = 100 * min(one.low for one in shown), 100 * max(one.high for one in shown)
+    room = max(4.0, 0.05 * (high - low))
+    return max(-2.0, low - room), min(102.0, high + room)
 
 
 def words(measure: str) -> str:
@@ -239,10 +259,13 @@ def words(measure: str) -> str:
 
 
 def cell(one: Measure | None) -> str:
-    if one is None:
-        return "–"
+    """Marked where pictures have leaked."""
+    return "–" if one is None else f"{number(one)}{' †' if one.num_leaked else ''}"
+
+
+def number(one: Measure) -> str:
     spread = "" if one.deviation is None else f" ± {100 * one.deviation:.2f}"
-    return f"{100 * one.value:.2f}{spread}{' †' if one.num_leaked else ''}"
+    return f"{100 * one.value:.2f}{spread}"
 
 
 def interval(one: Measure) -> str:

@@ -54,6 +54,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+GATEWAY_REQUESTS = 64.0
+"""At once in each gateway, beyond which Serve starts another."""
+
 # Torch and the models are imported where they are used: a gateway, which has no use for them, then
 # starts in a third of the time and takes 600 MB less.
 
@@ -65,6 +68,8 @@ class Machines:
     text_replicas: int
     """Of each model."""
     image_replicas: int
+    most_replicas: int | None
+    """Of each kind, where Serve may start more."""
     cpus: float
     """Of each replica that embeds."""
     threads: int
@@ -72,6 +77,7 @@ class Machines:
     gpus: float
     """Of each; above 0 the model runs on CUDA."""
     gateway_replicas: int
+    most_gateways: int | None
     gateway_cpus: float
     batches: BatchConfig
     decoding: DecodingConfig
@@ -223,8 +229,8 @@ def asking_of(
                 image_call(one.images),
                 config,
                 model=f"{one.card.id}@{one.card.created}",
-                text_replicas=machines.text_replicas,
-                image_replicas=machines.image_replicas,
+                text_replicas=machines.most_replicas or machines.text_replicas,
+                image_replicas=machines.most_replicas or machines.image_replicas,
                 cache=cache,
                 meter=meter,
             ),
@@ -303,20 +309,34 @@ def _replicas(
     kind: type, name: str, served: Served, machines: Machines, num_replicas: int
 ) -> Deployment:
     """What waits for a replica waits in the gateways: each sends it a few calls at once."""
-    calls = machines.asking.calls_under_way * machines.gateway_replicas
+    calls = machines.asking.calls_under_way * (machines.most_gateways or machines.gateway_replicas)
     return serve.deployment(
         name=f"{name}{served.suffix}",
-        num_replicas=num_replicas,
+        **scale(num_replicas, machines.most_replicas, target=machines.asking.calls_under_way),
         ray_actor_options={"num_cpus": machines.cpus, "num_gpus": machines.gpus},
         max_ongoing_requests=max(16, 2 * calls),
         graceful_shutdown_timeout_s=30.0,
     )(kind)
 
 
+def scale(least: int, most: int | None, *, target: float) -> dict[str, Any]:
+    """Options of a deployment: so many replicas, or as many as `target` calls at once for each
+    make, between `least` and `most`."""
+    if most is None:
+        return {"num_replicas": least}
+    return {
+        "autoscaling_config": {
+            "min_replicas": least,
+            "max_replicas": max(least, most),
+            "target_ongoing_requests": target,
+        }
+    }
+
+
 def _gateway(kind: type[_Gateway], machines: Machines) -> Deployment:
     return serve.deployment(
         name="Gateway",
-        num_replicas=machines.gateway_replicas,
+        **scale(machines.gateway_replicas, machines.most_gateways, target=GATEWAY_REQUESTS),
         ray_actor_options={"num_cpus": machines.gateway_cpus},
         max_ongoing_requests=4 * machines.asking.queued_items,
         graceful_shutdown_timeout_s=30.0,

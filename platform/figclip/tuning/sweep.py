@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ray import cloudpickle, tune
-from ray.exceptions import OutOfMemoryError, RayActorError
+from ray.exceptions import RayActorError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, PopulationBasedTraining, TrialScheduler
 from ray.tune.search import Searcher
@@ -24,6 +24,7 @@ from ray.tune.search import Searcher
 from figclip.log import configure_logging
 from figclip.store import Store
 from figclip.store.artifacts import code_revision
+from figclip.tuning.losses import memory_is_a_loss
 from figclip.tuning.news import News, news_from, result_of
 from figclip.tuning.plan import Next
 from figclip.tuning.record import SweepRecord
@@ -83,7 +84,7 @@ def sweep(
 
         one_trial(setup, config, tell)
 
-    with tempfile.TemporaryDirectory(prefix="figclip-tune-") as folder:
+    with tempfile.TemporaryDirectory(prefix="figclip-tune-") as folder, memory_is_a_loss():
         tune.Tuner(
             tune.with_resources(trainable, setup.resources),
             tune_config=tune.TuneConfig(
@@ -259,8 +260,8 @@ def reason_of(trial: Trial) -> str:
     if not path.is_file():
         return "it failed"
     error: Any = cloudpickle.loads(path.read_bytes())
-    if isinstance(error, RayActorError | OutOfMemoryError):
-        if isinstance(error, OutOfMemoryError) or "running low on memory" in str(error):
+    if isinstance(error, RayActorError):
+        if "low on memory" in str(error):
             return "out of memory: its process was killed"
         return "its process was lost: killed, perhaps for want of memory, or gone with its machine"
     cause: Any = getattr(error, "cause", None) or error
