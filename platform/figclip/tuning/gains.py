@@ -1,4 +1,4 @@
-"""What a search has gained: its best recipe beside its base, on seeds that had no part in choosing."""
+"""What a search has gained: its best recipe beside its base, on seeds that chose neither."""
 
 import math
 import statistics

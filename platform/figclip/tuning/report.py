@@ -87,7 +87,8 @@ def answer(record: SweepRecord) -> list[str]:
         begun = "" if record.trials else " None has begun."
         return [f"No trial is complete yet, so there is nothing to compare.{begun}"]
     told = gain(record)
-    return sentences(record) or [*([gain_sentence(told)] if told else []), _best(record)]
+    gained = [gain_sentence(told)] if told else []
+    return [*gained, *(sentences(record) or [_best(record)])]
 
 
 def caption(name: str, record: SweepRecord) -> str:
