@@ -7,10 +7,10 @@ from fastapi import FastAPI
 from figclip.embedding.encoder import Encoder
 from figclip.embedding.index.opened import open_index
 from figclip.evaluation.beside import encoder_of
-from figclip.serving.limits import ImageFault, Limits, decode_image
-from figclip.serving.page import search_app
+from figclip.serving.page.page import search_app
 from figclip.serving.protocol import Refusal, Vector
-from figclip.serving.search import Always, FigureSearch
+from figclip.serving.routes.limits import ImageFault, Limits, decode_image
+from figclip.serving.search.search import Always, FigureSearch
 from figclip.store import Store
 
 

@@ -6,8 +6,8 @@ serve run serve_apps.embeddings:app store=./artifacts encoder=VERSION
 from ray.serve import Application
 
 from figclip.config import UsageError
+from figclip.serving.batches.served import several
 from figclip.serving.deployments import embeddings_application
-from figclip.serving.served import several
 from serve_apps.service import ServiceArgs, newest_version
 
 

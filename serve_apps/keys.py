@@ -13,8 +13,8 @@ import tyro
 from tyro.conf import Positional, subcommand
 
 from figclip.config import UsageError
-from figclip.serving.keys import SCOPES, Key, KeyFile, Scope, new_key, read_keys, write_keys
-from figclip.serving.rates import Rates
+from figclip.serving.door.keys import SCOPES, Key, KeyFile, Scope, new_key, read_keys, write_keys
+from figclip.serving.door.rates import Rates
 
 FILE = Path("keys.json")
 

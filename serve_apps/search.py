@@ -8,8 +8,8 @@ from ray.serve import Application
 
 from figclip.config import UsageError
 from figclip.embedding.index.opened import Kind, encoder_of
+from figclip.serving.batches.served import Served
 from figclip.serving.deployments import Indexed, search_application
-from figclip.serving.served import Served
 from serve_apps.service import ServiceArgs, newest_version
 
 

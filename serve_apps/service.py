@@ -13,13 +13,13 @@ from pydantic import (
 
 from figclip.config import UsageError
 from figclip.embedding.ways import Backend
-from figclip.serving.asking import AskingConfig
-from figclip.serving.decoding import DecodingConfig
+from figclip.serving.batches.asking import AskingConfig
+from figclip.serving.batches.decoding import DecodingConfig
+from figclip.serving.batches.towers import BatchConfig
 from figclip.serving.deployments import Access, Machines
-from figclip.serving.door import DoorConfig
-from figclip.serving.fetching import FetchConfig
-from figclip.serving.limits import Limits
-from figclip.serving.towers import BatchConfig
+from figclip.serving.door.door import DoorConfig
+from figclip.serving.routes.fetching import FetchConfig
+from figclip.serving.routes.limits import Limits
 from figclip.store import Store
 
 

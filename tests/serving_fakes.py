@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from figclip.serving.limits import ImageFault, Limits, decode_image
 from figclip.serving.protocol import ModelCard, Refusal, Vector
+from figclip.serving.routes.limits import ImageFault, Limits, decode_image
 
 DIM = 16
 MODEL = ModelCard(

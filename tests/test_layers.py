@@ -37,7 +37,7 @@ SHELLS = {
     "evaluation/spread.py",
     "evaluation/vqa/workers.py",
     "serving/deployments.py",
-    "serving/listening.py",
+    "serving/door/listening.py",
     "serving/ray_meter.py",
     "tuning/losses.py",
     "tuning/schedulers.py",

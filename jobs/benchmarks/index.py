@@ -34,10 +34,10 @@ from figclip.embedding.index.probe import NEAREST, Found, Nearest, recall_of
 from figclip.embedding.index.tuning import IndexConfig
 from figclip.embedding.vectors import matrix, read_table, split_files
 from figclip.schema import SPLITS
-from figclip.serving.limits import Limits
-from figclip.serving.page import search_app
+from figclip.serving.page.page import search_app
 from figclip.serving.protocol import Refusal, Vector
-from figclip.serving.search import Always, FigureSearch
+from figclip.serving.routes.limits import Limits
+from figclip.serving.search.search import Always, FigureSearch
 from figclip.store import Store
 from jobs.benchmarks.figures import Figures
 from jobs.benchmarks.index_corpus import VERSION, publish

@@ -15,10 +15,10 @@ from PIL import Image
 from serving_fakes import DIM, MODEL, FakeEncoder, image_bytes, unit
 
 from figclip.client import Client, ServiceError
-from figclip.serving.api import embeddings_router, json_app
-from figclip.serving.comparing import comparing_router
-from figclip.serving.intake import Intake, Model, Models
-from figclip.serving.limits import Limits, decode_image
+from figclip.serving.routes.api import embeddings_router, json_app
+from figclip.serving.routes.comparing import comparing_router
+from figclip.serving.routes.intake import Intake, Model, Models
+from figclip.serving.routes.limits import Limits, decode_image
 from jobs.served_here import served_here
 
 LIMITS = Limits(body_bytes=200_000, items=16)

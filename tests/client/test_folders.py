@@ -14,8 +14,8 @@ from serving_fakes import MODEL, FakeEncoder, image_bytes, unit
 from figclip.client import Client, Patience, ServiceError
 from figclip.client.__main__ import main
 from figclip.client.folders import embed_folder
-from figclip.serving.api import Intake, Model, Models, embeddings_router, json_app
-from figclip.serving.limits import Limits, decode_image
+from figclip.serving.routes.api import Intake, Model, Models, embeddings_router, json_app
+from figclip.serving.routes.limits import Limits, decode_image
 from jobs.served_here import served_here
 
 

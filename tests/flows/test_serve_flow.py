@@ -261,7 +261,7 @@ def processes_of_ray(words: str) -> list[psutil.Process]:
 
 
 def test_decoders_that_are_killed_are_replaced_and_no_picture_is_lost(url: str, encoder: Encoder):
-    decoders = processes_of_ray("figclip.serving.decoding_child")
+    decoders = processes_of_ray("figclip.serving.batches.decoding_child")
     assert decoders
     pictures = [drawn(color, shape, "left") for color in ("red", "blue") for shape in SHAPES]
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from figclip.config import UsageError
-from figclip.serving import listening
+from figclip.serving.door import listening
 from figclip.serving.meter import MEASURES
 from figclip.serving.ray_meter import RayMeter
 

@@ -98,7 +98,7 @@ def test_what_runs_on_a_laptop_fits_two_cores():
 
 
 def test_several_models_have_replicas_of_their_own_and_one_is_named_once(tmp_path: Path):
-    from figclip.serving.served import several
+    from figclip.serving.batches.served import several
 
     models = several(str(tmp_path), ("one", "a/b"), backend="fp32")
     assert [model.suffix for model in models] == ["-0-one", "-1-a-b"]

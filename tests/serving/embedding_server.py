@@ -76,15 +76,15 @@ async def serve(folder: Path, settings: dict[str, Any]) -> None:
 
     from figclip.embedding.encoder import Encoder
     from figclip.log import configure_logging
-    from figclip.serving.api import embeddings_router, json_app
-    from figclip.serving.comparing import comparing_router
-    from figclip.serving.door import DoorConfig, Entrance
-    from figclip.serving.fetching import FetchConfig
-    from figclip.serving.health import health_router, models_probe
-    from figclip.serving.intake import Intake, Model, Models
-    from figclip.serving.keys import KeyRing
-    from figclip.serving.limits import ImageFault, Limits, decode_image
+    from figclip.serving.door.door import DoorConfig, Entrance
+    from figclip.serving.door.keys import KeyRing
     from figclip.serving.protocol import ModelCard, Refusal, Vector
+    from figclip.serving.routes.api import embeddings_router, json_app
+    from figclip.serving.routes.comparing import comparing_router
+    from figclip.serving.routes.fetching import FetchConfig
+    from figclip.serving.routes.health import health_router, models_probe
+    from figclip.serving.routes.intake import Intake, Model, Models
+    from figclip.serving.routes.limits import ImageFault, Limits, decode_image
     from figclip.store import Store
 
     configure_logging("json")

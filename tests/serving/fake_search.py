@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from serving_fakes import image_bytes, unit
 
-from figclip.serving.limits import ImageFault, Limits, decode_image
 from figclip.serving.protocol import ApiError
-from figclip.serving.queries import Facet, FacetName, FacetValue, Found, Query, Results
+from figclip.serving.routes.limits import ImageFault, Limits, decode_image
+from figclip.serving.search.queries import Facet, FacetName, FacetValue, Found, Query, Results
 
 FACETS: tuple[FacetName, ...] = ("license", "year", "journal", "image_type", "article_type", "part")
 

@@ -12,7 +12,7 @@ from figclip.embedding.index.opened import FigureIndex, opened
 from figclip.embedding.index.place import TABLE, Place
 from figclip.embedding.index.rows import keys_of
 from figclip.embedding.vectors import vector_column
-from figclip.serving.search import Always
+from figclip.serving.search.search import Always
 
 FILLED = {
     "version": 1,

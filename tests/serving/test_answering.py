@@ -14,13 +14,13 @@ from fastapi.testclient import TestClient
 from serving_fakes import FakeEncoder, image_bytes, row_of, unit
 from small_index import always, small_index
 
-from figclip.serving import answering
-from figclip.serving.api import json_app
-from figclip.serving.limits import Limits
 from figclip.serving.protocol import ApiError
-from figclip.serving.queries import Filters, Query, Results, Weights
-from figclip.serving.search import Always, FigureSearch
-from figclip.serving.search_routes import search_router
+from figclip.serving.routes.api import json_app
+from figclip.serving.routes.limits import Limits
+from figclip.serving.search import answering
+from figclip.serving.search.queries import Filters, Query, Results, Weights
+from figclip.serving.search.routes import search_router
+from figclip.serving.search.search import Always, FigureSearch
 
 LIMITS = Limits(results=50)
 KINDS = ("X-ray", "PET")

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from serving_fakes import MODEL, FakeEncoder, image_bytes, row_of, unit
 from small_index import always
 
-from figclip.serving.api import embeddings_router, json_app
-from figclip.serving.comparing import comparing_router
-from figclip.serving.fetching import FetchConfig
-from figclip.serving.health import embedding_probe, health_router
-from figclip.serving.intake import Intake, Model, Models
-from figclip.serving.limits import Limits
-from figclip.serving.page import search_app
+from figclip.serving.page.page import search_app
 from figclip.serving.protocol import ApiError, Vector
-from figclip.serving.search import FigureSearch
+from figclip.serving.routes.api import embeddings_router, json_app
+from figclip.serving.routes.comparing import comparing_router
+from figclip.serving.routes.fetching import FetchConfig
+from figclip.serving.routes.health import embedding_probe, health_router
+from figclip.serving.routes.intake import Intake, Model, Models
+from figclip.serving.routes.limits import Limits
+from figclip.serving.search.search import FigureSearch
 
 LIMITS = Limits(body_bytes=200_000, items=8, text_characters=1000, results=20)
 PICTURE = f"data:image/png;base64,{base64.b64encode(image_bytes()).decode()}"
@@ -159,7 +159,7 @@ def test_a_hanging_encoder_is_not_ready(monkeypatch: pytest.MonkeyPatch):
             await asyncio.sleep(60)
             return []
 
-    monkeypatch.setattr("figclip.serving.health.READY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("figclip.serving.routes.health.READY_TIMEOUT_S", 0.05)
     assert client_of(Hanging()).get("/readyz").status_code == 503
 
 
@@ -385,7 +385,7 @@ def test_images_are_fetched_where_the_operator_allows_it_and_each_url_once(
         fetched.append(url)
         return image_bytes()
 
-    monkeypatch.setattr("figclip.serving.intake.fetch_image", fetch)
+    monkeypatch.setattr("figclip.serving.routes.intake.fetch_image", fetch)
     encoder = FakeEncoder()
     models = Models([Model(MODEL, encoder.embed_texts, encoder.embed_images)])
     intake = Intake(LIMITS, FetchConfig(hosts=("images.example",), per_request=2))

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from figclip.serving.asking import Asking, AskingConfig, ModelGone
-from figclip.serving.batching import DeadlinePassed
-from figclip.serving.once import VectorCache
+from figclip.serving.batches.asking import Asking, AskingConfig, ModelGone
+from figclip.serving.batches.batching import DeadlinePassed
+from figclip.serving.batches.once import VectorCache
+from figclip.serving.batches.transit import Answers, Pictures, packed
 from figclip.serving.protocol import ApiError, Refusal, Vector
-from figclip.serving.transit import Answers, Pictures, packed
 
 
 @dataclass
@@ -119,7 +119,7 @@ def test_a_model_is_told_how_much_time_is_left():
 
 
 def test_a_replica_that_dies_with_a_call_loses_no_item(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("figclip.serving.asking.PAUSE_S", 0.001)
+    monkeypatch.setattr("figclip.serving.batches.asking.PAUSE_S", 0.001)
 
     async def prove() -> None:
         model = Model(num_gone=2)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from figclip.serving.batching import Batcher, DeadlinePassed, QueueFull, Room
+from figclip.serving.batches.batching import Batcher, DeadlinePassed, QueueFull, Room
 
 
 @dataclass

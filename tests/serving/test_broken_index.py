@@ -11,7 +11,7 @@ from tiny import publish_embedded_pairs, tiny_pairs, unit_vectors
 from figclip.config import UsageError
 from figclip.embedding.index.build import build_index
 from figclip.embedding.index.tuning import IndexConfig
-from figclip.serving.holder import IndexHolder, newest_index, opener
+from figclip.serving.search.holder import IndexHolder, newest_index, opener
 from figclip.store import Store
 
 N, DIM = 20, 16

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from serving_fakes import MODEL, FakeEncoder, image_bytes, unit
 from test_api import client_of
 
-from figclip.serving.limits import Limits, decode_image
+from figclip.serving.routes.limits import Limits, decode_image
 
 COLOURS = ((250, 0, 0), (0, 250, 0), (0, 0, 250))
 PICTURES = [image_bytes("PNG", color=colour) for colour in COLOURS]

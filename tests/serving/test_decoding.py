@@ -18,10 +18,10 @@ from serving_fakes import image_bytes
 
 from figclip.inputs.pixels import PixelConfig, eval_crop
 from figclip.pictures.squares import Square
-from figclip.serving import decoding
-from figclip.serving.decoding import Decoders, DecodingConfig, Recipe
-from figclip.serving.limits import MAGIC
+from figclip.serving.batches import decoding
+from figclip.serving.batches.decoding import Decoders, DecodingConfig, Recipe
 from figclip.serving.protocol import Refusal
+from figclip.serving.routes.limits import MAGIC
 
 RECIPE = Recipe(Square(32), max_pixels=4_000_000, formats=tuple(MAGIC))
 
@@ -146,7 +146,7 @@ def test_the_processes_end_with_their_parent():
     code = """
 import os, sys
 from figclip.pictures.squares import Square
-from figclip.serving.decoding import Decoders, DecodingConfig, Recipe
+from figclip.serving.batches.decoding import Decoders, DecodingConfig, Recipe
 opened = Decoders(Recipe(Square(8), max_pixels=100, formats=("PNG",)), DecodingConfig())
 print(opened.pids[0], flush=True)
 os.kill(os.getpid(), 9)
@@ -164,7 +164,7 @@ os.kill(os.getpid(), 9)
 
 def test_the_process_imports_neither_torch_nor_ray_nor_pyarrow():
     code = (
-        "import figclip.serving.decoding_child, sys; "
+        "import figclip.serving.batches.decoding_child, sys; "
         "sys.exit(any(name in sys.modules for name in ('torch', 'ray', 'pyarrow', 'pydantic')))"
     )
     root = Path(__file__).parents[2]

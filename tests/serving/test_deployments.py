@@ -10,9 +10,9 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from tiny import publish_tiny_encoder
 
 from figclip.embedding.encoder import Encoder
-from figclip.serving.asking import ModelGone
+from figclip.serving.batches.asking import ModelGone
+from figclip.serving.batches.served import Served, model_card
 from figclip.serving.deployments import image_call, text_call
-from figclip.serving.served import Served, model_card
 from figclip.store import Store
 
 

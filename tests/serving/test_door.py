@@ -13,14 +13,14 @@ import httpx
 import pytest
 from serving_fakes import MODEL, FakeEncoder
 
-from figclip.serving.api import embeddings_router, json_app
-from figclip.serving.door import DoorConfig, Entrance, secret_of
-from figclip.serving.intake import Intake, Model, Models
-from figclip.serving.keys import KeyFile, KeyRing, new_key, write_keys
-from figclip.serving.limits import Limits
+from figclip.serving.door.door import DoorConfig, Entrance, secret_of
+from figclip.serving.door.keys import KeyFile, KeyRing, new_key, write_keys
+from figclip.serving.door.rates import Rates
 from figclip.serving.meter import PlainMeter
 from figclip.serving.protocol import Vector
-from figclip.serving.rates import Rates
+from figclip.serving.routes.api import embeddings_router, json_app
+from figclip.serving.routes.intake import Intake, Model, Models
+from figclip.serving.routes.limits import Limits
 
 Ask = Callable[..., Awaitable[httpx.Response]]
 
@@ -242,7 +242,7 @@ def test_a_request_and_its_stages_are_spans_of_its_callers_trace(monkeypatch: py
     provider = sdk.TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(kept))
     monkeypatch.setattr(
-        "figclip.serving.ticket._tracer", lambda: provider.get_tracer("figclip.serving")
+        "figclip.serving.door.ticket._tracer", lambda: provider.get_tracer("figclip.serving")
     )
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
 

@@ -11,8 +11,9 @@ import pytest
 from bad_inputs import URLS
 from serving_fakes import image_bytes
 
-from figclip.serving import fetching
-from figclip.serving.fetching import (
+from figclip.serving.protocol import ApiError
+from figclip.serving.routes import fetching
+from figclip.serving.routes.fetching import (
     FetchConfig,
     NotFetched,
     checked_target,
@@ -21,7 +22,6 @@ from figclip.serving.fetching import (
     is_public,
     resolve_by_system,
 )
-from figclip.serving.protocol import ApiError
 
 PUBLIC = "93.184.215.14"
 NOT_PUBLIC = """

@@ -10,7 +10,7 @@ from small_index import small_index
 
 from figclip.config import UsageError
 from figclip.embedding.index.opened import FigureIndex
-from figclip.serving.holder import IndexHolder, follow
+from figclip.serving.search.holder import IndexHolder, follow
 
 
 def rows(version: str) -> list[dict]:

@@ -18,8 +18,8 @@ from embedding_server import Served, serving
 from serving_fakes import image_bytes
 from test_fetching import Listener, listening
 
-from figclip.serving.keys import KeyFile, Scope, new_key, write_keys
-from figclip.serving.rates import Rates
+from figclip.serving.door.keys import KeyFile, Scope, new_key, write_keys
+from figclip.serving.door.rates import Rates
 
 pytestmark = pytest.mark.timeout(240)
 

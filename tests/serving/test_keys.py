@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from figclip.config import UsageError
-from figclip.serving.keys import (
+from figclip.serving.door.keys import (
     KeyFile,
     KeyRing,
     is_loopback,

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from serving_fakes import image_bytes
 
-from figclip.serving.dialects import items_of_input
-from figclip.serving.limits import (
+from figclip.serving.protocol import ApiError, Modality
+from figclip.serving.routes.dialects import items_of_input
+from figclip.serving.routes.limits import (
     ImageFault,
     Limits,
     check_header,
@@ -20,7 +21,6 @@ from figclip.serving.limits import (
     decode_image,
     sort_items,
 )
-from figclip.serving.protocol import ApiError, Modality
 
 LIMITS = Limits(items=4, text_characters=50, image_pixels=10_000, request_pixels=12_000)
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF")

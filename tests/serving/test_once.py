@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from figclip.serving.batching import Pending, QueueFull
-from figclip.serving.once import ENTRY_BYTES, Once, VectorCache, content_key
+from figclip.serving.batches.batching import Pending, QueueFull
+from figclip.serving.batches.once import ENTRY_BYTES, Once, VectorCache, content_key
 from figclip.serving.protocol import Refusal, Vector
 
 LATE = 100.0

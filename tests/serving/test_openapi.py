@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
 from serving_fakes import MODEL, FakeEncoder, image_bytes
 
-from figclip.serving.api import embeddings_router, json_app
-from figclip.serving.comparing import comparing_router
-from figclip.serving.door import Entrance
-from figclip.serving.health import embedding_probe, health_router
-from figclip.serving.intake import Intake, Model, Models
-from figclip.serving.keys import KeyFile, KeyRing, new_key, write_keys
+from figclip.serving.door.door import Entrance
+from figclip.serving.door.keys import KeyFile, KeyRing, new_key, write_keys
+from figclip.serving.routes.api import embeddings_router, json_app
+from figclip.serving.routes.comparing import comparing_router
+from figclip.serving.routes.health import embedding_probe, health_router
+from figclip.serving.routes.intake import Intake, Model, Models
 
 PICTURES = [
     f"data:image/x;base64,{base64.b64encode(image_bytes(kind)).decode()}"

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from serving_fakes import image_bytes
 
-from figclip.serving.limits import Limits
-from figclip.serving.page import EXAMPLES, Page, page_app
-from figclip.serving.queries import Found
+from figclip.serving.page.page import EXAMPLES, Page, page_app
+from figclip.serving.routes.limits import Limits
+from figclip.serving.search.queries import Found
 
 EVIL = "<script>alert('x')</script><img src=x onerror=alert(1)> & \"quoted\""
 LIMITS = Limits(body_bytes=3_000_000, results=40)

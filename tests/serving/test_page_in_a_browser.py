@@ -11,9 +11,9 @@ from browsing import needs_chromium
 from fake_search import FakeSearch, figure
 from serving_fakes import image_bytes
 
-from figclip.serving.limits import Limits
-from figclip.serving.page import Page as SearchPage
-from figclip.serving.page import page_app
+from figclip.serving.page.page import Page as SearchPage
+from figclip.serving.page.page import page_app
+from figclip.serving.routes.limits import Limits
 from jobs.devtools import Browser, BrowserFault, Page, running_browser
 from jobs.screenshots import paste
 from jobs.served_here import served_here

@@ -4,14 +4,14 @@ import json
 import numpy as np
 import pytest
 
-from figclip.serving.answers import embeddings_body
-from figclip.serving.dialects import EmbeddingsRequest
 from figclip.serving.protocol import (
     ApiError,
     SearchRequest,
     Vector,
     parse_request,
 )
+from figclip.serving.routes.answers import embeddings_body
+from figclip.serving.routes.dialects import EmbeddingsRequest
 
 
 def request_of(**values: object) -> EmbeddingsRequest:

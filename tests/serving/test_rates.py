@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from figclip.serving.rates import Bucket, Meters, Rates
+from figclip.serving.door.rates import Bucket, Meters, Rates
 
 
 def test_a_minutes_worth_may_come_at_once_and_no_more():

@@ -7,9 +7,9 @@ from serving_fakes import FakeEncoder, image_bytes, row_of, unit
 from small_index import always
 
 from figclip.client import Client, ServiceError
-from figclip.serving.limits import Limits
-from figclip.serving.page import search_app
-from figclip.serving.search import FigureSearch
+from figclip.serving.page.page import search_app
+from figclip.serving.routes.limits import Limits
+from figclip.serving.search.search import FigureSearch
 from jobs.served_here import served_here
 
 ROWS = [row_of(n, year=2000 + n, license="CC BY" if n % 2 else "CC0") for n in range(30)]

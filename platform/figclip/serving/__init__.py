@@ -1,1 +1,1 @@
-"""The endpoints: protocol, limits, deployments, and the search page."""
+"""The live service: a request passes the door, a route, a batch; the page stands upon search."""

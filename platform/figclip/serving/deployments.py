@@ -1,8 +1,8 @@
 """The live service on Ray Serve: replicas that embed texts or images, and gateways that speak HTTP.
 
-A gateway makes few calls of many items (`figclip.serving.asking`), a replica few passes of many
-calls (`figclip.serving.towers`); pictures are decoded beside the replica, in processes of their own
-(`figclip.serving.decoding`).
+A gateway makes few calls of many items (`batches.asking`), a replica few passes of many calls
+(`batches.towers`); pictures are decoded beside the replica, in processes of their own
+(`batches.decoding`).
 """
 
 import asyncio
@@ -23,31 +23,31 @@ from ray.serve.handle import DeploymentHandle
 from figclip.config import UsageError
 from figclip.embedding.index.opened import Kind
 from figclip.log import configure_logging
-from figclip.serving.api import embeddings_router, json_app
-from figclip.serving.asking import Asking, AskingConfig, Call, ModelGone
-from figclip.serving.comparing import comparing_router
-from figclip.serving.decoding import DecodingConfig
-from figclip.serving.door import DoorConfig, Entrance
-from figclip.serving.fetching import FetchConfig
-from figclip.serving.health import Probe, health_router, models_probe
-from figclip.serving.holder import IndexHolder, follow, newest_index, opener
-from figclip.serving.intake import Intake, Model, Models
-from figclip.serving.keys import KeyRing, Scope
-from figclip.serving.limits import Limits
-from figclip.serving.listening import refuse_exposed_here
+from figclip.serving.batches.asking import Asking, AskingConfig, Call, ModelGone
+from figclip.serving.batches.decoding import DecodingConfig
+from figclip.serving.batches.once import VectorCache
+from figclip.serving.batches.served import Served, model_card, open_images, open_texts
+from figclip.serving.batches.towers import BatchConfig
+from figclip.serving.batches.transit import Answers, Pictures
+from figclip.serving.door.door import DoorConfig, Entrance
+from figclip.serving.door.keys import KeyRing, Scope
+from figclip.serving.door.listening import refuse_exposed_here
 from figclip.serving.meter import Meter
-from figclip.serving.once import VectorCache
-from figclip.serving.page import search_app
+from figclip.serving.page.page import search_app
 from figclip.serving.protocol import ModelCard
 from figclip.serving.ray_meter import RayMeter
-from figclip.serving.search import FigureSearch
-from figclip.serving.served import Served, model_card, open_images, open_texts
-from figclip.serving.towers import BatchConfig
-from figclip.serving.transit import Answers, Pictures
+from figclip.serving.routes.api import embeddings_router, json_app
+from figclip.serving.routes.comparing import comparing_router
+from figclip.serving.routes.fetching import FetchConfig
+from figclip.serving.routes.health import Probe, health_router, models_probe
+from figclip.serving.routes.intake import Intake, Model, Models
+from figclip.serving.routes.limits import Limits
+from figclip.serving.search.holder import IndexHolder, follow, newest_index, opener
+from figclip.serving.search.search import FigureSearch
 from figclip.store import Store
 
 if TYPE_CHECKING:
-    from figclip.serving.towers import ImageModel, TextModel
+    from figclip.serving.batches.towers import ImageModel, TextModel
 
 log = logging.getLogger(__name__)
 

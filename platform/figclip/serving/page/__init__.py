@@ -1,0 +1,1 @@
+"""The search page, rendered here; it works without a script."""

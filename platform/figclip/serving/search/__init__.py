@@ -1,0 +1,1 @@
+"""From a query of several parts to figures, facets, pages and files."""
