@@ -5,18 +5,17 @@ and one by a picture that is pasted. Needs Chromium.
 """
 
 import base64
-import io
 import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
 from pydantic import PositiveInt
 
 from figclip.config import UsageError
 from figclip.embedding.index.opened import open_index
 from figclip.store import Store
+from jobs.browser import reduced
 from jobs.devtools import Browser, Page, running_browser
 from jobs.entry import Job, run
 from jobs.search_here import search_here
@@ -57,7 +56,7 @@ class ScreenshotsJob(Job):
 
     index: str = "quickstart"
     """Version of the index."""
-    words: str = "fluorescent neurons in culture"
+    words: str = "MRI of the brain with a hypointense lesion"
     """What is searched for."""
     picture: str | None = None
     """An image file to paste; unset: a figure of the index, reduced."""
@@ -65,7 +64,7 @@ class ScreenshotsJob(Job):
     """Figures of a page."""
     colours: PositiveInt = 256
     """Of each PNG, which it is reduced to for its size's sake."""
-    out: str = "docs"
+    out: str = "platform/readme"
     """Folder for the PNGs: `search-{page}-{window}[-dark].png`."""
 
 
@@ -130,15 +129,6 @@ def paste(page: Page, picture: bytes) -> None:
     page.value("document.getElementById('q').value = ''")
     with page.loading():
         page.value(PASTE % told)
-
-
-def reduced(png: bytes, colours: int) -> bytes:
-    """The picture in so few colours, which looks alike and takes a third of the room."""
-    out = io.BytesIO()
-    with Image.open(io.BytesIO(png)) as image:
-        palette = image.convert("RGB").quantize(colours, dither=Image.Dither.NONE)
-    palette.save(out, "PNG", optimize=True)
-    return out.getvalue()
 
 
 if __name__ == "__main__":

@@ -24,12 +24,15 @@ from figclip.tuning.boards import (
 )
 from figclip.tuning.report import PAGE, report_files, results_markdown
 from figclip.tuning.storage import open_storage
-from jobs.browser import screenshot
+from jobs.browser import reduced, screenshot
 from jobs.entry import run
 from jobs.recorded import RecordedJob, given
 from jobs.sweep_compare import CompareJob, compare
 
 log = logging.getLogger(__name__)
+
+COLOURS = 256
+"""Of each picture, for its size's sake."""
 
 Port = Annotated[int, Field(gt=0, lt=65536)]
 
@@ -72,7 +75,7 @@ class ScreenshotsJob(RecordedJob):
     """Of optuna-dashboard while its pictures are taken."""
     tensorboard_port: Port = 16006
     """Of TensorBoard meanwhile."""
-    out: str = "docs"
+    out: str = "platform/readme"
     """Folder for the PNGs."""
 
 
@@ -154,8 +157,11 @@ def screenshots(config: ScreenshotsJob) -> list[Path]:
         for name, (board, path) in pages.items():
             png = folder / f"sweep-{name}.png"
             screenshot(f"{board.url}/{path}", png, width=1400, height=1000, wait_ms=20_000)
+    found = sorted(folder.glob("sweep-*.png"))
+    for png in found:
+        png.write_bytes(reduced(png.read_bytes(), COLOURS))
     log.info("wrote %s", folder)
-    return sorted(folder.glob("sweep-*.png"))
+    return found
 
 
 def study_id(storage: str, name: str) -> int:

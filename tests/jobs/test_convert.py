@@ -16,7 +16,7 @@ from figclip.inputs.pixels import PixelConfig, decode, eval_pixels
 from figclip.inputs.tokens import open_tokenizer
 from figclip.models.clip import Clip
 from figclip.models.weights import save_weights
-from figclip.serving.deployments import model_card
+from figclip.serving.batches.served import Served, model_card
 from figclip.store import Store
 from jobs.convert import ConvertJob, main
 
@@ -112,9 +112,9 @@ def test_open_clip_reads_a_wordpiece_of_a_causal_tower_at_its_own_end(tmp_path):
 def test_a_service_shows_a_model_of_another_library_by_its_place(store, tmp_path):
     folder = str(tmp_path / "out")
     main(ConvertJob(store=store.url, source="clip", folder=folder))
-    card = model_card(store, folder)
+    card = model_card(Served(store.url, folder))
     assert (card.id, card.dim, card.context_length) == (folder, 16, 24)
-    assert model_card(store, "clip").id == "encoder@clip"
+    assert model_card(Served(store.url, "clip")).id == "encoder@clip"
 
 
 def test_pixels_are_those_of_the_source(store, tmp_path):
