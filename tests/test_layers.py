@@ -47,9 +47,9 @@ SHELLS = {
 """The thin modules that hold a flow, and so may know Ray."""
 
 
-def contract(kind: str) -> dict[str, Any]:
+def contract(name: str) -> dict[str, Any]:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
-    (found,) = [one for one in settings["contracts"] if one["type"] == kind]
+    (found,) = [one for one in settings["contracts"] if one["name"] == name]
     return found
 
 
@@ -63,7 +63,7 @@ def test_platform_does_not_shadow_the_standard_module():
 
 
 def test_the_contract_has_the_floors_of_the_house_and_no_more_than_six():
-    layers = contract("layers")["layers"]
+    layers = contract("Imports run down the floors")["layers"]
     assert len(layers) <= 6
     words = [layer.replace(" : ", " | ").split(" | ") for layer in layers]
     assert [{word.removeprefix("figclip.") for word in floor} for floor in words] == FLOORS
@@ -163,7 +163,7 @@ def test_ray_is_known_in_the_shells_only():
 
 
 def test_the_contract_names_the_same_shells():
-    found = contract("forbidden")
+    found = contract("Pure modules know no Ray")
     assert found["source_modules"] == ["figclip"]
     assert found["forbidden_modules"] == ["ray"]
     allowed = {line.removesuffix(" -> ray") for line in found["ignore_imports"]}

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from figclip.config import config_from_args
 from figclip.training.recipe import PretrainConfig, check_sizes
@@ -65,10 +66,16 @@ def test_the_readme_has_variants_of_the_paper_run():
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("serve run")])
 def test_every_service_understands_its_words(command: str):
     _, _, target, *words = shlex.split(command)
-    module, name = target.split(":")
-    builder = getattr(importlib.import_module(module), name)
-    (arguments,) = [hint for key, hint in builder.__annotations__.items() if key == "args"]
-    arguments(**dict(word.split("=", 1) for word in words))
+    if target.endswith(".yaml"):
+        applications = yaml.safe_load((ROOT / target).read_text())["applications"]
+        asked = [(one["import_path"], one["args"]) for one in applications]
+    else:
+        asked = [(target, dict(word.split("=", 1) for word in words))]
+    for place, given in asked:
+        module, name = place.split(":")
+        builder = getattr(importlib.import_module(module), name)
+        (arguments,) = [hint for key, hint in builder.__annotations__.items() if key == "args"]
+        arguments(**given)
 
 
 def test_the_readme_names_commands_of_every_kind():
