@@ -19,10 +19,10 @@ def memory_is_a_loss() -> Iterator[None]:
     manages: Any = RayActorManager
     plain = manages._actor_task_failed
 
-    def told(manager: RayActorManager, task: Any, exception: Exception) -> None:
+    def told(manager: RayActorManager, tracked_actor_task: Any, exception: Exception) -> None:
         if isinstance(exception, OutOfMemoryError):
             exception = RayActorError(error_msg=str(exception))
-        plain(manager, task, exception)
+        plain(manager, tracked_actor_task=tracked_actor_task, exception=exception)
 
     manages._actor_task_failed = told
     try:
