@@ -43,7 +43,8 @@ def end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.kill()
     process.wait(timeout=30)
-    _, left_over = psutil.wait_procs(theirs, timeout=30)
+    # Ray's agents may ask their dead head for a minute before they give up.
+    _, left_over = psutil.wait_procs(theirs, timeout=90)
     alive = [process for process in left_over if not _has_ended(process)]
     for left in alive:
         with suppress(psutil.NoSuchProcess):
