@@ -22,10 +22,13 @@ def fitted(train: PretrainConfig, num_pairs: int, num_workers: int) -> PretrainC
     found = train.with_overrides(fitted)
     if found == train:
         return train
-    log.info(
-        "%d training pairs: a batch of %d instead of %d, %d steps of warm-up instead of %d",
-        *(num_pairs, batch_size, train.batch_size, warmup_steps, train.optim.warmup_steps),
+    told = (
+        ("a batch of %d instead of %d", batch_size, train.batch_size),
+        ("%d steps of warm-up instead of %d", warmup_steps, train.optim.warmup_steps),
+        ("%d lanes instead of %d", lanes, train.lanes),
     )
+    changed = ", ".join(words % (now, before) for words, now, before in told if now != before)
+    log.info("%d training pairs: %s", num_pairs, changed)
     return found
 
 
