@@ -184,3 +184,16 @@ def test_pictures_and_answers_are_the_same_after_their_way():
         assert isinstance(got, Vector)
         np.testing.assert_array_equal(got.values, expected.values)
         assert (got.num_tokens, got.is_truncated) == (expected.num_tokens, expected.is_truncated)
+
+
+def test_a_call_carries_no_more_bytes_than_allowed_but_a_large_picture_goes_alone():
+    async def prove() -> None:
+        model = Model()
+        model.gate.set()
+        images = [bytes([n]) * size for n, size in enumerate((100, 100, 100, 900, 100, 100))]
+        found = await asking_of(model, bytes_per_call=250).embed_images(images)
+        assert firsts(found) == [len(image) for image in images]
+        assert all(len(call) == 1 or sum(map(len, call)) <= 250 for call in model.calls)
+        assert sum(map(len, model.calls)) == len(images)
+
+    run(prove())
